@@ -1,0 +1,110 @@
+/*
+ * Files, with errors as values. Codes: ERR_FILE (with path and the OS's reason), ERR_MEMORY.
+ * Reads and writes go on after EINTR and short counts.
+ *
+ * file_replace is the one way a file that matters comes into being (DESIGN.md 6):
+ *
+ *     struct file_replacement replacement;
+ *     file_replace_begin(sys, path, &replacement, err)      creates PATH.tmp
+ *     file_append(&replacement.file, bytes, size, err) …    as often as needed
+ *     file_replace_commit(&replacement, err)                fsync, close, rename, fsync of the
+ * folder file_replace_abort(&replacement)                      instead, or after any failure:
+ * removes it
+ *
+ * After commit or abort the replacement is empty; aborting an empty one does nothing, so it can
+ * stand in every out: path. A death at any point leaves the old file or the new one, whole, and at
+ * most a PATH.tmp, which the next file_replace_begin of the same path overwrites.
+ */
+#ifndef PERIODCLOSE_SYS_FILES_H
+#define PERIODCLOSE_SYS_FILES_H
+
+#include "core/err.h"
+#include "core/text.h"
+#include "sys/sys.h"
+
+enum { FILE_PATH_MAX = 4096 };
+
+struct file {
+    const struct sys *sys;
+    int fd; /* -1: closed */
+    char path[FILE_PATH_MAX];
+};
+
+#define FILE_CLOSED ((struct file){.fd = -1})
+
+/* Formats a path; too long is ERR_FILE. */
+bool path_format(char path[FILE_PATH_MAX], struct err *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+bool file_open_read(const struct sys *sys, const char *path, struct file *file, struct err *err);
+bool file_create(const struct sys *sys, const char *path, struct file *file,
+                 struct err *err);                   /* read and write, truncated, mode 0644 */
+bool file_close(struct file *file, struct err *err); /* ERR_FILE when the OS reports a loss */
+void file_abandon(struct file *file);                /* closes without a word; closed is fine */
+
+bool file_size(const struct file *file, uint64_t *size_bytes, struct err *err);
+bool file_is_regular(const struct file *file, bool *is_regular, struct err *err);
+/* Up to size_bytes from the current position; *read_bytes == 0 is the end. */
+bool file_read(struct file *file, void *bytes, size_t size_bytes, size_t *read_bytes,
+               struct err *err);
+/* Up to size_bytes from offset; fewer only at the end of the file. */
+bool file_read_at(const struct file *file, uint64_t offset, void *bytes, size_t size_bytes,
+                  size_t *read_bytes, struct err *err);
+bool file_append(struct file *file, const void *bytes, size_t size_bytes, struct err *err);
+bool file_write_at(struct file *file, uint64_t offset, const void *bytes, size_t size_bytes,
+                   struct err *err);
+bool file_sync(struct file *file, struct err *err);
+/* Asks the OS to begin writing that part out now, so that a later sync is short. Best effort. */
+void file_start_writeback(struct file *file, uint64_t offset, uint64_t size_bytes);
+
+struct file_replacement {
+    struct file file; /* the temporary, open for appending */
+    char path[FILE_PATH_MAX];
+};
+
+#define FILE_REPLACEMENT_NONE ((struct file_replacement){.file = {.fd = -1}})
+
+bool file_replace_begin(const struct sys *sys, const char *path,
+                        struct file_replacement *replacement, struct err *err);
+bool file_replace_commit(struct file_replacement *replacement, struct err *err);
+void file_replace_abort(struct file_replacement *replacement);
+/* begin, append, commit in one. */
+bool file_replace(const struct sys *sys, const char *path, struct text content, struct err *err);
+
+/* Whole small file into buffer (cleared first); larger than bytes_max is ERR_DAMAGED. */
+bool file_load(const struct sys *sys, const char *path, size_t bytes_max, struct buffer *buffer,
+               struct err *err);
+
+/* A read-only mapping; an empty file maps to NULL with size 0. */
+struct mapping {
+    const unsigned char *bytes;
+    size_t size_bytes;
+};
+
+bool file_map(const struct sys *sys, const char *path, struct mapping *mapping, struct err *err);
+void file_unmap(const struct sys *sys, struct mapping *mapping);
+
+enum path_kind { PATH_MISSING, PATH_FILE, PATH_DIRECTORY, PATH_OTHER };
+
+bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, struct err *err);
+bool directory_create(const struct sys *sys, const char *path,
+                      struct err *err); /* existing: fine */
+bool directory_create_all(const struct sys *sys, const char *path, struct err *err);
+bool directory_sync(const struct sys *sys, const char *path, struct err *err);
+/* Names sorted by bytes; release with directory_release. */
+struct directory_listing {
+    char **names;
+    size_t names_count;
+};
+bool directory_list(const struct sys *sys, const char *path, struct directory_listing *listing,
+                    struct err *err);
+void directory_release(struct directory_listing *listing);
+bool path_remove(const struct sys *sys, const char *path, struct err *err);      /* missing: fine */
+bool path_remove_tree(const struct sys *sys, const char *path, struct err *err); /* bounded depth */
+bool path_rename(const struct sys *sys, const char *from, const char *to, struct err *err);
+bool path_link_or_copy(const struct sys *sys, const char *from, const char *to, struct err *err);
+
+/* Takes the lock of an open file; *taken false when another open file holds it. */
+bool file_lock(struct file *file, bool *taken, struct err *err);
+
+#endif
