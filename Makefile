@@ -58,10 +58,14 @@ $(BUILD)/periodclose: $(call libraries,release,$(MODULES))
 
 below = $(if $(filter $(1),$(firstword $(2))),$(2),$(call below,$(1),$(wordlist 2,99,$(2))))
 unit_tests = $(patsubst tests/$(1)/%_test.c,$(BUILD)/checked/tests/$(1)/%_test,$(wildcard tests/$(1)/*_test.c))
-support_objects := $(patsubst tests/%.c,$(BUILD)/checked/tests/%.o,$(wildcard tests/support/*.c))
+support := $(BUILD)/checked/tests/libsupport.a
+$(support): $(patsubst tests/%.c,$(BUILD)/checked/tests/%.o,$(wildcard tests/support/*.c))
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $^
 
 define module_tests
-$(BUILD)/checked/tests/$(1)/%_test: $(BUILD)/checked/tests/$(1)/%_test.o $$(support_objects) $$(call libraries,checked,$$(call below,$(1),$$(MODULES)))
+$(BUILD)/checked/tests/$(1)/%_test: $(BUILD)/checked/tests/$(1)/%_test.o $$(support) $$(call libraries,checked,$$(call below,$(1),$$(MODULES)))
 	$$(CC) $$(LDFLAGS_checked) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS_ALL)
 .PHONY: test-$(1)
 test-$(1): $$(call unit_tests,$(1))
