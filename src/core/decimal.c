@@ -1,0 +1,200 @@
+#include "core/decimal.h"
+
+#include <assert.h>
+
+#include "digits.h"
+
+enum {
+    WHOLE_DIGITS_MAX = 23, /* 23 + 15 = 38, the digits of the range */
+    UINT64_DIGITS = 19,    /* every number of that many digits fits 64 bits */
+};
+
+#define UNITS_PER_ONE UINT64_C(1000000000000000)
+#define TEN_TO_18 UINT64_C(1000000000000000000)
+#define UNITS_MAX ((int128)((uint128)TEN_TO_18 * 100 * TEN_TO_18 - 1)) /* 10^38 - 1 */
+
+_Static_assert(DECIMAL_PLACES == 15, "UNITS_PER_ONE is 10^15");
+_Static_assert(DECIMAL_TEXT_MAX >= 1 + 24 + 1 + DECIMAL_PLACES + 1,
+               "a format must have room for any 128-bit value, in range or not");
+
+const char *decimal_fault_text(enum decimal_fault fault) {
+    switch (fault) {
+    case DECIMAL_OK:
+        return "is a decimal number";
+    case DECIMAL_NOT_A_NUMBER:
+        return "is not a decimal number";
+    case DECIMAL_TOO_MANY_DECIMALS:
+        return "has more than 15 decimals";
+    case DECIMAL_OUT_OF_RANGE:
+        return "is out of range (at most 23 digits before the point)";
+    }
+    assert(false);
+    return "";
+}
+
+/* Value of a digit; anything above 9 is no digit. */
+static inline unsigned digit_value(char byte) {
+    return (unsigned)(unsigned char)byte - '0';
+}
+
+/* The number that count digits stand for; count is at most WHOLE_DIGITS_MAX. */
+static uint128 digits_read_wide(const char *digits, size_t count) {
+    uint128 value = 0;
+    for (size_t index = 0; index < count; index++) {
+        value = value * 10 + digit_value(digits[index]);
+    }
+    return value;
+}
+
+enum decimal_fault decimal_parse(struct text text, struct decimal *result) {
+    if (text.size_bytes == 0) {
+        return DECIMAL_NOT_A_NUMBER;
+    }
+    const char *at = text.bytes;
+    const char *end = at + text.size_bytes;
+    bool is_negative = *at == '-';
+    at += *at == '-' || *at == '+';
+
+    size_t digits = 0;
+    for (; at < end && *at == '0'; at++) {
+        digits++;
+    }
+    const char *whole_text = at;
+    uint64_t whole = 0; /* wraps behind 19 digits, which are then read again */
+    for (; at < end && digit_value(*at) <= 9; at++) {
+        whole = whole * 10 + digit_value(*at);
+    }
+    size_t whole_digits = (size_t)(at - whole_text);
+    digits += whole_digits;
+
+    uint64_t fraction = 0;
+    size_t fraction_digits = 0;
+    unsigned beyond = 0; /* any digit but 0 behind the 15th decimal */
+    if (at < end && *at == '.') {
+        at++;
+        for (; at < end && digit_value(*at) <= 9 && fraction_digits < DECIMAL_PLACES; at++) {
+            fraction = fraction * 10 + digit_value(*at);
+            fraction_digits++;
+        }
+        for (; at < end && digit_value(*at) <= 9; at++) {
+            beyond |= digit_value(*at);
+        }
+        digits += fraction_digits;
+    }
+    if (at != end || digits == 0) {
+        return DECIMAL_NOT_A_NUMBER;
+    }
+    if (beyond != 0) {
+        return DECIMAL_TOO_MANY_DECIMALS;
+    }
+    if (whole_digits > WHOLE_DIGITS_MAX) {
+        return DECIMAL_OUT_OF_RANGE;
+    }
+    uint128 units = whole_digits <= UINT64_DIGITS
+                        ? (uint128)whole * UNITS_PER_ONE
+                        : digits_read_wide(whole_text, whole_digits) * UNITS_PER_ONE;
+    units += fraction * digits_power[DECIMAL_PLACES - fraction_digits];
+    result->units = is_negative ? -(int128)units : (int128)units;
+    return DECIMAL_OK;
+}
+
+/* Writes sign and whole part, returns the end and leaves the fraction in 10^-15. */
+static char *format_whole(char *at, struct decimal value, uint64_t *fraction) {
+    uint128 magnitude = (uint128)value.units;
+    if (value.units < 0) {
+        *at++ = '-';
+        magnitude = -magnitude;
+    }
+    if (magnitude <= UINT64_MAX) {
+        uint64_t low = (uint64_t)magnitude;
+        *fraction = low % UNITS_PER_ONE;
+        return digits_write(at, low / UNITS_PER_ONE);
+    }
+    uint128 whole = magnitude / UNITS_PER_ONE;
+    *fraction = (uint64_t)(magnitude - whole * UNITS_PER_ONE);
+    if (whole <= UINT64_MAX) {
+        return digits_write(at, (uint64_t)whole);
+    }
+    at = digits_write(at, (uint64_t)(whole / TEN_TO_18));
+    return digits_write_fixed(at, (uint64_t)(whole % TEN_TO_18), 18);
+}
+
+size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX]) {
+    uint64_t fraction;
+    char *at = format_whole(text, value, &fraction);
+    if (fraction != 0) {
+        *at++ = '.';
+        at = digits_write_fixed(at, fraction, DECIMAL_PLACES);
+        while (at[-1] == '0') {
+            at--;
+        }
+    }
+    *at = '\0';
+    return (size_t)(at - text);
+}
+
+size_t decimal_format_fixed(struct decimal value, int places, char text[DECIMAL_TEXT_MAX]) {
+    assert(places >= 0 && places <= DECIMAL_PLACES);
+    uint64_t fraction;
+    char *at = format_whole(text, value, &fraction);
+    uint64_t divisor = digits_power[DECIMAL_PLACES - places];
+    assert(fraction % divisor == 0);
+    if (places > 0) {
+        *at++ = '.';
+        at = digits_write_fixed(at, fraction / divisor, (size_t)places);
+    }
+    *at = '\0';
+    return (size_t)(at - text);
+}
+
+bool decimal_in_range(int128 units) {
+    return units >= -UNITS_MAX && units <= UNITS_MAX;
+}
+
+static bool decimal_from_units(int128 units, struct decimal *result) {
+    if (!decimal_in_range(units)) {
+        return false;
+    }
+    result->units = units;
+    return true;
+}
+
+bool decimal_from_int64(int64_t value, struct decimal *result) {
+    result->units = (int128)value * (int128)UNITS_PER_ONE;
+    return true;
+}
+
+bool decimal_from_int128(int128 whole, struct decimal *result) {
+    int128 units;
+    return !__builtin_mul_overflow(whole, (int128)UNITS_PER_ONE, &units) &&
+           decimal_from_units(units, result);
+}
+
+bool decimal_add(struct decimal left, struct decimal right, struct decimal *result) {
+    int128 units;
+    return !__builtin_add_overflow(left.units, right.units, &units) &&
+           decimal_from_units(units, result);
+}
+
+bool decimal_subtract(struct decimal left, struct decimal right, struct decimal *result) {
+    int128 units;
+    return !__builtin_sub_overflow(left.units, right.units, &units) &&
+           decimal_from_units(units, result);
+}
+
+int128 decimal_divide_ceiling(struct decimal quantity, struct decimal size) {
+    assert(quantity.units >= 0);
+    assert(size.units > 0);
+    int128 count = quantity.units / size.units;
+    return count + (quantity.units != count * size.units);
+}
+
+int128 int128_divide_half_away(int128 numerator, int128 denominator) {
+    assert(denominator > 0);
+    uint128 divisor = (uint128)denominator;
+    uint128 magnitude = numerator < 0 ? -(uint128)numerator : (uint128)numerator;
+    uint128 quotient = magnitude / divisor;
+    uint128 remainder = magnitude - quotient * divisor;
+    quotient += remainder >= divisor - remainder;
+    return (int128)(numerator < 0 ? -quotient : quotient);
+}

@@ -1,0 +1,46 @@
+/*
+ * Decimal digits to text, for the hot loops that write millions of numbers and instants: two digits
+ * a step out of a table. Inside of core only; nothing here writes a NUL.
+ */
+#ifndef PERIODCLOSE_CORE_DIGITS_H
+#define PERIODCLOSE_CORE_DIGITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+extern const char digits_pairs[201];    /* "000102…99" */
+extern const uint64_t digits_power[20]; /* 10^0 … 10^19 */
+
+static inline void digits_write_pair(char *at, uint64_t value) {
+    memcpy(at, digits_pairs + value * 2, 2);
+}
+
+/* Exactly count digits, zeros in front; value has no more. Returns the end. */
+static inline char *digits_write_fixed(char *at, uint64_t value, size_t count) {
+    char *end = at + count;
+    char *writing = end;
+    for (; count >= 2; count -= 2) {
+        writing -= 2;
+        digits_write_pair(writing, value % 100);
+        value /= 100;
+    }
+    if (count == 1) {
+        *at = (char)('0' + value % 10);
+    }
+    return end;
+}
+
+static inline size_t digits_count(uint64_t value) {
+    /* 1233 / 4096 is a hair above log10(2): right, or one too many, which the table tells. */
+    size_t bits = 64 - (size_t)__builtin_clzll(value | 1);
+    size_t guess = bits * 1233 >> 12;
+    return guess + (value >= digits_power[guess]) + (value == 0);
+}
+
+/* No zeros in front, "0" for zero. Returns the end. */
+static inline char *digits_write(char *at, uint64_t value) {
+    return digits_write_fixed(at, value, digits_count(value));
+}
+
+#endif
