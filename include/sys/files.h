@@ -7,9 +7,9 @@
  *     struct file_replacement replacement;
  *     file_replace_begin(sys, path, &replacement, err)      creates PATH.tmp
  *     file_append(&replacement.file, bytes, size, err) …    as often as needed
- *     file_replace_commit(&replacement, err)                fsync, close, rename, fsync of the
- * folder file_replace_abort(&replacement)                      instead, or after any failure:
- * removes it
+ *     file_replace_commit(&replacement, err)                fsync, close, rename, fsync of folder
+ *     file_replace_abort(&replacement)                      instead, or after any failure: removes
+ * it
  *
  * After commit or abort the replacement is empty; aborting an empty one does nothing, so it can
  * stand in every out: path. A death at any point leaves the old file or the new one, whole, and at
@@ -36,9 +36,15 @@ struct file {
 bool path_format(char path[FILE_PATH_MAX], struct err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* A FIFO opens without waiting for its writer: ask file_is_regular before reading input. */
 bool file_open_read(const struct sys *sys, const char *path, struct file *file, struct err *err);
 bool file_create(const struct sys *sys, const char *path, struct file *file,
-                 struct err *err);                   /* read and write, truncated, mode 0644 */
+                 struct err *err); /* read and write, truncated, mode 0644 */
+/*
+ * Read and write, created when missing, its content kept: for a lock file, and for a journal. Write
+ * with file_write_at; cut a torn end off with file_truncate.
+ */
+bool file_open_update(const struct sys *sys, const char *path, struct file *file, struct err *err);
 bool file_close(struct file *file, struct err *err); /* ERR_FILE when the OS reports a loss */
 void file_abandon(struct file *file);                /* closes without a word; closed is fine */
 
@@ -53,6 +59,7 @@ bool file_read_at(const struct file *file, uint64_t offset, void *bytes, size_t 
 bool file_append(struct file *file, const void *bytes, size_t size_bytes, struct err *err);
 bool file_write_at(struct file *file, uint64_t offset, const void *bytes, size_t size_bytes,
                    struct err *err);
+bool file_truncate(struct file *file, uint64_t size_bytes, struct err *err);
 bool file_sync(struct file *file, struct err *err);
 /* Asks the OS to begin writing that part out now, so that a later sync is short. Best effort. */
 void file_start_writeback(struct file *file, uint64_t offset, uint64_t size_bytes);
@@ -71,7 +78,7 @@ void file_replace_abort(struct file_replacement *replacement);
 /* begin, append, commit in one. */
 bool file_replace(const struct sys *sys, const char *path, struct text content, struct err *err);
 
-/* Whole small file into buffer (cleared first); larger than bytes_max is ERR_DAMAGED. */
+/* Whole small regular file into buffer (cleared first); larger than bytes_max is ERR_DAMAGED. */
 bool file_load(const struct sys *sys, const char *path, size_t bytes_max, struct buffer *buffer,
                struct err *err);
 
@@ -87,10 +94,15 @@ void file_unmap(const struct sys *sys, struct mapping *mapping);
 enum path_kind { PATH_MISSING, PATH_FILE, PATH_DIRECTORY, PATH_OTHER };
 
 bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, struct err *err);
-bool directory_create(const struct sys *sys, const char *path,
-                      struct err *err); /* existing: fine */
+/*
+ * Existing: fine. The folder that holds a new one is flushed, so that what is made durable in the
+ * new one can be found again.
+ */
+bool directory_create(const struct sys *sys, const char *path, struct err *err);
 bool directory_create_all(const struct sys *sys, const char *path, struct err *err);
 bool directory_sync(const struct sys *sys, const char *path, struct err *err);
+/* Flushes the folder that holds path: makes a path_rename or path_remove durable. */
+bool directory_sync_parent(const struct sys *sys, const char *path, struct err *err);
 /* Names sorted by bytes; release with directory_release. */
 struct directory_listing {
     char **names;
@@ -99,9 +111,16 @@ struct directory_listing {
 bool directory_list(const struct sys *sys, const char *path, struct directory_listing *listing,
                     struct err *err);
 void directory_release(struct directory_listing *listing);
-bool path_remove(const struct sys *sys, const char *path, struct err *err);      /* missing: fine */
-bool path_remove_tree(const struct sys *sys, const char *path, struct err *err); /* bounded depth */
+/* A file, a link or an empty folder; missing is fine. */
+bool path_remove(const struct sys *sys, const char *path, struct err *err);
+/* A folder and all in it, at most 32 deep; links are removed, not followed; missing is fine. */
+bool path_remove_tree(const struct sys *sys, const char *path, struct err *err);
 bool path_rename(const struct sys *sys, const char *from, const char *to, struct err *err);
+/*
+ * Makes to another name of the file from (which must be durable already), or a copy of it where
+ * they cannot share one. What to named before is replaced whole; durable on return, like
+ * file_replace.
+ */
 bool path_link_or_copy(const struct sys *sys, const char *from, const char *to, struct err *err);
 
 /* Takes the lock of an open file; *taken false when another open file holds it. */

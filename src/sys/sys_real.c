@@ -1,0 +1,233 @@
+/* The operating system itself: one call each, -errno instead of errno, no logic. */
+#include "sys/sys.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/memory.h"
+
+static int answer(int result) {
+    return result < 0 ? -errno : result;
+}
+
+static ssize_t answer_size(ssize_t result) {
+    return result < 0 ? -errno : result;
+}
+
+static int real_open(void *self, const char *path, int flags, mode_t mode) {
+    (void)self;
+    return answer(open(path, flags, mode));
+}
+
+static int real_close(void *self, int fd) {
+    (void)self;
+    return answer(close(fd));
+}
+
+static ssize_t real_read(void *self, int fd, void *bytes, size_t size_bytes) {
+    (void)self;
+    return answer_size(read(fd, bytes, size_bytes));
+}
+
+static ssize_t real_pread(void *self, int fd, void *bytes, size_t size_bytes, int64_t offset) {
+    (void)self;
+    return answer_size(pread(fd, bytes, size_bytes, offset));
+}
+
+static ssize_t real_write(void *self, int fd, const void *bytes, size_t size_bytes) {
+    (void)self;
+    return answer_size(write(fd, bytes, size_bytes));
+}
+
+static ssize_t real_pwrite(void *self, int fd, const void *bytes, size_t size_bytes,
+                           int64_t offset) {
+    (void)self;
+    return answer_size(pwrite(fd, bytes, size_bytes, offset));
+}
+
+static int real_fsync(void *self, int fd) {
+    (void)self;
+    return answer(fsync(fd));
+}
+
+static int real_ftruncate(void *self, int fd, int64_t size_bytes) {
+    (void)self;
+    return answer(ftruncate(fd, size_bytes));
+}
+
+static int real_start_writeback(void *self, int fd, int64_t offset, int64_t size_bytes) {
+    (void)self;
+    return answer(sync_file_range(fd, offset, size_bytes, SYNC_FILE_RANGE_WRITE));
+}
+
+static int real_rename(void *self, const char *from, const char *to) {
+    (void)self;
+    return answer(rename(from, to));
+}
+
+static int real_link(void *self, const char *from, const char *to) {
+    (void)self;
+    return answer(linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW));
+}
+
+static int real_unlink(void *self, const char *path) {
+    (void)self;
+    return answer(unlink(path));
+}
+
+static int real_mkdir(void *self, const char *path, mode_t mode) {
+    (void)self;
+    return answer(mkdir(path, mode));
+}
+
+static int real_rmdir(void *self, const char *path) {
+    (void)self;
+    return answer(rmdir(path));
+}
+
+static int real_stat(void *self, const char *path, struct stat *status) {
+    (void)self;
+    return answer(stat(path, status));
+}
+
+static int real_fstat(void *self, int fd, struct stat *status) {
+    (void)self;
+    return answer(fstat(fd, status));
+}
+
+/* Appends a copy of name to the array, growing it by doubling. */
+static int names_add(char ***names, size_t *capacity, size_t count, const char *name) {
+    if (count == *capacity) {
+        size_t grown = *capacity == 0 ? 16 : *capacity * 2;
+        char **moved = mem_realloc(*names, grown * sizeof **names);
+        if (moved == NULL) {
+            return -ENOMEM;
+        }
+        *names = moved;
+        *capacity = grown;
+    }
+    size_t size_bytes = strlen(name) + 1;
+    char *copy = mem_alloc(size_bytes);
+    if (copy == NULL) {
+        return -ENOMEM;
+    }
+    memcpy(copy, name, size_bytes);
+    (*names)[count] = copy;
+    return 0;
+}
+
+static ssize_t real_list(void *self, const char *path, char ***names) {
+    (void)self;
+    *names = NULL;
+    DIR *directory = opendir(path);
+    if (directory == NULL) {
+        return -errno;
+    }
+    size_t count = 0;
+    size_t capacity = 0;
+    int error = 0;
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(directory);
+        if (entry == NULL) {
+            error = -errno;
+            break;
+        }
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
+        error = names_add(names, &capacity, count, entry->d_name);
+        if (error != 0) {
+            break;
+        }
+        count++;
+    }
+    (void)closedir(directory);
+    if (error != 0) {
+        for (size_t index = 0; index < count; index++) {
+            mem_free((*names)[index]);
+        }
+        mem_free(*names);
+        *names = NULL;
+        return error;
+    }
+    return (ssize_t)count;
+}
+
+static void *real_map(void *self, int fd, size_t size_bytes, int *error) {
+    (void)self;
+    void *memory = mmap(NULL, size_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED) {
+        *error = -errno;
+        return NULL;
+    }
+    *error = 0;
+    return memory;
+}
+
+static int real_unmap(void *self, void *memory, size_t size_bytes) {
+    (void)self;
+    return answer(munmap(memory, size_bytes));
+}
+
+/*
+ * An open-file-description lock: it belongs to the open file, so that it ends with its last
+ * descriptor and not, as the older record locks do, with any close of the same path.
+ */
+static int real_lock(void *self, int fd) {
+    (void)self;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return answer(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+static int64_t clock_us(clockid_t clock) {
+    struct timespec time = {0};
+    (void)clock_gettime(clock, &time);
+    return (int64_t)time.tv_sec * 1000000 + time.tv_nsec / 1000;
+}
+
+static int64_t real_now_us(void *self) {
+    (void)self;
+    return clock_us(CLOCK_REALTIME);
+}
+
+static int64_t real_monotonic_us(void *self) {
+    (void)self;
+    return clock_us(CLOCK_MONOTONIC);
+}
+
+const struct sys *sys_real(void) {
+    static const struct sys real = {
+        .self = NULL,
+        .open = real_open,
+        .close = real_close,
+        .read = real_read,
+        .pread = real_pread,
+        .write = real_write,
+        .pwrite = real_pwrite,
+        .fsync = real_fsync,
+        .ftruncate = real_ftruncate,
+        .start_writeback = real_start_writeback,
+        .rename = real_rename,
+        .link = real_link,
+        .unlink = real_unlink,
+        .mkdir = real_mkdir,
+        .rmdir = real_rmdir,
+        .stat = real_stat,
+        .fstat = real_fstat,
+        .list = real_list,
+        .map = real_map,
+        .unmap = real_unmap,
+        .lock = real_lock,
+        .now_us = real_now_us,
+        .monotonic_us = real_monotonic_us,
+    };
+    return &real;
+}
