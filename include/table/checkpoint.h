@@ -5,16 +5,16 @@
  * A table is declared once, as a list of columns X(CONSTANT, "name", TYPE, nullable). From it come
  * an enum (ORGS_ORG_ID = 0, …), used to write and read columns, and the schema (checkpoint_orgs).
  *
- * Units: quantities, prices and amounts are decimals in metric units or major units of the currency;
- * instants are UTC; a date is the local date of the org's day. Rows are sorted by the key named with
- * each table, text by its bytes.
+ * Units: quantities, prices and amounts are decimals in metric units or major units of the
+ * currency; instants are UTC; a date is the local date of the org's day. Rows are sorted by the key
+ * named with each table, text by its bytes.
  *
  * Sharded tables are cut after every CHECKPOINT_SHARD_ORGS orgs in org_id order: TABLE.arrow,
  * TABLE.1.arrow, TABLE.2.arrow … A shard holds all rows of its orgs. Where the cuts fall depends on
  * the data alone, and every shard of every stage can be computed by itself.
  *
- * A series is one (org, metric). Series are numbered from 0 over the whole stage in key order; the
- * narrow per-day tables name the series by that number.
+ * A series is one (org, metric) of a stage. Its number is shard x 2^32 + row number in its shard;
+ * the narrow per-day tables name the series by that number.
  */
 #ifndef PERIODCLOSE_TABLE_CHECKPOINT_H
 #define PERIODCLOSE_TABLE_CHECKPOINT_H
@@ -132,7 +132,7 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 
 /*
  * series: one row per priced (org, metric) of a rated org that has metered events or a level. Key:
- * org_id, metric; series is its number over all shards. events: metered events; first_at, last_at:
+ * org_id, metric; series is the row's series number. events: metered events; first_at, last_at:
  * of those. units: net of the metered changes (sum of their quantities; for count and unique too).
  * Levels only: opening_level at the period's start, closing_level just before its end (the next
  * period's opening), metered_level at the end of the subscribed time (what `last` bills).
@@ -198,7 +198,7 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 
 /*
  * usage: one row for every price of every rated org's plan, zeros too. Key: org_id, metric; series
- * is its row number over all shards. quantity: what is billed on, never negative; net: before a
+ * is the row's series number. quantity: what is billed on, never negative; net: before a
  * negative net was made zero. days_with_data: flows, days with events; levels, days with subscribed
  * time. The sum over days of the metered quantity is net for sum, count and unique.
  */
@@ -242,8 +242,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 
 /*
  * lines: how a graduated or volume charge came about, one row per tier used (only charges with
- * overage). Key: org_id, metric, tier. amount: quantity x unit_price + flat_price, rounded half away
- * to 15 decimals for reading; the charge sums the exact ones.
+ * overage). Key: org_id, metric, tier. amount: quantity x unit_price + flat_price, rounded half
+ * away to 15 decimals for reading; the charge sums the exact ones.
  */
 #define LINES_COLUMNS(X)                                                                           \
     X(LINES_ORG_ID, "org_id", UTF8, false)                                                         \
@@ -258,8 +258,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 
 /*
  * projections: one row per row of meter's usage, in the same order. Key: org_id, metric. slope,
- * growth, projected … are null where the numbers do not fit; r_squared also for a constant; previous
- * and change without history.
+ * growth, projected … are null where the numbers do not fit; r_squared also for a constant;
+ * previous and change without history.
  */
 #define PROJECTIONS_COLUMNS(X)                                                                     \
     X(PROJECTIONS_ORG_ID, "org_id", UTF8, false)                                                   \
@@ -276,9 +276,9 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 /* --- record ----------------------------------------------------------------------------------- */
 
 /*
- * records: one row per record: where this result's overage, or an earlier revision's, is above zero.
- * Key: org_id, metric. billed = cost - previous_cost. status as in overages.csv (computed, recorded,
- * zero, held, disabled).
+ * records: one row per record: where this result's overage, or an earlier revision's, is above
+ * zero. Key: org_id, metric. billed = cost - previous_cost. status as in overages.csv (computed,
+ * recorded, zero, held, disabled).
  */
 #define RECORDS_COLUMNS(X)                                                                         \
     X(RECORDS_ORG_ID, "org_id", UTF8, false)                                                       \
@@ -318,7 +318,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(ITEMS_REASON, "reason", UTF8, true)                                                          \
     X(ITEMS_STRIPE_ITEM_ID, "stripe_item_id", UTF8, true)
 
-/* --- what the declarations above give ---------------------------------------------------------- */
+/* --- what the declarations above give ----------------------------------------------------------
+ */
 
 #define CHECKPOINT_TABLES(T)                                                                       \
     T(orgs, ORGS_COLUMNS, 1)                                                                       \

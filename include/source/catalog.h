@@ -1,0 +1,119 @@
+/*
+ * Catalog: everything of a dataset but its usage and seats, read, checked and resolved for one
+ * period: which plan rates which org, its days, its subscribed time, and who is set aside and why.
+ *
+ * Filled by a source (the dataset folder here, PostgreSQL later), read by the usage readers and by
+ * the extract stage. Compact, since there may be hundreds of thousands of orgs: texts lie in one
+ * pool, and what only the checkpoint needs is written there and not kept twice. Immutable after
+ * loading, but for the two marks that usage and seats set (catalog_mark_active).
+ */
+#ifndef PERIODCLOSE_SOURCE_CATALOG_H
+#define PERIODCLOSE_SOURCE_CATALOG_H
+
+#include "core/arena.h"
+#include "core/calendar.h"
+#include "core/money.h"
+#include "rating/charge.h"
+#include "rating/level.h"
+#include "source/csv.h"
+
+#define CATALOG_NONE UINT32_MAX
+
+enum org_status { ORG_ACTIVE, ORG_SUSPENDED, ORG_CANCELLED, ORG_STATUSES_COUNT };
+extern const char *const org_status_names[ORG_STATUSES_COUNT];
+
+enum org_disposition { ORG_RATED, ORG_SET_ASIDE, ORG_LISTED, ORG_NOT_SELECTED };
+
+enum org_reason {
+    ORG_REASON_NONE,
+    ORG_REASON_NO_PLAN,           /* set aside */
+    ORG_REASON_TWO_PLANS,         /* set aside */
+    ORG_REASON_CURRENCY_MISMATCH, /* set aside */
+    ORG_REASON_PERIOD_GAP,        /* set aside */
+    ORG_REASON_PERIOD_OVERLAP,    /* set aside */
+    ORG_REASON_NOT_SUBSCRIBED,    /* listed */
+    ORG_REASON_PERIOD_OPEN,       /* listed */
+    ORG_REASONS_COUNT,
+};
+
+struct org_reason_row {
+    const char *name;
+    enum org_disposition disposition;
+};
+extern const struct org_reason_row org_reason_table[ORG_REASONS_COUNT];
+
+struct catalog_price {
+    struct text metric;
+    struct text unit; /* label; empty: none */
+    struct price price;
+};
+
+struct catalog_plan {
+    struct text plan_id;
+    struct text name;
+    const struct currency *currency;
+    int64_t terms;                      /* 0 today's, 1 sealed with the revision before */
+    const struct catalog_price *prices; /* sorted by metric */
+    uint32_t prices_count;
+};
+
+/* Period and days of one (zone, anchor day), shared by its orgs. */
+struct catalog_calendar {
+    struct text timezone;
+    int anchor_day;
+    struct calendar calendar;
+    size_t next_days_count;
+};
+
+struct catalog_org {
+    struct text org_id;
+    const struct catalog_calendar *calendar;
+    const struct catalog_plan *plan; /* NULL: none */
+    const struct interval *subscribed;
+    uint32_t subscribed_count;
+    uint8_t disposition;     /* enum org_disposition; final after catalog_settle */
+    uint8_t reason;          /* enum org_reason */
+    uint8_t is_whole_period; /* subscribed is exactly the period */
+    uint8_t is_active;       /* usage or seats in its period: see catalog_mark_active */
+};
+
+/* The recorded closing level of the period before, for one (org, metric). */
+struct catalog_opening {
+    uint32_t org; /* rank */
+    struct text metric;
+    struct decimal closing_level;
+};
+
+struct catalog {
+    struct catalog_org *orgs; /* sorted by org_id bytes; the index is the org's rank */
+    uint32_t orgs_count;
+    const struct catalog_plan *plans; /* sorted by (terms, plan_id) */
+    uint32_t plans_count;
+    const struct catalog_opening *openings; /* sorted by (org, metric) */
+    uint32_t openings_count;
+    struct month month;
+    bool has_cutoff; /* false: everything recorded is in */
+    struct instant cutoff;
+    bool has_seats_file;
+    bool is_selective; /* --org was given: some orgs are ORG_NOT_SELECTED */
+};
+
+/* Rank of an org, CATALOG_NONE if unknown. A hash look-up; thread-safe. */
+uint32_t catalog_find_org(const struct catalog *catalog, struct text org_id);
+
+/* Price of the metric in the org's plan; NULL without plan or price. *slot: its index there. */
+const struct catalog_price *catalog_find_price(const struct catalog_org *org, struct text metric,
+                                               uint32_t *slot);
+
+/* The recorded closing level, or NULL. */
+const struct decimal *catalog_find_opening(const struct catalog *catalog, uint32_t org,
+                                           struct text metric);
+
+/* The org has usage or active seats in its period: one without a plan is then set aside, not merely
+ * listed. Thread-safe (a relaxed atomic store). */
+void catalog_mark_active(const struct catalog *catalog, uint32_t org);
+
+/* After all usage and seats were seen: orgs without a plan become no_plan or not_subscribed. */
+void catalog_settle(struct catalog *catalog);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * The dataset folder (DESIGN.md section 8): loads the catalog from its small files and copies them
+ * into the extract checkpoint.
+ *
+ * dataset_load reads orgs, plans, prices, tiers, subscriptions, limits, usage_history and
+ * invitations, checks them (every bad row goes to problems; the caller stops after it has also read
+ * usage and seats, so that all bad rows are told at once) and resolves the catalog. What the
+ * checkpoint needs beyond the catalog is kept in the dataset (compactly, or in spill files in
+ * scratch_folder) until dataset_write, which is called after catalog_settle and writes orgs, plans,
+ * prices, tiers, subscriptions, limits, history, invitations, shard by shard.
+ */
+#ifndef PERIODCLOSE_SOURCE_DATASET_H
+#define PERIODCLOSE_SOURCE_DATASET_H
+
+#include "source/catalog.h"
+#include "table/checkpoint.h"
+
+/* Terms sealed with the revision before (--previous): that run's extract tables. Orgs rated there
+ * are rated with them; the others with today's. */
+struct sealed_terms {
+    struct table *const *orgs; /* one per shard */
+    struct table *const *limits;
+    size_t shards_count;
+    struct table *plans;
+    struct table *prices;
+    struct table *tiers;
+};
+
+struct dataset_options {
+    const char *folder;
+    const char *scratch_folder; /* exists; files in it may be lost */
+    struct month month;
+    bool has_cutoff;
+    struct instant cutoff;
+    const struct text *selected_orgs; /* sorted, distinct; none: all. Unknown ones are problems */
+    size_t selected_orgs_count;
+    const struct sealed_terms *sealed; /* NULL: a first result */
+};
+
+struct dataset;
+
+bool dataset_load(const struct sys *sys, const struct dataset_options *options,
+                  struct dataset **dataset, struct problems *problems, struct err *err);
+void dataset_destroy(struct dataset *dataset); /* NULL is fine */
+struct catalog *dataset_catalog(struct dataset *dataset);
+
+/* Number of shards: at least 1. Shard s holds selected orgs by rank. */
+size_t dataset_shards_count(const struct dataset *dataset);
+
+/*
+ * Writers for one shard (plans, prices, tiers only for shard 0, else NULL), created and committed
+ * by the caller. Thread-safe for different shards.
+ */
+struct dataset_writers {
+    struct table_writer *orgs;
+    struct table_writer *plans;
+    struct table_writer *prices;
+    struct table_writer *tiers;
+    struct table_writer *subscriptions;
+    struct table_writer *limits;
+    struct table_writer *history;
+    struct table_writer *invitations;
+};
+
+bool dataset_write(const struct dataset *dataset, size_t shard_index,
+                   const struct dataset_writers *writers, struct err *err);
+
+/* The folder's files and their sizes, in order of names, for the manifest's pinned inputs. */
+struct dataset_file {
+    char name[256];
+    uint64_t size_bytes;
+    struct digest content; /* of the file's bytes; how is in dataset.c */
+};
+
+bool dataset_fingerprint(const struct sys *sys, const char *folder, size_t jobs,
+                         struct dataset_file **files, size_t *files_count, struct err *err);
+
+#endif
