@@ -8,8 +8,7 @@
  *     file_replace_begin(sys, path, &replacement, err)      creates PATH.tmp
  *     file_append(&replacement.file, bytes, size, err) …    as often as needed
  *     file_replace_commit(&replacement, err)                fsync, close, rename, fsync of folder
- *     file_replace_abort(&replacement)                      instead, or after any failure: removes
- * it
+ *     file_replace_abort(&replacement)                      instead, or after a failure
  *
  * After commit or abort the replacement is empty; aborting an empty one does nothing, so it can
  * stand in every out: path. A death at any point leaves the old file or the new one, whole, and at

@@ -250,7 +250,10 @@ bool file_replace_begin(const struct sys *sys, const char *path,
 static void replacement_drop(struct file_replacement *replacement) {
     const struct sys *sys = replacement->file.sys;
     file_abandon(&replacement->file);
-    (void)sys->unlink(sys->self, replacement->file.path);
+    int result;
+    do {
+        result = sys->unlink(sys->self, replacement->file.path);
+    } while (result == -EINTR);
     *replacement = FILE_REPLACEMENT_NONE;
 }
 

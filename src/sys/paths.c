@@ -75,24 +75,30 @@ bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, st
 
 /* --- folders -------------------------------------------------------------------------------- */
 
-bool directory_sync(const struct sys *sys, const char *path, struct err *err) {
+/* Flushes a folder; *action says what failed. */
+static int sync_folder(const struct sys *sys, const char *path, const char **action) {
     int fd;
+    *action = "open folder";
     do {
         fd = sys->open(sys->self, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     } while (fd == -EINTR);
     if (fd < 0) {
-        return sys_failure(err, "open folder", path, fd);
+        return fd;
     }
     int result;
+    *action = "flush folder";
     do {
         result = sys->fsync(sys->self, fd);
     } while (result == -EINTR);
     (void)sys->close(sys->self, fd);
     /* EINVAL: this file system cannot flush a folder on its own (some network ones). */
-    if (result < 0 && result != -EINVAL) {
-        return sys_failure(err, "flush folder", path, result);
-    }
-    return true;
+    return result == -EINVAL ? 0 : result;
+}
+
+bool directory_sync(const struct sys *sys, const char *path, struct err *err) {
+    const char *action;
+    int result = sync_folder(sys, path, &action);
+    return result == 0 || sys_failure(err, action, path, result);
 }
 
 bool directory_sync_parent(const struct sys *sys, const char *path, struct err *err) {
@@ -117,8 +123,18 @@ bool directory_create(const struct sys *sys, const char *path, struct err *err) 
             return sys_failure(err, "create folder", path, EEXIST);
         }
     }
-    /* Also when it is there already: a process may have died between mkdir and this. */
-    return directory_sync_parent(sys, path, err);
+    /*
+     * Also when it is there already: a process may have died between mkdir and this. But then the
+     * folder around it may be one that we are not allowed to open.
+     */
+    char parent[FILE_PATH_MAX];
+    if (!path_parent(path, parent, err)) {
+        return false;
+    }
+    const char *action;
+    int synced = sync_folder(sys, parent, &action);
+    return synced == 0 || (synced == -EACCES && result == -EEXIST) ||
+           sys_failure(err, action, parent, synced);
 }
 
 bool directory_create_all(const struct sys *sys, const char *path, struct err *err) {
