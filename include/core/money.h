@@ -22,11 +22,15 @@ struct currency {
 /* NULL for an unknown code. The pointer is constant and lives for ever. */
 const struct currency *currency_find(struct text code);
 
+/* The whole table, sorted by code: index 0 to currency_count() - 1 (asserted). */
+size_t currency_count(void);
+const struct currency *currency_at(size_t index);
+
 /* The one rounding of an amount: half away from zero to the billing increment. ERR_RANGE. */
 bool money_round(struct exact exact_cost, const struct currency *currency, struct decimal *cost,
                  struct err *err);
 
-/* amount in the report's minor units; amount must be a whole number of them. False: out of range */
+/* amount in the report's minor units; false when out of range or not a whole number. */
 bool money_to_minor(struct decimal amount, const struct currency *currency, int64_t *minor);
 
 /* amount in Stripe's minor units; false when out of range or not a whole number. */
