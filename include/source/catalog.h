@@ -17,12 +17,13 @@
 #include "rating/level.h"
 #include "source/csv.h"
 
-#define CATALOG_NONE UINT32_MAX
+#define CATALOG_NONE UINT32_MAX               /* no such org */
+#define CATALOG_NOT_SELECTED (UINT32_MAX - 1) /* exists, but --org left it out */
 
 enum org_status { ORG_ACTIVE, ORG_SUSPENDED, ORG_CANCELLED, ORG_STATUSES_COUNT };
 extern const char *const org_status_names[ORG_STATUSES_COUNT];
 
-enum org_disposition { ORG_RATED, ORG_SET_ASIDE, ORG_LISTED, ORG_NOT_SELECTED };
+enum org_disposition { ORG_RATED, ORG_SET_ASIDE, ORG_LISTED };
 
 enum org_reason {
     ORG_REASON_NONE,
@@ -85,7 +86,7 @@ struct catalog_opening {
 };
 
 struct catalog {
-    struct catalog_org *orgs; /* sorted by org_id bytes; the index is the org's rank */
+    struct catalog_org *orgs; /* the selected ones, sorted by org_id; the index is the org's rank */
     uint32_t orgs_count;
     const struct catalog_plan *plans; /* sorted by (terms, plan_id) */
     uint32_t plans_count;
@@ -95,10 +96,12 @@ struct catalog {
     bool has_cutoff; /* false: everything recorded is in */
     struct instant cutoff;
     bool has_seats_file;
-    bool is_selective; /* --org was given: some orgs are ORG_NOT_SELECTED */
 };
 
-/* Rank of an org, CATALOG_NONE if unknown. A hash look-up; thread-safe. */
+/*
+ * Rank of a selected org, CATALOG_NOT_SELECTED, or CATALOG_NONE. A hash look-up; thread-safe. An
+ * org's shard is rank / CHECKPOINT_SHARD_ORGS.
+ */
 uint32_t catalog_find_org(const struct catalog *catalog, struct text org_id);
 
 /* Price of the metric in the org's plan; NULL without plan or price. *slot: its index there. */

@@ -44,7 +44,7 @@ bool dataset_load(const struct sys *sys, const struct dataset_options *options,
 void dataset_destroy(struct dataset *dataset); /* NULL is fine */
 struct catalog *dataset_catalog(struct dataset *dataset);
 
-/* Number of shards: at least 1. Shard s holds selected orgs by rank. */
+/* Number of shards: at least 1; the org of rank r is in shard r / CHECKPOINT_SHARD_ORGS. */
 size_t dataset_shards_count(const struct dataset *dataset);
 
 /*
