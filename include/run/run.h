@@ -1,0 +1,186 @@
+/*
+ * A run: one close of one period, in one run directory (DESIGN.md 6).
+ *
+ *     RUN/manifest.json   what is pinned and what is sealed; replaced last
+ *     RUN/lock            an OFD lock, held to exit, never unlinked; its text says who
+ *     RUN/progress.json   replaced at most once a second
+ *     RUN/scratch/        spill files; may be lost at any time, emptied at start and end
+ *     RUN/NN-STAGE/TABLE[.SHARD].arrow, RUN/reports/…
+ *
+ * Invariants (src/run/run.c names the functions that keep them):
+ *  1. A stage is done if and only if the manifest lists it and every file it lists has the listed
+ *     size and SHA-256.
+ *  2. The manifest changes only by file_replace, after all files of the stage are durable.
+ *  3. Stages are done in order: a stage is never listed without those before it.
+ *  4. One process at a time: everything but status and inspect-like reading holds the lock.
+ *  5. Files of a stage that is not listed are leftovers and are overwritten or removed.
+ *
+ *     run_open(sys, path, stages, mode, &run, err)     locks; verifies what the manifest lists
+ *     run_pin(run, pins, …)                            a new run writes them, an old one compares
+ *     run_execute(run, session, until, err)            the stages that are not yet done
+ *     run_close(run)
+ */
+#ifndef PERIODCLOSE_RUN_RUN_H
+#define PERIODCLOSE_RUN_RUN_H
+
+#include "run/stage.h"
+#include "sys/files.h"
+
+enum run_mode {
+    RUN_CREATE,  /* create or resume, locked for writing */
+    RUN_UPDATE,  /* must exist, locked for writing (report, emit) */
+    RUN_INSPECT, /* must exist, read only, no lock, sealed files are verified */
+    RUN_STATUS,  /* must exist, read only, no lock, files are not read */
+};
+
+struct run;
+
+/*
+ * ERR_LOCKED names the holder (text of the lock file). A directory that is not empty and has no
+ * manifest is refused (ERR_MISMATCH: not a run directory), a file is ERR_FILE. A sealed file that
+ * is missing, torn, edited or foreign is ERR_DAMAGED naming the file and both digests, with a hint
+ * (--restart, or replay from the stage before).
+ */
+bool run_open(const struct sys *sys, const char *path, struct stage_list stages, enum run_mode mode,
+              struct run **run, struct err *err);
+void run_close(struct run *run); /* NULL is fine; keeps the lock file */
+
+const char *run_path(const struct run *run);
+const struct sys *run_sys(const struct run *run);
+struct stage_list run_stages(const struct run *run);
+bool run_is_new(const struct run *run); /* nothing pinned yet */
+
+/* --- pins: inputs and options, kept in the manifest ---------------------------------------------
+ */
+
+/*
+ * Pinned values are texts by name, in groups: "options" (period, cutoff, now, …), "inputs" (a file
+ * and its digest), "versions" (program, tz database …; told, never compared). On a new run run_pin
+ * records the value; on an old one it compares: a different value is ERR_MISMATCH naming the pin
+ * and both values. is_given false (a default, not typed): an old run's value stands.
+ */
+enum pin_group { PIN_OPTION, PIN_INPUT, PIN_VERSION };
+
+bool run_pin(struct run *run, enum pin_group group, const char *name, const char *value,
+             bool is_given, struct err *err);
+/* The pinned value, NULL when there is none. */
+const char *run_pinned(const struct run *run, enum pin_group group, const char *name);
+size_t run_pins_count(const struct run *run, enum pin_group group);
+const char *run_pin_name(const struct run *run, enum pin_group group, size_t pin_index);
+/* Writes the manifest with what is pinned so far. */
+bool run_save(struct run *run, struct err *err);
+/* Digest of the pins of both groups but `now`: 32 hex digits. Known once inputs are pinned. */
+const char *run_id(const struct run *run);
+/* A replay can never record or emit. origin: the run id it comes from. */
+bool run_mark_replay(struct run *run, const char *origin, struct err *err);
+bool run_is_replay(const struct run *run);
+
+/* --- executing ----------------------------------------------------------------------------------
+ */
+
+struct run_event;
+
+struct run_options {
+    size_t jobs;
+    uint64_t memory_bytes;
+    const struct stage *until; /* NULL: to the end */
+    bool is_dry;               /* effect stages (database, sends) are neither done nor sealed */
+    /* told when a stage begins, goes on and ends; may be NULL */
+    void (*observe)(void *context, const struct run_event *event);
+    void *observe_context;
+};
+
+enum run_event_kind { RUN_STAGE_BEGINS, RUN_STAGE_GOES_ON, RUN_STAGE_ENDS, RUN_STAGE_SKIPPED };
+
+struct run_event {
+    enum run_event_kind kind;
+    const struct stage *stage;
+    uint64_t done; /* of total, in the stage's unit */
+    uint64_t total;
+    const char *unit; /* "bytes", "orgs", "rows" */
+    int64_t elapsed_us;
+};
+
+bool run_execute(struct run *run, const struct run_options *options, struct stage_session *session,
+                 struct err *err);
+
+bool run_stage_is_done(const struct run *run, const struct stage *stage);
+/* The first stage not yet done, NULL when all are. */
+const struct stage *run_next_stage(const struct run *run);
+
+/* --- for effect stages --------------------------------------------------------------------------
+ */
+
+const struct run_options *run_current_options(const struct run *run);
+struct totals *run_totals(struct run *run); /* of the stage being performed */
+void run_progress(struct run *run, uint64_t done, uint64_t total,
+                  const char *unit);                 /* threads ok */
+const char *run_scratch_path(const struct run *run); /* exists while a stage is performed */
+
+size_t run_shards_count(const struct run *run); /* as pinned by the extract stage */
+void run_set_shards_count(struct run *run, size_t shards_count); /* by extract, before sealing */
+
+/* Creates an output table of the stage being performed, and commits it into its list of files.
+ * Thread-safe. */
+bool run_output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
+                       struct table_writer **writer, struct err *err);
+bool run_output_commit(struct run *run, const struct table_schema *schema, size_t shard_index,
+                       struct table_writer *writer, struct err *err);
+/* Adds another file (a report, a journal), path relative to RUN, to the stage being performed. */
+bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_count,
+                     struct err *err);
+
+/* Opens a sealed table (verified). Shard 0 for tables that are not sharded. */
+bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
+                    struct table **table, struct err *err);
+
+/* --- what is sealed -----------------------------------------------------------------------------
+ */
+
+struct run_file {
+    const char *path; /* relative to RUN */
+    uint64_t rows_count;
+    uint64_t size_bytes;
+    struct digest digest;
+};
+
+/* Files and totals of a finished stage; none when it is not done. Valid until the run changes. */
+const struct run_file *run_stage_files(const struct run *run, const struct stage *stage,
+                                       size_t *files_count);
+const struct totals_row *run_stage_totals(const struct run *run, const struct stage *stage,
+                                          size_t *rows_count);
+int64_t run_stage_elapsed_us(const struct run *run, const struct stage *stage);
+
+/* The progress file of another process (status): stage, done, total, updated_at. */
+struct run_progress_text {
+    char stage[32];
+    uint64_t done;
+    uint64_t total;
+    char unit[16];
+    struct instant updated_at;
+};
+bool run_progress_load(const struct run *run, bool *is_found, struct run_progress_text *progress,
+                       struct err *err);
+/* Is the lock held by somebody now, and the text that says who. */
+bool run_lock_holder(const struct run *run, bool *is_held, struct buffer *who, struct err *err);
+
+/*
+ * Replay: makes NEW from RUN with the stages before `from` sealed as they are (files linked or
+ * copied), except those tables that the caller writes anew (prices for a what-if). NEW is marked as
+ * a replay and left open, locked, at *replay. replaced[] schemas are left out, to be written by
+ * run_replay_replace before run_execute.
+ */
+bool run_replay(struct run *run, const char *new_path, const struct stage *from,
+                const struct table_schema *const *replaced, size_t replaced_count,
+                struct run **replay, struct err *err);
+/* Writer for a replaced table of a sealed stage; run_replay_commit seals it into that stage. */
+bool run_replay_create(struct run *replay, const struct table_schema *schema,
+                       struct table_writer **writer, struct err *err);
+bool run_replay_commit(struct run *replay, const struct table_schema *schema,
+                       struct table_writer *writer, struct err *err);
+
+/* --restart: moves RUN aside to RUN.1, RUN.2 …, under its lock; told in moved_to. Missing: fine. */
+bool run_move_aside(const struct sys *sys, const char *path, struct stage_list stages,
+                    char moved_to[FILE_PATH_MAX], struct err *err);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * Stages: what the table of stages says of each, and what a stage is given.
+ *
+ * One const table (src/stage/stages.c) declares them all; running, resuming, --from, --until,
+ * status, file names, help and tests walk it. A table of rows is the output of exactly one stage,
+ * so an input is named by its schema alone.
+ *
+ * A pure stage computes one shard from the input tables of that shard: it is given tables, an arena
+ * and its totals, and nothing of the operating system. Same bytes in, same bytes out. The runner
+ * opens the inputs, creates the outputs, runs shards on `jobs` threads, checks totals, commits.
+ *
+ * An effect stage is given the run itself and the session of the command.
+ */
+#ifndef PERIODCLOSE_RUN_STAGE_H
+#define PERIODCLOSE_RUN_STAGE_H
+
+#include "core/arena.h"
+#include "run/totals.h"
+#include "table/checkpoint.h"
+
+enum stage_effect {
+    EFFECT_SOURCE,   /* reads the source */
+    EFFECT_NONE,     /* pure */
+    EFFECT_DATABASE, /* writes to the database */
+    EFFECT_SENDS,    /* sends to Stripe or Dodo */
+    EFFECT_REPORTS,  /* writes reports for people */
+};
+
+struct stage_output {
+    const struct table_schema *schema;
+    bool is_sharded;
+};
+
+/* What a pure stage sees of one shard. */
+struct stage_shard {
+    size_t shard_index;
+    struct table *const *inputs;         /* in the order of stage->inputs */
+    struct table_writer *const *outputs; /* in the order of stage->outputs */
+    struct arena *arena;                 /* of this shard */
+    struct totals *totals;               /* of this shard; merged by the runner */
+};
+
+struct run;
+struct stage_session; /* what the command gives to effect stages; src/stage defines it */
+
+struct stage {
+    const char *name;
+    int number;  /* 10, 20 …: the folder is NUMBER-NAME */
+    int version; /* raised when the same inputs give other bytes */
+    enum stage_effect effect;
+    const char *summary; /* one line for help and man page */
+    const struct table_schema *const *inputs;
+    size_t inputs_count;
+    const struct stage_output *outputs;
+    size_t outputs_count;
+    /* exactly one of: */
+    bool (*compute)(const struct stage_shard *shard, struct err *err);
+    bool (*perform)(struct run *run, const struct stage *stage, struct stage_session *session,
+                    struct err *err);
+};
+
+struct stage_list {
+    const struct stage *stages; /* ascending by number */
+    size_t stages_count;
+};
+
+const struct stage *stage_find(struct stage_list list, const char *name); /* NULL if unknown */
+/* The stage that leaves the table, and its output row; asserted to exist. */
+const struct stage *stage_of_table(struct stage_list list, const struct table_schema *schema,
+                                   const struct stage_output **output);
+
+#endif
