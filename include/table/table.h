@@ -12,22 +12,34 @@
  *     table_writer_create(sys, path, schema, metadata, &writer, err)
  *     for each row: table_put_decimal(writer, COLUMN, value) … for every column, in any order,
  *                   then table_end_row(writer, err)
- *     table_writer_commit(writer, &seal, err)   footer, fsync, rename; destroys the writer
+ *     table_writer_commit(writer, &seal, err)   footer, fsync, rename; destroys the writer,
+ *                                               whether it succeeds or not
  *     table_writer_destroy(writer)              instead, on failure: leaves no file; NULL is fine
  *
+ * After any failure a writer can only be destroyed.
+ *
  * A column that was not put in a row is null there if nullable (asserted otherwise). Batches are
- * cut by rows and by bytes of text, so the bytes of a file depend on schema, metadata and rows
- * alone. The file is hashed while it is written. Same bytes in, same bytes out.
+ * cut after a row, by rows and by bytes of text, so the bytes of a file depend on schema, metadata
+ * and rows alone. The file is hashed while it is written. Same bytes in, same bytes out.
  *
  * Reading: table_open maps the file and checks all of its structure before anything is used (magic,
  * footer, schema equal to the one asked for, every offset and length within bounds, text offsets
- * ascending, text valid UTF-8, decimals in range, booleans' and validity bitmaps' lengths). A file
- * that fails is ERR_DAMAGED with its path. Its SHA-256 is the manifest's business
- * (table_file_digest). Columns of a batch are plain pointers into the mapping, valid until
- * table_close.
+ * ascending, text valid UTF-8, decimals in range, booleans' and validity bitmaps' lengths, nulls
+ * as many as counted). A file that fails is ERR_DAMAGED with its path. So is a file of another
+ * writer that is Arrow but not as ours: compressed, with dictionaries, of another format version,
+ * with other types, with buffers out of order or not aligned to 16 bytes, with more than
+ * TABLE_METADATA_MAX pairs. Its SHA-256 is the manifest's business (table_file_digest). Columns of
+ * a batch are plain pointers into the mapping, valid until table_close. Opened tables are
+ * read-only: any number of threads may read one.
  */
 #ifndef PERIODCLOSE_TABLE_TABLE_H
 #define PERIODCLOSE_TABLE_TABLE_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "core/decimal.h"
 #include "core/digest.h"
@@ -50,7 +62,14 @@ struct table_column {
     bool is_nullable;
 };
 
-enum { TABLE_COLUMNS_MAX = 32 };
+enum {
+    TABLE_COLUMNS_MAX = 32,
+    TABLE_METADATA_MAX = 64,
+    TABLE_TEXT_BYTES_MAX = 1024 * 1024, /* one value; also a metadata key or value */
+};
+
+/* "decimal128(38,15)", "utf8", … for messages. */
+const char *table_type_name(enum table_type type);
 
 /* Constant; the column order is the enum's that goes with it. Rows are sorted by the first
  * key_columns_count columns. */
@@ -75,33 +94,130 @@ struct table_seal {
 
 enum { TABLE_BATCH_ROWS = 65536, TABLE_BATCH_TEXT_BYTES = 4 * 1024 * 1024 };
 
-struct table_writer;
+/*
+ * The writer is visible so that a put is a few instructions in the caller's loop; its members are
+ * the module's own. One column's part of the batch being filled: values[] and validity have room
+ * for rows_capacity rows.
+ */
+struct table_writer_column {
+    int type; /* enum table_type; -1 beyond the schema's last column */
+    void *values;
+    int32_t *offsets; /* TABLE_UTF8 */
+    char *text_bytes; /* TABLE_UTF8 */
+    size_t text_size_bytes;
+    size_t text_capacity_bytes;
+    uint8_t *validity; /* nullable columns: all set but the nulls' bits */
+    size_t nulls_count;
+};
 
+struct table_output;
+
+struct table_writer {
+    size_t row; /* the one being filled, in its batch */
+    size_t rows_capacity;
+    size_t text_size_bytes; /* of all columns, in the batch */
+    uint32_t columns_put;   /* bit per column put in this row */
+    uint32_t columns_all;
+    uint32_t columns_nullable;
+    uint64_t rows_before; /* rows of the batches written */
+    struct table_writer_column columns[TABLE_COLUMNS_MAX];
+    struct table_output *output;
+};
+
+/* metadata is copied; the schema must outlive the writer. Codes: ERR_FILE, ERR_MEMORY. */
 bool table_writer_create(const struct sys *sys, const char *path, const struct table_schema *schema,
                          const struct table_metadata *metadata, size_t metadata_count,
                          struct table_writer **writer, struct err *err);
 void table_writer_destroy(struct table_writer *writer);
 bool table_writer_commit(struct table_writer *writer, struct table_seal *seal, struct err *err);
 
-/* Type asserted. Text may be up to 1 MB and is copied; text must be valid UTF-8 (the caller's
- * duty: sources check). Text puts may fail (ERR_MEMORY); the failure is kept and returned by
- * table_end_row. */
-void table_put_decimal(struct table_writer *writer, size_t column, struct decimal value);
-void table_put_text(struct table_writer *writer, size_t column, struct text value);
-void table_put_int64(struct table_writer *writer, size_t column, int64_t value);
-void table_put_instant(struct table_writer *writer, size_t column, struct instant value);
-void table_put_date(struct table_writer *writer, size_t column, int32_t days);
-void table_put_bool(struct table_writer *writer, size_t column, bool value);
-bool table_end_row(struct table_writer *writer, struct err *err);
-uint64_t table_writer_rows_count(const struct table_writer *writer);
+/* Not for callers: the rare cases of table_put_text and table_end_row. */
+bool table_writer_reserve_text(struct table_writer *writer, size_t column, size_t size_bytes);
+bool table_writer_end_row(struct table_writer *writer, struct err *err);
+
+static inline struct table_writer_column *table_writer_put(struct table_writer *writer,
+                                                           size_t column, enum table_type type) {
+    assert(column < TABLE_COLUMNS_MAX);
+    assert(writer->columns[column].type == (int)type);
+    assert((writer->columns_put >> column & 1) == 0);
+    writer->columns_put |= UINT32_C(1) << column;
+    return &writer->columns[column];
+}
+
+/* Type asserted, and that a column is put once in a row. */
+static inline void table_put_decimal(struct table_writer *writer, size_t column,
+                                     struct decimal value) {
+    struct decimal *values = table_writer_put(writer, column, TABLE_DECIMAL)->values;
+    values[writer->row] = value;
+}
+
+static inline void table_put_int64(struct table_writer *writer, size_t column, int64_t value) {
+    int64_t *values = table_writer_put(writer, column, TABLE_INT64)->values;
+    values[writer->row] = value;
+}
+
+static inline void table_put_instant(struct table_writer *writer, size_t column,
+                                     struct instant value) {
+    int64_t *values = table_writer_put(writer, column, TABLE_TIMESTAMP)->values;
+    values[writer->row] = value.us;
+}
+
+static inline void table_put_date(struct table_writer *writer, size_t column, int32_t days) {
+    int32_t *values = table_writer_put(writer, column, TABLE_DATE)->values;
+    values[writer->row] = days;
+}
+
+static inline void table_put_bool(struct table_writer *writer, size_t column, bool value) {
+    uint8_t *bits = table_writer_put(writer, column, TABLE_BOOL)->values;
+    bits[writer->row / 8] |= (uint8_t)((unsigned)value << (writer->row % 8));
+}
+
+/*
+ * The text is copied; it must be valid UTF-8 (the caller's duty: sources check). Text over
+ * TABLE_TEXT_BYTES_MAX (ERR_RANGE) and a lack of memory (ERR_MEMORY) are kept and returned by
+ * table_end_row.
+ */
+static inline void table_put_text(struct table_writer *writer, size_t column, struct text value) {
+    struct table_writer_column *filled = table_writer_put(writer, column, TABLE_UTF8);
+    if (value.size_bytes > filled->text_capacity_bytes - filled->text_size_bytes ||
+        value.size_bytes > TABLE_TEXT_BYTES_MAX) {
+        if (!table_writer_reserve_text(writer, column, value.size_bytes)) {
+            return;
+        }
+    }
+    if (value.size_bytes > 0) {
+        memcpy(filled->text_bytes + filled->text_size_bytes, value.bytes, value.size_bytes);
+    }
+    filled->text_size_bytes += value.size_bytes;
+    writer->text_size_bytes += value.size_bytes;
+    filled->offsets[writer->row + 1] = (int32_t)filled->text_size_bytes;
+}
+
+static inline bool table_end_row(struct table_writer *writer, struct err *err) {
+    if (writer->columns_put == writer->columns_all && writer->row + 1 < writer->rows_capacity &&
+        writer->text_size_bytes < TABLE_BATCH_TEXT_BYTES) {
+        writer->row++;
+        writer->columns_put = 0;
+        return true;
+    }
+    return table_writer_end_row(writer, err);
+}
+
+static inline uint64_t table_writer_rows_count(const struct table_writer *writer) {
+    return writer->rows_before + writer->row;
+}
 
 struct table;
 
 bool table_open(const struct sys *sys, const char *path, const struct table_schema *schema,
                 struct table **table, struct err *err);
-/* Opens with the schema the file itself states (inspect): *schema lives as long as the table. */
+/* Opens with the schema the file itself states (inspect): *schema lives as long as the table, its
+ * name is the file's, it has no key columns. */
 bool table_open_any(const struct sys *sys, const char *path, struct table **table,
                     const struct table_schema **schema, struct err *err);
+/* The same for a file held in memory, 16-byte aligned, which must outlive the table. */
+bool table_open_memory(const void *bytes, size_t size_bytes, const char *path, struct table **table,
+                       const struct table_schema **schema, struct err *err);
 void table_close(struct table *table); /* NULL is fine */
 
 const char *table_path(const struct table *table);
@@ -138,7 +254,15 @@ struct table_cursor {
 };
 
 struct table_cursor table_cursor_start(const struct table *table);
-bool table_cursor_next(struct table_cursor *cursor);
+bool table_cursor_next_batch(struct table_cursor *cursor); /* not for callers */
+
+static inline bool table_cursor_next(struct table_cursor *cursor) {
+    if (cursor->is_started && cursor->row + 1 < cursor->batch->rows_count) {
+        cursor->row++;
+        return true;
+    }
+    return table_cursor_next_batch(cursor);
+}
 
 static inline bool table_is_null(const struct table_cursor *cursor, size_t column) {
     const uint8_t *validity = cursor->batch->columns[column].validity;
@@ -167,7 +291,7 @@ static inline struct text table_get_text(const struct table_cursor *cursor, size
                          .size_bytes = (size_t)(offsets[cursor->row + 1] - from)};
 }
 
-/* SHA-256 and size of a file on disk, read in bounded windows. */
+/* SHA-256 and size of any file on disk, read in bounded windows; rows_count is 0. */
 bool table_file_digest(const struct sys *sys, const char *path, struct table_seal *seal,
                        struct err *err);
 
