@@ -181,13 +181,13 @@ bool exact_round_half_away(struct exact value, struct decimal increment, struct 
     return round_to_multiple(value, increment.units, result);
 }
 
-/* Divides magnitude by 10^19 in place and returns the remainder. */
-static uint64_t divide_by_ten_to_19(struct exact *magnitude) {
+/* Divides the limbs by 10^19 in place and returns the remainder. */
+static uint64_t divide_by_ten_to_19(uint64_t *limbs, int limbs_count) {
     uint128 remainder = 0;
-    for (int limb = 3; limb >= 0; limb--) {
-        uint128 dividend = remainder << 64 | magnitude->limbs[limb];
+    for (int limb = limbs_count - 1; limb >= 0; limb--) {
+        uint128 dividend = remainder << 64 | limbs[limb];
         uint128 quotient = dividend / TEN_TO_19;
-        magnitude->limbs[limb] = (uint64_t)quotient;
+        limbs[limb] = (uint64_t)quotient;
         remainder = dividend - quotient * TEN_TO_19;
     }
     return (uint64_t)remainder;
@@ -199,9 +199,13 @@ size_t exact_format(struct exact value, char text[EXACT_TEXT_MAX]) {
     bool is_negative = exact_is_negative(value);
     struct exact magnitude = is_negative ? exact_negate(value) : value;
     char digits[DIGITS];
+    int limbs_count = 4;
     for (int chunk = CHUNKS - 1; chunk >= 0; chunk--) {
-        (void)digits_write_fixed(digits + chunk * CHUNK_DIGITS, divide_by_ten_to_19(&magnitude),
-                                 CHUNK_DIGITS);
+        while (limbs_count > 0 && magnitude.limbs[limbs_count - 1] == 0) {
+            limbs_count--;
+        }
+        (void)digits_write_fixed(digits + chunk * CHUNK_DIGITS,
+                                 divide_by_ten_to_19(magnitude.limbs, limbs_count), CHUNK_DIGITS);
     }
     assert(exact_is_zero(magnitude));
     const char *point = digits + DIGITS - EXACT_PLACES;

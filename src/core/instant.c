@@ -117,21 +117,55 @@ static const char *read_zone(const char *at, const char *end, int64_t *offset_se
     return NULL;
 }
 
+/*
+ * What eight bytes should look like: a digit where shape has '0', elsewhere the same byte. margins
+ * has 0x76 for a digit and 0x7F for a byte.
+ */
+struct shape {
+    char bytes[8];
+    char margins[8];
+};
+
+#define YEAR_SHAPE ((struct shape){"0000-00-", "\x76\x76\x76\x76\x7F\x76\x76\x7F"})
+#define DATE_SHAPE ((struct shape){"00-00-00", "\x76\x76\x7F\x76\x76\x7F\x76\x76"})
+#define TIME_SHAPE ((struct shape){"00:00:00", "\x76\x76\x7F\x76\x76\x7F\x76\x76"})
+
+/*
+ * Zero if eight bytes have the shape, all eight tested at once, for this runs once per usage row: a
+ * digit xor '0' is at most 9 and stays below 0x80 when 0x76 is added, equal bytes give 0, and no
+ * such sum carries into its neighbour. A byte with its top bit set fails by that bit. The order of
+ * bytes in a word does not matter.
+ */
+static inline uint64_t misses_shape(const char *bytes, struct shape shape) {
+    uint64_t actual;
+    uint64_t expected;
+    uint64_t margins;
+    memcpy(&actual, bytes, sizeof actual);
+    memcpy(&expected, shape.bytes, sizeof expected);
+    memcpy(&margins, shape.margins, sizeof margins);
+    uint64_t difference = actual ^ expected;
+    return ((difference + margins) | difference) & UINT64_C(0x8080808080808080);
+}
+
+/* Two bytes known to be digits. */
+static inline unsigned pair_value(const char *bytes) {
+    return (unsigned)(unsigned char)bytes[0] * 10 + (unsigned char)bytes[1] - '0' * 11;
+}
+
 /* YYYY-MM-DDTHH:MM:SS at bytes as seconds, as if it were UTC. Shape first, then ranges. */
 static inline const char *read_date_time(const char *bytes, int64_t *seconds) {
-    unsigned century = read_pair(bytes);
-    unsigned year_of_century = read_pair(bytes + 2);
-    unsigned month = read_pair(bytes + 5);
-    unsigned day = read_pair(bytes + 8);
-    unsigned hour = read_pair(bytes + 11);
-    unsigned minute = read_pair(bytes + 14);
-    unsigned second = read_pair(bytes + 17);
-    if (century > 99 || year_of_century > 99 || month > 99 || day > 99 || hour > 99 ||
-        minute > 99 || second > 99 || bytes[4] != '-' || bytes[7] != '-' || bytes[13] != ':' ||
-        bytes[16] != ':' || (bytes[10] != 'T' && bytes[10] != 't' && bytes[10] != ' ')) {
+    bool is_separated = bytes[10] == 'T' || bytes[10] == ' ' || bytes[10] == 't';
+    uint64_t misses = misses_shape(bytes, YEAR_SHAPE) | misses_shape(bytes + 2, DATE_SHAPE) |
+                      misses_shape(bytes + 11, TIME_SHAPE);
+    if (misses != 0 || !is_separated) {
         return not_a_time_stamp;
     }
-    int year = (int)(century * 100 + year_of_century);
+    int year = (int)(pair_value(bytes) * 100 + pair_value(bytes + 2));
+    unsigned month = pair_value(bytes + 5);
+    unsigned day = pair_value(bytes + 8);
+    unsigned hour = pair_value(bytes + 11);
+    unsigned minute = pair_value(bytes + 14);
+    unsigned second = pair_value(bytes + 17);
     if (year == 0) {
         return "has a year outside 0001 to 9999";
     }
@@ -150,10 +184,8 @@ static inline const char *read_date_time(const char *bytes, int64_t *seconds) {
 
 /* YYYY-MM-DD and nothing else: worth a reason of its own, spreadsheets write it. */
 static bool is_date_only(struct text text) {
-    return text.size_bytes == DATE_BYTES && read_pair(text.bytes) <= 99 &&
-           read_pair(text.bytes + 2) <= 99 && text.bytes[4] == '-' &&
-           read_pair(text.bytes + 5) <= 99 && text.bytes[7] == '-' &&
-           read_pair(text.bytes + 8) <= 99;
+    return text.size_bytes == DATE_BYTES && misses_shape(text.bytes, YEAR_SHAPE) == 0 &&
+           misses_shape(text.bytes + 2, DATE_SHAPE) == 0;
 }
 
 const char *instant_parse(struct text text, struct instant *result) {
