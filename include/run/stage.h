@@ -60,7 +60,7 @@ struct stage {
 };
 
 struct stage_list {
-    const struct stage *stages; /* ascending by number */
+    const struct stage *const *stages; /* ascending by number */
     size_t stages_count;
 };
 

@@ -1,0 +1,28 @@
+/*
+ * What a command gives to the effect stages of a run: where to read, what to write to, and the
+ * options that are not pinned numbers. Owned by the command; constant while stages are performed.
+ */
+#ifndef PERIODCLOSE_STAGE_SESSION_H
+#define PERIODCLOSE_STAGE_SESSION_H
+
+#include "core/calendar.h"
+#include "run/run.h"
+
+enum emission { EMISSION_NONE };
+
+struct stage_session {
+    const char *source_folder; /* NULL on a replay */
+    struct month month;
+    struct instant cutoff; /* rows recorded after it are late */
+    const struct text *selected_orgs; /* sorted, distinct; none: all */
+    size_t selected_orgs_count;
+    struct run *previous; /* the run of the revision before, opened for reading; NULL: none */
+    const char *reason;   /* of a revision, for adjustments.csv; NULL: none */
+    bool is_repriced;     /* --reprice: today's terms also for orgs rated before */
+    enum emission emission;
+    /* a note for people (an unknown column …); may be NULL */
+    void (*note)(void *context, const char *text);
+    void *note_context;
+};
+
+#endif

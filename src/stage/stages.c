@@ -1,0 +1,10 @@
+#include "stage/stages.h"
+
+static const struct stage *const rows[] = {
+    &stage_extract, &stage_meter, &stage_rate,   &stage_project,
+    &stage_record,  &stage_emit,  &stage_report,
+};
+
+struct stage_list stages_all(void) {
+    return (struct stage_list){.stages = rows, .stages_count = sizeof rows / sizeof rows[0]};
+}
