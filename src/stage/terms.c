@@ -108,9 +108,11 @@ static bool terms_load_prices(struct table *prices, struct table *tiers,
             has_tier = table_cursor_next(&tier_row);
         }
         if (!price_fits_model(&price->price)) {
-            return err_set(err, ERR_DAMAGED, "%s: plan '%.*s', metric '%.*s': price does not fit "
-                           "its model", table_path(prices), (int)key.plan_id.size_bytes,
-                           key.plan_id.bytes, (int)key.metric.size_bytes, key.metric.bytes);
+            return err_set(err, ERR_DAMAGED,
+                           "%s: plan '%.*s', metric '%.*s': price does not fit "
+                           "its model",
+                           table_path(prices), (int)key.plan_id.size_bytes, key.plan_id.bytes,
+                           (int)key.metric.size_bytes, key.metric.bytes);
         }
     }
     if (has_tier) {
@@ -119,8 +121,8 @@ static bool terms_load_prices(struct table *prices, struct table *tiers,
     return true;
 }
 
-bool terms_load(struct terms *terms, struct table *plans, struct table *prices,
-                struct table *tiers, struct arena *arena, struct err *err) {
+bool terms_load(struct terms *terms, struct table *plans, struct table *prices, struct table *tiers,
+                struct arena *arena, struct err *err) {
     struct terms_price *all_prices;
     struct terms_plan *loaded =
         arena_alloc_array(arena, terms_count_rows(plans), sizeof *loaded, err);
