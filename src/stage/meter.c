@@ -8,7 +8,7 @@
 #include <assert.h>
 
 #include "stage/stages.h"
-#include "stage/terms.h"
+#include "rating/terms.h"
 
 enum meter_input {
     INPUT_ORGS,

@@ -4,9 +4,10 @@
  */
 #include <assert.h>
 
+#include "core/calendar.h"
 #include "rating/trend.h"
 #include "stage/stages.h"
-#include "stage/terms.h"
+#include "rating/terms.h"
 
 enum project_input {
     INPUT_ORGS,

@@ -5,7 +5,7 @@
 #include <assert.h>
 
 #include "stage/stages.h"
-#include "stage/terms.h"
+#include "rating/terms.h"
 
 enum rate_input {
     INPUT_ORGS,

@@ -3,8 +3,8 @@
  *
  * Everything lies in the arena; texts point into the tables' mappings, which must stay open.
  */
-#ifndef PERIODCLOSE_STAGE_TERMS_H
-#define PERIODCLOSE_STAGE_TERMS_H
+#ifndef PERIODCLOSE_RATING_TERMS_H
+#define PERIODCLOSE_RATING_TERMS_H
 
 #include "core/arena.h"
 #include "core/money.h"
@@ -31,8 +31,8 @@ struct terms {
 };
 
 /* ERR_DAMAGED when the tables do not fit together. */
-bool terms_load(struct terms *terms, struct table *plans, struct table *prices,
-                struct table *tiers, struct arena *arena, struct err *err);
+bool terms_load(struct terms *terms, struct table *plans, struct table *prices, struct table *tiers,
+                struct arena *arena, struct err *err);
 
 /* ERR_DAMAGED when the plan is not there. */
 bool terms_find_plan(const struct terms *terms, int64_t version, struct text plan_id,
@@ -43,8 +43,8 @@ const struct terms_price *terms_find_price(const struct terms_plan *plan, struct
 
 /*
  * One pass over an org's rows in tables sorted by (org_id, metric): moves the cursor to the row of
- * exactly this key. false when there is none; the cursor then stands at the next greater row, and is
- * looked at again by the next call. Keys must be asked for in ascending order.
+ * exactly this key. false when there is none; the cursor then stands at the next greater row, and
+ * is looked at again by the next call. Keys must be asked for in ascending order.
  */
 struct terms_walk {
     struct table_cursor cursor;

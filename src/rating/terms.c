@@ -1,4 +1,4 @@
-#include "stage/terms.h"
+#include "rating/terms.h"
 
 #include <assert.h>
 

@@ -1,0 +1,54 @@
+/*
+ * Report files: RFC 4180 CSV for people and their spreadsheets (DESIGN.md 9).
+ *
+ * UTF-8, "\n", header row, fields quoted only where needed. A text that a spreadsheet would run as
+ * a formula (it begins with = + - @ tab or CR) gets a leading apostrophe. Decimals in full, costs
+ * with the currency's decimals, instants as YYYY-MM-DDTHH:MM:SS[.ffffff]Z. The file appears whole,
+ * by file_replace, and is hashed while it is written.
+ *
+ *     report_file_open(&file, sys, path, columns, columns_count, err)
+ *     report_text(&file, …) report_decimal(&file, …) …   in the order of the columns
+ *     report_end_row(&file, err)
+ *     report_file_commit(&file, &seal, err)  or  report_file_abort(&file)
+ *
+ * Failures while putting are kept and returned by report_end_row.
+ */
+#ifndef PERIODCLOSE_REPORT_REPORT_FILE_H
+#define PERIODCLOSE_REPORT_REPORT_FILE_H
+
+#include "core/digest.h"
+#include "core/instant.h"
+#include "core/money.h"
+#include "sys/files.h"
+
+struct report_file {
+    struct file_replacement replacement;
+    struct hasher *hasher;
+    struct buffer buffer;
+    size_t columns_count;
+    size_t column;       /* of the row being written */
+    uint64_t rows_count; /* without the header */
+    uint64_t size_bytes; /* already handed to the OS */
+    struct err failure;
+};
+
+struct report_seal {
+    uint64_t rows_count;
+    uint64_t size_bytes;
+    struct digest digest;
+};
+
+bool report_file_open(struct report_file *file, const struct sys *sys, const char *path,
+                      const char *const *columns, size_t columns_count, struct err *err);
+void report_text(struct report_file *file, struct text value);
+void report_words(struct report_file *file, const char *value); /* our own words: no guard */
+void report_decimal(struct report_file *file, struct decimal value);
+void report_money(struct report_file *file, struct decimal amount, const struct currency *currency);
+void report_int64(struct report_file *file, int64_t value);
+void report_instant(struct report_file *file, struct instant value);
+void report_empty(struct report_file *file);
+bool report_end_row(struct report_file *file, struct err *err);
+bool report_file_commit(struct report_file *file, struct report_seal *seal, struct err *err);
+void report_file_abort(struct report_file *file); /* after commit, or zeroed: nothing */
+
+#endif

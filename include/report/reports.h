@@ -1,0 +1,89 @@
+/*
+ * The reports of a run: one table row and one file in src/report each. Columns are a face: they are
+ * only ever added at the end (DESIGN.md 9).
+ */
+#ifndef PERIODCLOSE_REPORT_REPORTS_H
+#define PERIODCLOSE_REPORT_REPORTS_H
+
+#include "core/arena.h"
+#include "rating/terms.h"
+#include "report/report_file.h"
+
+/* The tables of one shard; NULL where the stage that leaves it is not done. */
+struct report_shard {
+    struct table *orgs;
+    struct table *limits;
+    struct table *history;
+    struct table *asides;
+    struct table *usage;
+    struct table *charges;
+    struct table *projections;
+    struct table *records;
+    struct table *adjustments;
+    struct table *items;
+};
+
+/* A control total of a finished stage, in the order of stages, names, units. */
+struct report_total {
+    const char *stage;
+    const char *name;
+    const char *unit;
+    struct decimal left;
+    struct decimal right;
+};
+
+struct report_source {
+    const struct report_shard *shards;
+    size_t shards_count;
+    const struct terms *terms; /* NULL before extract is done */
+    const struct report_total *totals;
+    size_t totals_count;
+    bool is_revision; /* the run revises another */
+};
+
+struct report {
+    const char *file_name;
+    const char *const *columns;
+    size_t columns_count;
+    /* can it be written from what there is? */
+    bool (*is_due)(const struct report_source *source);
+    bool (*write)(const struct report_source *source, struct report_file *file, struct err *err);
+};
+
+extern const struct report report_overages;
+extern const struct report report_usage;
+extern const struct report report_projections;
+extern const struct report report_exceptions;
+extern const struct report report_adjustments;
+extern const struct report report_control_totals;
+
+/* All of them, sorted by file name. */
+extern const struct report *const report_table[];
+extern const size_t report_table_count;
+
+#define REPORT_COLUMNS(list) .columns = (list), .columns_count = sizeof(list) / sizeof *(list)
+
+/*
+ * Walks the rated orgs of a shard with their plans: the frame of most reports.
+ *
+ *     struct report_orgs orgs = report_orgs_start(source, shard);
+ *     while (report_orgs_next(&orgs, err)) { … orgs.plan, orgs.cursor … }
+ *     return err->code == ERR_NONE;
+ */
+struct report_orgs {
+    const struct terms *terms;
+    struct table_cursor cursor;
+    struct text org_id;
+    const struct terms_plan *plan;
+};
+struct report_orgs report_orgs_start(const struct report_source *source,
+                                     const struct report_shard *shard);
+bool report_orgs_next(struct report_orgs *orgs, struct err *err);
+
+/*
+ * The status of a record before anything was recorded or sent, and why: disabled, zero, held,
+ * computed (DESIGN.md 9).
+ */
+const char *report_record_status(const struct table_cursor *org, struct decimal billed);
+
+#endif

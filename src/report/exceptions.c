@@ -1,0 +1,306 @@
+/*
+ * exceptions.csv: everything that finance should know did not go the plain way: orgs set aside or
+ * listed, records held, usage that was late, unpriced, blocked or negative.
+ *
+ * Rows are sorted by org, metric, kind and reason; what one org has is gathered from its tables and
+ * sorted before it is written, so only one org is in memory at a time.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "report/reports.h"
+
+static const char *const columns[] = {
+    "org_id", "metric", "kind", "reason", "detail", "value", "currency",
+};
+
+enum { DETAIL_MAX = 160 };
+
+struct exception {
+    struct text metric;
+    const char *kind;
+    const char *reason;
+    char detail[DETAIL_MAX];
+    struct decimal value;
+    const struct currency *currency; /* NULL: value is a quantity */
+};
+
+struct exceptions {
+    struct report_file *file;
+    struct exception *rows; /* of the org at hand */
+    size_t rows_count;
+    size_t rows_capacity;
+    struct arena *arena;
+    struct table_cursor asides;
+    bool has_aside;
+    struct terms_walk records;
+    bool has_records;
+    bool has_charges;
+};
+
+static bool exceptions_is_due(const struct report_source *source) {
+    return source->shards_count > 0 && source->shards[0].orgs != NULL;
+}
+
+static int exception_compare(const void *left, const void *right) {
+    const struct exception *a = left;
+    const struct exception *b = right;
+    int order = text_compare(a->metric, b->metric);
+    if (order == 0) {
+        order = strcmp(a->kind, b->kind);
+    }
+    return order != 0 ? order : strcmp(a->reason, b->reason);
+}
+
+static struct exception *exceptions_add(struct exceptions *exceptions, struct text metric,
+                                        const char *kind, const char *reason, struct err *err) {
+    if (exceptions->rows_count == exceptions->rows_capacity) {
+        size_t capacity = exceptions->rows_capacity * 2 + 16;
+        struct exception *rows = arena_alloc_array(exceptions->arena, capacity, sizeof *rows, err);
+        if (rows == NULL) {
+            return NULL;
+        }
+        if (exceptions->rows_count > 0) {
+            memcpy(rows, exceptions->rows, exceptions->rows_count * sizeof *rows);
+        }
+        exceptions->rows = rows;
+        exceptions->rows_capacity = capacity;
+    }
+    struct exception *row = &exceptions->rows[exceptions->rows_count++];
+    *row = (struct exception){.metric = metric, .kind = kind, .reason = reason};
+    return row;
+}
+
+struct aside_kind {
+    const char *name;
+    const char *kind;
+    const char *reason;
+    const char *words;
+};
+
+static const struct aside_kind aside_kinds[] = {
+    {"late", "late", "recorded_after_cutoff", "recorded after the cutoff"},
+    {"late_opening", "late", "late_opening", "before the period, not in its recorded opening"},
+    {"unpriced", "unpriced", "no_price", "of a metric without a price in the plan"},
+};
+
+static bool exceptions_aside(struct exceptions *exceptions, struct err *err) {
+    const struct table_cursor *row = &exceptions->asides;
+    struct text name = table_get_text(row, ASIDES_KIND);
+    for (size_t index = 0; index < sizeof aside_kinds / sizeof aside_kinds[0]; index++) {
+        const struct aside_kind *kind = &aside_kinds[index];
+        if (!text_equals(name, text_from(kind->name))) {
+            continue;
+        }
+        struct exception *exception = exceptions_add(exceptions, table_get_text(row, ASIDES_METRIC),
+                                                     kind->kind, kind->reason, err);
+        if (exception == NULL) {
+            return false;
+        }
+        char first_at[INSTANT_TEXT_MAX];
+        char last_at[INSTANT_TEXT_MAX];
+        int64_t events = table_get_int64(row, ASIDES_EVENTS);
+        (void)instant_format(table_get_instant(row, ASIDES_FIRST_AT), first_at);
+        (void)instant_format(table_get_instant(row, ASIDES_LAST_AT), last_at);
+        (void)snprintf(exception->detail, sizeof exception->detail, "%lld event%s %s, %s to %s",
+                       (long long)events, events == 1 ? "" : "s", kind->words, first_at, last_at);
+        exception->value = table_get_decimal(row, ASIDES_QUANTITY);
+        return true;
+    }
+    return err_set(err, ERR_DAMAGED, "%s: unknown kind '%.*s'", table_path(row->table),
+                   (int)name.size_bytes, name.bytes);
+}
+
+static bool exceptions_asides(struct exceptions *exceptions, struct text org_id, struct err *err) {
+    while (exceptions->has_aside &&
+           text_equals(table_get_text(&exceptions->asides, ASIDES_ORG_ID), org_id)) {
+        if (!exceptions_aside(exceptions, err)) {
+            return false;
+        }
+        exceptions->has_aside = table_cursor_next(&exceptions->asides);
+    }
+    return true;
+}
+
+static bool exceptions_blocked(struct exceptions *exceptions, const struct table_cursor *usage,
+                               const struct table_cursor *charge, struct err *err) {
+    struct decimal blocked = table_get_decimal(charge, CHARGES_BLOCKED);
+    if (decimal_is_zero(blocked)) {
+        return true;
+    }
+    struct exception *exception = exceptions_add(exceptions, table_get_text(charge, CHARGES_METRIC),
+                                                 "blocked", "hard_limit", err);
+    if (exception == NULL) {
+        return false;
+    }
+    char used[DECIMAL_TEXT_MAX];
+    char allowed[DECIMAL_TEXT_MAX];
+    struct decimal quantity = table_get_decimal(usage, USAGE_QUANTITY);
+    (void)decimal_format(quantity, used);
+    (void)decimal_format((struct decimal){quantity.units - blocked.units}, allowed);
+    (void)snprintf(exception->detail, sizeof exception->detail,
+                   "used %s, hard limit %s: the rest is not billed", used, allowed);
+    exception->value = blocked;
+    return true;
+}
+
+static bool exceptions_negative(struct exceptions *exceptions, const struct table_cursor *usage,
+                                struct err *err) {
+    struct decimal net = table_get_decimal(usage, USAGE_NET);
+    if (!decimal_is_negative(net)) {
+        return true;
+    }
+    struct exception *exception = exceptions_add(exceptions, table_get_text(usage, USAGE_METRIC),
+                                                 "negative", "negative_net", err);
+    if (exception == NULL) {
+        return false;
+    }
+    (void)snprintf(exception->detail, sizeof exception->detail, "billed as zero usage");
+    exception->value = net;
+    return true;
+}
+
+static bool exceptions_held(struct exceptions *exceptions, const struct report_orgs *orgs,
+                            const struct table_cursor *charge, struct err *err) {
+    struct text metric = table_get_text(charge, CHARGES_METRIC);
+    struct decimal billed = table_get_decimal(charge, CHARGES_COST);
+    struct text status = text_from(report_record_status(&orgs->cursor, billed));
+    if (exceptions->has_records) {
+        if (!terms_walk_to(&exceptions->records, orgs->org_id, metric)) {
+            return true;
+        }
+        billed = table_get_decimal(&exceptions->records.cursor, RECORDS_BILLED);
+        status = table_get_text(&exceptions->records.cursor, RECORDS_STATUS);
+    }
+    if (!text_equals(status, text_from("held"))) {
+        return true;
+    }
+    struct exception *exception = exceptions_add(exceptions, metric, "held", "suspended", err);
+    if (exception == NULL) {
+        return false;
+    }
+    (void)snprintf(exception->detail, sizeof exception->detail,
+                   "the org is suspended: rated, not sent");
+    exception->value = billed;
+    exception->currency = orgs->plan->currency;
+    return true;
+}
+
+static bool exceptions_put(struct exceptions *exceptions, struct text org_id, struct err *err) {
+    struct report_file *file = exceptions->file;
+    qsort(exceptions->rows, exceptions->rows_count, sizeof *exceptions->rows, exception_compare);
+    for (size_t index = 0; index < exceptions->rows_count; index++) {
+        const struct exception *row = &exceptions->rows[index];
+        report_text(file, org_id);
+        report_text(file, row->metric);
+        report_words(file, row->kind);
+        report_words(file, row->reason);
+        report_text(file, text_from(row->detail));
+        if (row->currency != NULL) {
+            report_money(file, row->value, row->currency);
+            report_words(file, row->currency->code);
+        } else {
+            report_decimal(file, row->value);
+            report_empty(file);
+        }
+        if (!report_end_row(file, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* An org that is not rated: one row, which says why. */
+static bool exceptions_put_org(struct report_file *file, const struct table_cursor *org,
+                               struct err *err) {
+    report_text(file, table_get_text(org, ORGS_ORG_ID));
+    report_empty(file);
+    report_text(file, table_get_text(org, ORGS_DISPOSITION));
+    report_text(file, table_get_text(org, ORGS_REASON));
+    if (table_is_null(org, ORGS_DETAIL)) {
+        report_empty(file);
+    } else {
+        report_text(file, table_get_text(org, ORGS_DETAIL));
+    }
+    report_empty(file);
+    report_empty(file);
+    return report_end_row(file, err);
+}
+
+static bool exceptions_org(struct exceptions *exceptions, const struct report_orgs *orgs,
+                           struct table_cursor *usage, struct table_cursor *charge,
+                           struct err *err) {
+    exceptions->rows_count = 0;
+    exceptions->rows_capacity = 0;
+    exceptions->rows = NULL;
+    for (size_t index = 0; exceptions->has_charges && index < orgs->plan->prices_count; index++) {
+        if (!table_cursor_next(usage) || !table_cursor_next(charge)) {
+            return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices",
+                           table_path(charge->table));
+        }
+        if (!exceptions_blocked(exceptions, usage, charge, err) ||
+            !exceptions_negative(exceptions, usage, err)) {
+            return false;
+        }
+        bool has_overage = !decimal_is_zero(table_get_decimal(charge, CHARGES_OVERAGE));
+        if ((has_overage || exceptions->has_records) &&
+            !exceptions_held(exceptions, orgs, charge, err)) {
+            return false;
+        }
+    }
+    return exceptions_asides(exceptions, orgs->org_id, err) &&
+           (exceptions->rows_count == 0 || exceptions_put(exceptions, orgs->org_id, err));
+}
+
+static bool exceptions_shard(const struct report_source *source, const struct report_shard *shard,
+                             struct exceptions *exceptions, struct err *err) {
+    struct table_cursor usage = {0};
+    struct table_cursor charge = {0};
+    exceptions->has_charges = shard->charges != NULL && shard->usage != NULL;
+    if (exceptions->has_charges) {
+        usage = table_cursor_start(shard->usage);
+        charge = table_cursor_start(shard->charges);
+    }
+    exceptions->has_records = shard->records != NULL;
+    if (exceptions->has_records) {
+        exceptions->records = terms_walk_start(shard->records);
+    }
+    exceptions->asides = table_cursor_start(shard->asides);
+    exceptions->has_aside = table_cursor_next(&exceptions->asides);
+    struct arena_mark mark = arena_mark(exceptions->arena);
+    struct report_orgs orgs = {.terms = source->terms, .cursor = table_cursor_start(shard->orgs)};
+    while (table_cursor_next(&orgs.cursor)) {
+        if (!table_is_null(&orgs.cursor, ORGS_REASON)) {
+            if (!exceptions_put_org(exceptions->file, &orgs.cursor, err)) {
+                return false;
+            }
+            continue;
+        }
+        orgs.org_id = table_get_text(&orgs.cursor, ORGS_ORG_ID);
+        if (!terms_find_plan(source->terms, table_get_int64(&orgs.cursor, ORGS_TERMS),
+                             table_get_text(&orgs.cursor, ORGS_PLAN_ID), &orgs.plan, err) ||
+            !exceptions_org(exceptions, &orgs, &usage, &charge, err)) {
+            return false;
+        }
+        arena_rewind(exceptions->arena, mark);
+    }
+    return true;
+}
+
+static bool exceptions_write(const struct report_source *source, struct report_file *file,
+                             struct err *err) {
+    struct exceptions exceptions = {.file = file, .arena = arena_create(err)};
+    bool is_fine = exceptions.arena != NULL;
+    for (size_t index = 0; is_fine && index < source->shards_count; index++) {
+        is_fine = exceptions_shard(source, &source->shards[index], &exceptions, err);
+    }
+    arena_destroy(exceptions.arena);
+    return is_fine;
+}
+
+const struct report report_exceptions = {
+    .file_name = "exceptions.csv",
+    REPORT_COLUMNS(columns),
+    .is_due = exceptions_is_due,
+    .write = exceptions_write,
+};

@@ -1,0 +1,184 @@
+#include "report/report_file.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+enum { REPORT_FLUSH_BYTES = 256 * 1024 };
+
+static void report_keep(struct report_file *file, bool is_fine, struct err *err) {
+    if (is_fine) {
+        return;
+    }
+    if (file->failure.code == ERR_NONE) {
+        file->failure = *err;
+    } else {
+        err_release(err);
+    }
+}
+
+static void report_bytes(struct report_file *file, const char *bytes, size_t size_bytes) {
+    struct buffer *buffer = &file->buffer;
+    if (buffer->capacity_bytes - buffer->size_bytes < size_bytes) {
+        struct err err = {0};
+        report_keep(file, buffer_append(buffer, (struct text){bytes, size_bytes}, &err), &err);
+        return;
+    }
+    memcpy(buffer->bytes + buffer->size_bytes, bytes, size_bytes);
+    buffer->size_bytes += size_bytes;
+}
+
+/* The comma before every field but the first. */
+static void report_next_field(struct report_file *file) {
+    assert(file->column < file->columns_count);
+    if (file->column++ > 0) {
+        report_bytes(file, ",", 1);
+    }
+}
+
+static bool needs_quotes(struct text value) {
+    for (size_t index = 0; index < value.size_bytes; index++) {
+        char byte = value.bytes[index];
+        if (byte == ',' || byte == '"' || byte == '\n' || byte == '\r') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_formula(struct text value) {
+    return value.size_bytes > 0 && memchr("=+-@\t\r", value.bytes[0], 6) != NULL;
+}
+
+static void report_quoted(struct report_file *file, struct text value) {
+    size_t from = 0;
+    for (size_t index = 0; index < value.size_bytes; index++) {
+        if (value.bytes[index] == '"') {
+            report_bytes(file, value.bytes + from, index + 1 - from);
+            from = index; /* the quote once more */
+        }
+    }
+    report_bytes(file, value.bytes + from, value.size_bytes - from);
+}
+
+void report_text(struct report_file *file, struct text value) {
+    report_next_field(file);
+    bool is_quoted = needs_quotes(value);
+    if (is_quoted) {
+        report_bytes(file, "\"", 1);
+    }
+    if (is_formula(value)) {
+        report_bytes(file, "'", 1);
+    }
+    if (is_quoted) {
+        report_quoted(file, value);
+        report_bytes(file, "\"", 1);
+    } else {
+        report_bytes(file, value.bytes, value.size_bytes);
+    }
+}
+
+void report_words(struct report_file *file, const char *value) {
+    struct text words = text_from(value);
+    assert(!needs_quotes(words));
+    report_next_field(file);
+    report_bytes(file, words.bytes, words.size_bytes);
+}
+
+void report_decimal(struct report_file *file, struct decimal value) {
+    char text[DECIMAL_TEXT_MAX];
+    report_next_field(file);
+    report_bytes(file, text, decimal_format(value, text));
+}
+
+void report_money(struct report_file *file, struct decimal amount,
+                  const struct currency *currency) {
+    char text[DECIMAL_TEXT_MAX];
+    report_next_field(file);
+    report_bytes(file, text, money_format(amount, currency, text));
+}
+
+void report_int64(struct report_file *file, int64_t value) {
+    struct decimal decimal;
+    (void)decimal_from_int64(value, &decimal);
+    report_decimal(file, decimal);
+}
+
+void report_instant(struct report_file *file, struct instant value) {
+    char text[INSTANT_TEXT_MAX];
+    report_next_field(file);
+    report_bytes(file, text, instant_format(value, text));
+}
+
+void report_empty(struct report_file *file) {
+    report_next_field(file);
+}
+
+static bool report_flush(struct report_file *file, struct err *err) {
+    struct buffer *buffer = &file->buffer;
+    if (buffer->size_bytes == 0) {
+        return true;
+    }
+    if (!hasher_add(file->hasher, buffer->bytes, buffer->size_bytes, err) ||
+        !file_append(&file->replacement.file, buffer->bytes, buffer->size_bytes, err)) {
+        return false;
+    }
+    file_start_writeback(&file->replacement.file, file->size_bytes, buffer->size_bytes);
+    file->size_bytes += buffer->size_bytes;
+    buffer_clear(buffer);
+    return true;
+}
+
+bool report_end_row(struct report_file *file, struct err *err) {
+    if (file->failure.code != ERR_NONE) {
+        *err = file->failure;
+        file->failure = (struct err){0};
+        return false;
+    }
+    assert(file->column == file->columns_count);
+    file->column = 0;
+    file->rows_count++;
+    report_bytes(file, "\n", 1);
+    return file->buffer.size_bytes < REPORT_FLUSH_BYTES || report_flush(file, err);
+}
+
+bool report_file_open(struct report_file *file, const struct sys *sys, const char *path,
+                      const char *const *columns, size_t columns_count, struct err *err) {
+    *file =
+        (struct report_file){.replacement = FILE_REPLACEMENT_NONE, .columns_count = columns_count};
+    file->hasher = hasher_create(err);
+    if (file->hasher == NULL || !buffer_reserve(&file->buffer, 2 * REPORT_FLUSH_BYTES, err) ||
+        !file_replace_begin(sys, path, &file->replacement, err)) {
+        report_file_abort(file);
+        return false;
+    }
+    for (size_t index = 0; index < columns_count; index++) {
+        report_words(file, columns[index]);
+    }
+    if (!report_end_row(file, err)) {
+        report_file_abort(file);
+        return false;
+    }
+    file->rows_count = 0;
+    return true;
+}
+
+bool report_file_commit(struct report_file *file, struct report_seal *seal, struct err *err) {
+    assert(file->column == 0);
+    bool is_fine = report_flush(file, err) && hasher_finish(file->hasher, &seal->digest, err) &&
+                   file_replace_commit(&file->replacement, err);
+    seal->rows_count = file->rows_count;
+    seal->size_bytes = file->size_bytes;
+    report_file_abort(file);
+    return is_fine;
+}
+
+void report_file_abort(struct report_file *file) {
+    if (file->hasher == NULL && file->buffer.bytes == NULL && file->columns_count == 0) {
+        return;
+    }
+    file_replace_abort(&file->replacement);
+    hasher_destroy(file->hasher);
+    buffer_release(&file->buffer);
+    err_release(&file->failure);
+    *file = (struct report_file){.replacement = FILE_REPLACEMENT_NONE};
+}
