@@ -47,7 +47,7 @@ struct charge_lines {
     struct charge_line *lines; /* room for price->tiers_count, given by the caller */
 };
 
-/* usage >= 0 (asserted). lines may be NULL. */
+/* usage >= 0 (asserted). limits and lines may be NULL. */
 bool charge_rate(const struct price *price, const struct limits *limits, struct decimal usage,
                  const struct currency *currency, struct charge *charge, struct charge_lines *lines,
                  struct err *err);
