@@ -8,6 +8,7 @@
 #include "core/arena.h"
 #include "rating/terms.h"
 #include "report/report_file.h"
+#include "run/totals.h"
 
 /* The tables of one shard; NULL where the stage that leaves it is not done. */
 struct report_shard {
@@ -45,9 +46,12 @@ struct report {
     const char *file_name;
     const char *const *columns;
     size_t columns_count;
+    bool is_last; /* reads the totals of the other reports: written after them */
     /* can it be written from what there is? */
     bool (*is_due)(const struct report_source *source);
-    bool (*write)(const struct report_source *source, struct report_file *file, struct err *err);
+    /* totals receives the equations between the report and the tables */
+    bool (*write)(const struct report_source *source, struct report_file *file,
+                  struct totals *totals, struct err *err);
 };
 
 extern const struct report report_overages;

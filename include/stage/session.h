@@ -13,7 +13,7 @@ enum emission { EMISSION_NONE };
 struct stage_session {
     const char *source_folder; /* NULL on a replay */
     struct month month;
-    struct instant cutoff; /* rows recorded after it are late */
+    struct instant cutoff;            /* rows recorded after it are late */
     const struct text *selected_orgs; /* sorted, distinct; none: all */
     size_t selected_orgs_count;
     struct run *previous; /* the run of the revision before, opened for reading; NULL: none */

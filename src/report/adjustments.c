@@ -39,7 +39,8 @@ static bool adjustments_put(struct report_file *file, const struct table_cursor 
 }
 
 static bool adjustments_write(const struct report_source *source, struct report_file *file,
-                              struct err *err) {
+                              struct totals *totals, struct err *err) {
+    (void)totals;
     for (size_t index = 0; index < source->shards_count; index++) {
         struct table_cursor row = table_cursor_start(source->shards[index].adjustments);
         while (table_cursor_next(&row)) {

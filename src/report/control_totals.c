@@ -10,7 +10,8 @@ static bool control_totals_is_due(const struct report_source *source) {
 }
 
 static bool control_totals_write(const struct report_source *source, struct report_file *file,
-                                 struct err *err) {
+                                 struct totals *totals, struct err *err) {
+    (void)totals;
     for (size_t index = 0; index < source->totals_count; index++) {
         const struct report_total *total = &source->totals[index];
         struct decimal difference;
@@ -34,6 +35,7 @@ static bool control_totals_write(const struct report_source *source, struct repo
 const struct report report_control_totals = {
     .file_name = "control_totals.csv",
     REPORT_COLUMNS(columns),
+    .is_last = true,
     .is_due = control_totals_is_due,
     .write = control_totals_write,
 };

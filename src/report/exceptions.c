@@ -288,7 +288,8 @@ static bool exceptions_shard(const struct report_source *source, const struct re
 }
 
 static bool exceptions_write(const struct report_source *source, struct report_file *file,
-                             struct err *err) {
+                             struct totals *totals, struct err *err) {
+    (void)totals;
     struct exceptions exceptions = {.file = file, .arena = arena_create(err)};
     bool is_fine = exceptions.arena != NULL;
     for (size_t index = 0; is_fine && index < source->shards_count; index++) {

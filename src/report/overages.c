@@ -26,8 +26,13 @@ struct record {
     struct text stripe_item_id;
 };
 
+/* What was written, held against the stages that computed it. */
+static const char cost_equation[] = "cost of charges = cost in overages.csv";
+static const char billed_equation[] = "billed of items = billed in overages.csv";
+
 struct overages {
     struct report_file *file;
+    struct totals *totals;
     struct terms_walk records;
     struct terms_walk items;
     bool has_records;
@@ -100,13 +105,20 @@ static bool overages_put(struct overages *overages, const struct table_cursor *o
     report_int64(file, record->revision);
     report_text(file, record->status);
     report_text(file, record->stripe_item_id);
-    return report_end_row(file, err);
+    struct text unit = text_from(plan->currency->code);
+    return report_end_row(file, err) &&
+           totals_add_right(overages->totals, cost_equation, unit,
+                            table_get_decimal(charge, CHARGES_COST), err) &&
+           (!overages->has_items ||
+            totals_add_right(overages->totals, billed_equation, unit, record->billed, err));
 }
 
 static bool overages_shard(const struct report_source *source, const struct report_shard *shard,
-                           struct report_file *file, struct err *err) {
-    struct overages overages = {
-        .file = file, .has_records = shard->records != NULL, .has_items = shard->items != NULL};
+                           struct report_file *file, struct totals *totals, struct err *err) {
+    struct overages overages = {.file = file,
+                                .totals = totals,
+                                .has_records = shard->records != NULL,
+                                .has_items = shard->items != NULL};
     if (overages.has_records) {
         overages.records = terms_walk_start(shard->records);
     }
@@ -133,14 +145,44 @@ static bool overages_shard(const struct report_source *source, const struct repo
     return err->code == ERR_NONE;
 }
 
-static bool overages_write(const struct report_source *source, struct report_file *file,
-                           struct err *err) {
+/* The left sides, from the tables themselves: a second walk, in another order of looking. */
+static bool overages_expected(const struct report_source *source, struct totals *totals,
+                              struct err *err) {
     for (size_t index = 0; index < source->shards_count; index++) {
-        if (!overages_shard(source, &source->shards[index], file, err)) {
+        const struct report_shard *shard = &source->shards[index];
+        struct report_orgs orgs = report_orgs_start(source, shard);
+        struct table_cursor charge = table_cursor_start(shard->charges);
+        while (report_orgs_next(&orgs, err)) {
+            for (size_t price = 0; price < orgs.plan->prices_count; price++) {
+                if (!table_cursor_next(&charge) ||
+                    !totals_add_left(totals, cost_equation, text_from(orgs.plan->currency->code),
+                                     table_get_decimal(&charge, CHARGES_COST), err)) {
+                    return false;
+                }
+            }
+        }
+        if (err->code != ERR_NONE || shard->items == NULL) {
+            continue;
+        }
+        struct table_cursor item = table_cursor_start(shard->items);
+        while (table_cursor_next(&item)) {
+            if (!totals_add_left(totals, billed_equation, table_get_text(&item, ITEMS_CURRENCY),
+                                 table_get_decimal(&item, ITEMS_BILLED), err)) {
+                return false;
+            }
+        }
+    }
+    return err->code == ERR_NONE;
+}
+
+static bool overages_write(const struct report_source *source, struct report_file *file,
+                           struct totals *totals, struct err *err) {
+    for (size_t index = 0; index < source->shards_count; index++) {
+        if (!overages_shard(source, &source->shards[index], file, totals, err)) {
             return false;
         }
     }
-    return true;
+    return overages_expected(source, totals, err);
 }
 
 const struct report report_overages = {

@@ -64,7 +64,8 @@ static bool projections_shard(const struct report_source *source, const struct r
 }
 
 static bool projections_write(const struct report_source *source, struct report_file *file,
-                              struct err *err) {
+                              struct totals *totals, struct err *err) {
+    (void)totals;
     for (size_t index = 0; index < source->shards_count; index++) {
         if (!projections_shard(source, &source->shards[index], file, err)) {
             return false;

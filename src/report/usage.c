@@ -70,7 +70,8 @@ static bool usage_shard(const struct report_source *source, const struct report_
 }
 
 static bool usage_write(const struct report_source *source, struct report_file *file,
-                        struct err *err) {
+                        struct totals *totals, struct err *err) {
+    (void)totals;
     for (size_t index = 0; index < source->shards_count; index++) {
         if (!usage_shard(source, &source->shards[index], file, err)) {
             return false;

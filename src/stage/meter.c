@@ -7,8 +7,8 @@
  */
 #include <assert.h>
 
-#include "stage/stages.h"
 #include "rating/terms.h"
+#include "stage/stages.h"
 
 enum meter_input {
     INPUT_ORGS,

@@ -5,9 +5,9 @@
 #include <assert.h>
 
 #include "core/calendar.h"
+#include "rating/terms.h"
 #include "rating/trend.h"
 #include "stage/stages.h"
-#include "rating/terms.h"
 
 enum project_input {
     INPUT_ORGS,

@@ -4,8 +4,8 @@
  */
 #include <assert.h>
 
-#include "stage/stages.h"
 #include "rating/terms.h"
+#include "stage/stages.h"
 
 enum rate_input {
     INPUT_ORGS,

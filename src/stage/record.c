@@ -1,0 +1,379 @@
+/*
+ * record: which records this result makes, their revisions and differences.
+ *
+ * Without a database nothing is written outside the run directory: the table of records is the
+ * record, and a later run revises it through --previous. A record exists when this result's
+ * overage, or an earlier revision's, is above zero; billed is the cost minus what the revision
+ * before cost.
+ */
+#include <assert.h>
+
+#include "core/memory.h"
+#include "rating/terms.h"
+#include "report/reports.h"
+#include "stage/session.h"
+#include "stage/stages.h"
+#include "sys/process.h"
+
+static const struct table_schema *const record_inputs[] = {
+    &checkpoint_orgs,  &checkpoint_plans, &checkpoint_prices,
+    &checkpoint_tiers, &checkpoint_usage, &checkpoint_charges,
+};
+
+enum record_output { OUTPUT_RECORDS, OUTPUT_ADJUSTMENTS, OUTPUTS_COUNT };
+
+static const struct stage_output record_outputs[OUTPUTS_COUNT] = {
+    [OUTPUT_RECORDS] = {.schema = &checkpoint_records, .is_sharded = true},
+    [OUTPUT_ADJUSTMENTS] = {.schema = &checkpoint_adjustments, .is_sharded = true},
+};
+
+/* Tables of all shards of the previous run, shared by the workers. */
+struct previous_tables {
+    size_t shards_count;
+    struct table **usage;
+    struct table **charges;
+    struct table **records;
+};
+
+/* Walks one table of the previous run over all of its shards, in key order. */
+struct previous_walk {
+    struct table *const *tables;
+    size_t tables_count;
+    size_t table_index; /* of the next table */
+    struct terms_walk walk;
+};
+
+static struct previous_walk previous_walk_start(struct table *const *tables, size_t tables_count) {
+    struct previous_walk walk = {.tables = tables, .tables_count = tables_count};
+    return walk;
+}
+
+static bool previous_walk_to(struct previous_walk *walk, struct text org_id, struct text metric) {
+    for (;;) {
+        if (walk->table_index > 0 && terms_walk_to(&walk->walk, org_id, metric)) {
+            return true;
+        }
+        if ((walk->table_index > 0 && walk->walk.has_row) ||
+            walk->table_index == walk->tables_count) {
+            return false;
+        }
+        walk->walk = terms_walk_start(walk->tables[walk->table_index++]);
+    }
+}
+
+struct recorder {
+    struct run *run;
+    const struct stage_session *session;
+    const struct terms *terms;
+    const struct previous_tables *previous; /* NULL: a first result */
+    struct totals **totals;                 /* per shard */
+};
+
+/* One shard at work. */
+struct record_shard {
+    const struct recorder *recorder;
+    struct totals *totals;
+    struct table_writer *records;
+    struct table_writer *adjustments;
+    struct previous_walk previous_usage;
+    struct previous_walk previous_charges;
+    struct previous_walk previous_records;
+};
+
+/* What the revision before said of one (org, metric). */
+struct previous_result {
+    bool is_found; /* the metric was rated there */
+    bool has_record;
+    int64_t revision;
+    struct decimal overage;
+    struct decimal cost;
+    struct decimal quantity;
+    struct decimal net;
+    int64_t events;
+};
+
+static struct previous_result record_previous(struct record_shard *shard, struct text org_id,
+                                              struct text metric) {
+    struct previous_result previous = {0};
+    if (shard->recorder->previous == NULL ||
+        !previous_walk_to(&shard->previous_charges, org_id, metric)) {
+        return previous;
+    }
+    const struct table_cursor *charge = &shard->previous_charges.walk.cursor;
+    previous.is_found = true;
+    previous.overage = table_get_decimal(charge, CHARGES_OVERAGE);
+    previous.cost = table_get_decimal(charge, CHARGES_COST);
+    if (previous_walk_to(&shard->previous_usage, org_id, metric)) {
+        const struct table_cursor *usage = &shard->previous_usage.walk.cursor;
+        previous.quantity = table_get_decimal(usage, USAGE_QUANTITY);
+        previous.net = table_get_decimal(usage, USAGE_NET);
+        previous.events = table_get_int64(usage, USAGE_EVENTS);
+    }
+    if (previous_walk_to(&shard->previous_records, org_id, metric)) {
+        previous.has_record = true;
+        previous.revision = table_get_int64(&shard->previous_records.walk.cursor, RECORDS_REVISION);
+    }
+    return previous;
+}
+
+/* cost - previous_cost = billed, per currency. */
+static bool record_add_totals(struct totals *totals, struct text unit, struct decimal cost,
+                              struct decimal previous_cost, struct decimal billed,
+                              struct err *err) {
+    static const char row[] = "cost - previous_cost = billed";
+    struct decimal negative;
+    if (!decimal_subtract(DECIMAL_ZERO, previous_cost, &negative)) {
+        return err_set(err, ERR_RANGE, "previous cost does not fit");
+    }
+    return totals_add_left(totals, row, unit, cost, err) &&
+           totals_add_left(totals, row, unit, negative, err) &&
+           totals_add_right(totals, row, unit, billed, err);
+}
+
+static bool record_put(struct record_shard *shard, const struct table_cursor *org,
+                       const struct terms_plan *plan, const struct table_cursor *charge,
+                       const struct previous_result *previous, struct err *err) {
+    struct table_writer *out = shard->records;
+    struct decimal cost = table_get_decimal(charge, CHARGES_COST);
+    struct decimal billed;
+    if (!decimal_subtract(cost, previous->cost, &billed)) {
+        return err_set(err, ERR_RANGE, "the difference to the revision before does not fit");
+    }
+    bool is_changed =
+        decimal_compare(cost, previous->cost) != 0 ||
+        decimal_compare(table_get_decimal(charge, CHARGES_OVERAGE), previous->overage) != 0;
+    int64_t revision = previous->has_record ? previous->revision + (is_changed ? 1 : 0)
+                       : previous->is_found ? 2
+                                            : 1;
+    table_put_text(out, RECORDS_ORG_ID, table_get_text(charge, CHARGES_ORG_ID));
+    table_put_text(out, RECORDS_METRIC, table_get_text(charge, CHARGES_METRIC));
+    table_put_int64(out, RECORDS_REVISION, revision);
+    table_put_decimal(out, RECORDS_COST, cost);
+    table_put_decimal(out, RECORDS_PREVIOUS_COST, previous->cost);
+    table_put_decimal(out, RECORDS_BILLED, billed);
+    table_put_text(out, RECORDS_STATUS, text_from(report_record_status(org, billed)));
+    return table_end_row(out, err) &&
+           record_add_totals(shard->totals, text_from(plan->currency->code), cost, previous->cost,
+                             billed, err);
+}
+
+static bool record_adjustment(struct record_shard *shard, const struct terms_plan *plan,
+                              const struct table_cursor *usage, const struct table_cursor *charge,
+                              const struct previous_result *previous, struct err *err) {
+    struct table_writer *out = shard->adjustments;
+    struct decimal quantity = table_get_decimal(usage, USAGE_QUANTITY);
+    struct decimal cost = table_get_decimal(charge, CHARGES_COST);
+    int64_t events = table_get_int64(usage, USAGE_EVENTS);
+    struct decimal late_quantity;
+    if (decimal_compare(quantity, previous->quantity) == 0 && events == previous->events &&
+        decimal_compare(cost, previous->cost) == 0) {
+        return true;
+    }
+    if (!decimal_subtract(table_get_decimal(usage, USAGE_NET), previous->net, &late_quantity)) {
+        return err_set(err, ERR_RANGE, "late quantity does not fit");
+    }
+    table_put_text(out, ADJUSTMENTS_ORG_ID, table_get_text(charge, CHARGES_ORG_ID));
+    table_put_text(out, ADJUSTMENTS_METRIC, table_get_text(charge, CHARGES_METRIC));
+    table_put_int64(out, ADJUSTMENTS_LATE_EVENTS, events - previous->events);
+    table_put_decimal(out, ADJUSTMENTS_LATE_QUANTITY, late_quantity);
+    table_put_decimal(out, ADJUSTMENTS_OLD_USAGE, previous->quantity);
+    table_put_decimal(out, ADJUSTMENTS_NEW_USAGE, quantity);
+    table_put_decimal(out, ADJUSTMENTS_OLD_COST, previous->cost);
+    table_put_decimal(out, ADJUSTMENTS_NEW_COST, cost);
+    table_put_text(out, ADJUSTMENTS_CURRENCY, text_from(plan->currency->code));
+    if (shard->recorder->session->reason != NULL) {
+        table_put_text(out, ADJUSTMENTS_REASON, text_from(shard->recorder->session->reason));
+    }
+    return table_end_row(out, err);
+}
+
+static bool record_price(struct record_shard *shard, const struct table_cursor *org,
+                         const struct terms_plan *plan, const struct table_cursor *usage,
+                         const struct table_cursor *charge, struct err *err) {
+    struct text org_id = table_get_text(charge, CHARGES_ORG_ID);
+    struct text metric = table_get_text(charge, CHARGES_METRIC);
+    struct previous_result previous = record_previous(shard, org_id, metric);
+    if (!decimal_is_zero(table_get_decimal(charge, CHARGES_OVERAGE)) || previous.has_record) {
+        if (!record_put(shard, org, plan, charge, &previous, err)) {
+            return false;
+        }
+    }
+    return shard->recorder->previous == NULL || !previous.is_found ||
+           record_adjustment(shard, plan, usage, charge, &previous, err);
+}
+
+static bool record_rows(struct record_shard *shard, struct table *orgs, struct table *usage_table,
+                        struct table *charges, struct err *err) {
+    struct table_cursor org = table_cursor_start(orgs);
+    struct table_cursor usage = table_cursor_start(usage_table);
+    struct table_cursor charge = table_cursor_start(charges);
+    while (table_cursor_next(&org)) {
+        if (!table_is_null(&org, ORGS_REASON)) {
+            continue; /* set aside or listed */
+        }
+        const struct terms_plan *plan;
+        if (!terms_find_plan(shard->recorder->terms, table_get_int64(&org, ORGS_TERMS),
+                             table_get_text(&org, ORGS_PLAN_ID), &plan, err)) {
+            return false;
+        }
+        for (size_t index = 0; index < plan->prices_count; index++) {
+            if (!table_cursor_next(&usage) || !table_cursor_next(&charge)) {
+                return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices", table_path(charges));
+            }
+            if (!record_price(shard, &org, plan, &usage, &charge, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool record_one_shard(void *context, size_t shard_index, struct err *err) {
+    const struct recorder *recorder = context;
+    struct run *run = recorder->run;
+    struct record_shard shard = {.recorder = recorder, .totals = recorder->totals[shard_index]};
+    struct table *orgs = NULL;
+    struct table *usage = NULL;
+    struct table *charges = NULL;
+    bool is_fine = false;
+    if (recorder->previous != NULL) {
+        const struct previous_tables *previous = recorder->previous;
+        shard.previous_usage = previous_walk_start(previous->usage, previous->shards_count);
+        shard.previous_charges = previous_walk_start(previous->charges, previous->shards_count);
+        shard.previous_records = previous_walk_start(previous->records, previous->shards_count);
+    }
+    if (!run_input_open(run, &checkpoint_orgs, shard_index, &orgs, err) ||
+        !run_input_open(run, &checkpoint_usage, shard_index, &usage, err) ||
+        !run_input_open(run, &checkpoint_charges, shard_index, &charges, err) ||
+        !run_output_create(run, &checkpoint_records, shard_index, &shard.records, err) ||
+        !run_output_create(run, &checkpoint_adjustments, shard_index, &shard.adjustments, err)) {
+        goto out;
+    }
+    if (!record_rows(&shard, orgs, usage, charges, err)) {
+        goto out;
+    }
+    is_fine = run_output_commit(run, &checkpoint_records, shard_index, shard.records, err);
+    shard.records = NULL;
+    if (is_fine) {
+        is_fine =
+            run_output_commit(run, &checkpoint_adjustments, shard_index, shard.adjustments, err);
+        shard.adjustments = NULL;
+    }
+out:
+    table_writer_destroy(shard.records);
+    table_writer_destroy(shard.adjustments);
+    table_close(orgs);
+    table_close(usage);
+    table_close(charges);
+    return is_fine;
+}
+
+static void previous_close(struct previous_tables *previous) {
+    struct table **lists[] = {previous->usage, previous->charges, previous->records};
+    for (size_t list = 0; list < sizeof lists / sizeof lists[0]; list++) {
+        for (size_t index = 0; lists[list] != NULL && index < previous->shards_count; index++) {
+            table_close(lists[list][index]);
+        }
+        mem_free(lists[list]);
+    }
+}
+
+static bool previous_open_list(struct run *run, const struct table_schema *schema,
+                               size_t shards_count, struct table ***tables, struct err *err) {
+    *tables = mem_alloc(shards_count * sizeof **tables);
+    if (*tables == NULL) {
+        return err_memory(err, shards_count * sizeof **tables);
+    }
+    for (size_t index = 0; index < shards_count; index++) {
+        if (!run_input_open(run, schema, index, &(*tables)[index], err)) {
+            return err_wrap(err, "the revision before, %s", run_path(run));
+        }
+    }
+    return true;
+}
+
+static bool previous_open(struct run *run, struct previous_tables *previous, struct err *err) {
+    previous->shards_count = run_shards_count(run);
+    return previous_open_list(run, &checkpoint_usage, previous->shards_count, &previous->usage,
+                              err) &&
+           previous_open_list(run, &checkpoint_charges, previous->shards_count, &previous->charges,
+                              err) &&
+           previous_open_list(run, &checkpoint_records, previous->shards_count, &previous->records,
+                              err);
+}
+
+/* Runs the shards, each with totals of its own, merged in the order of shards. */
+static bool record_all_shards(struct recorder *recorder, struct err *err) {
+    struct run *run = recorder->run;
+    size_t shards_count = run_shards_count(run);
+    bool is_fine = false;
+    recorder->totals = mem_alloc(shards_count * sizeof *recorder->totals);
+    if (recorder->totals == NULL) {
+        return err_memory(err, shards_count * sizeof *recorder->totals);
+    }
+    for (size_t index = 0; index < shards_count; index++) {
+        recorder->totals[index] = totals_create(err);
+        if (recorder->totals[index] == NULL) {
+            goto out;
+        }
+    }
+    is_fine = process_parallel(run_current_options(run)->jobs, shards_count, record_one_shard,
+                               recorder, err);
+    for (size_t index = 0; is_fine && index < shards_count; index++) {
+        is_fine = totals_merge(run_totals(run), recorder->totals[index], err);
+    }
+out:
+    for (size_t index = 0; index < shards_count; index++) {
+        totals_destroy(recorder->totals[index]);
+    }
+    mem_free(recorder->totals);
+    return is_fine;
+}
+
+static bool record_perform(struct run *run, const struct stage *stage,
+                           struct stage_session *session, struct err *err) {
+    (void)stage;
+    struct terms terms;
+    struct table *plans = NULL;
+    struct table *prices = NULL;
+    struct table *tiers = NULL;
+    struct previous_tables previous = {0};
+    struct arena *arena = arena_create(err);
+    bool is_fine = false;
+    if (arena == NULL || !run_input_open(run, &checkpoint_plans, 0, &plans, err) ||
+        !run_input_open(run, &checkpoint_prices, 0, &prices, err) ||
+        !run_input_open(run, &checkpoint_tiers, 0, &tiers, err) ||
+        !terms_load(&terms, plans, prices, tiers, arena, err)) {
+        goto out;
+    }
+    if (session->previous != NULL && !previous_open(session->previous, &previous, err)) {
+        goto out;
+    }
+    struct recorder recorder = {
+        .run = run,
+        .session = session,
+        .terms = &terms,
+        .previous = session->previous != NULL ? &previous : NULL,
+    };
+    is_fine = record_all_shards(&recorder, err);
+out:
+    previous_close(&previous);
+    table_close(plans);
+    table_close(prices);
+    table_close(tiers);
+    arena_destroy(arena);
+    return is_fine;
+}
+
+const struct stage stage_record = {
+    .name = "record",
+    .number = 50,
+    .version = 1,
+    .effect = EFFECT_DATABASE,
+    .summary = "write records: revisions and the differences that are billed",
+    .inputs = record_inputs,
+    .inputs_count = sizeof record_inputs / sizeof record_inputs[0],
+    .outputs = record_outputs,
+    .outputs_count = OUTPUTS_COUNT,
+    .perform = record_perform,
+};

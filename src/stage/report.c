@@ -1,0 +1,285 @@
+/*
+ * report: CSV files for people, from the sealed tables alone. Reports are written side by side, one
+ * worker each; then the totals of what was written are held against the tables, and SHA256SUMS is
+ * made.
+ */
+#include <stdio.h>
+
+#include "core/memory.h"
+#include "report/reports.h"
+#include "stage/report_writing.h"
+#include "stage/session.h"
+#include "stage/stages.h"
+#include "sys/process.h"
+
+/* Where each table of a shard goes in a struct report_shard. */
+struct shard_table {
+    const struct table_schema *schema;
+    size_t offset_bytes;
+};
+
+#define SHARD_TABLE(name)                                                                          \
+    { &checkpoint_##name, offsetof(struct report_shard, name) }
+
+static const struct shard_table shard_tables[] = {
+    SHARD_TABLE(orgs),        SHARD_TABLE(limits),  SHARD_TABLE(history),     SHARD_TABLE(asides),
+    SHARD_TABLE(usage),       SHARD_TABLE(charges), SHARD_TABLE(projections), SHARD_TABLE(records),
+    SHARD_TABLE(adjustments), SHARD_TABLE(items),
+};
+
+enum { SHARD_TABLES_COUNT = sizeof shard_tables / sizeof shard_tables[0] };
+
+static struct table **shard_table_at(struct report_shard *shard, size_t table_index) {
+    return (struct table **)(void *)((char *)shard + shard_tables[table_index].offset_bytes);
+}
+
+/* Everything that reports read, and what they left. */
+struct writing {
+    struct run *run;
+    struct arena *arena;
+    struct table *plans;
+    struct table *prices;
+    struct table *tiers;
+    struct terms terms;
+    struct report_shard *shards;
+    struct report_source source;
+    bool is_last_phase;                        /* the reports that read the totals of the others */
+    struct totals *totals;                     /* of all reports of the first phase */
+    struct totals *report_totals[REPORTS_MAX]; /* of one report each */
+    struct report_seal seals[REPORTS_MAX];
+    bool is_due[REPORTS_MAX];
+};
+
+static bool stage_is_done_for(struct run *run, const struct table_schema *schema) {
+    const struct stage_output *output;
+    return run_stage_is_done(run, stage_of_table(run_stages(run), schema, &output));
+}
+
+static bool writing_open_shard(struct writing *writing, size_t shard_index, struct err *err) {
+    struct report_shard *shard = &writing->shards[shard_index];
+    for (size_t index = 0; index < SHARD_TABLES_COUNT; index++) {
+        const struct table_schema *schema = shard_tables[index].schema;
+        if (stage_is_done_for(writing->run, schema) &&
+            !run_input_open(writing->run, schema, shard_index, shard_table_at(shard, index), err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The control totals of all finished stages, as the manifest has them, and the reports' own. */
+static bool writing_gather_totals(struct writing *writing, struct err *err) {
+    struct stage_list list = run_stages(writing->run);
+    size_t own_count;
+    const struct totals_row *own_rows = totals_rows(writing->totals, &own_count);
+    size_t count = own_count;
+    for (size_t index = 0; index < list.stages_count; index++) {
+        size_t rows_count;
+        (void)run_stage_totals(writing->run, list.stages[index], &rows_count);
+        count += rows_count;
+    }
+    struct report_total *totals = arena_alloc_array(writing->arena, count + 1, sizeof *totals, err);
+    if (totals == NULL) {
+        return false;
+    }
+    size_t filled = 0;
+    for (size_t index = 0; index < list.stages_count; index++) {
+        size_t rows_count;
+        const struct totals_row *rows =
+            run_stage_totals(writing->run, list.stages[index], &rows_count);
+        if (list.stages[index] == &stage_report) {
+            rows = own_rows;
+            rows_count = own_count;
+        }
+        for (size_t row = 0; row < rows_count; row++) {
+            totals[filled++] = (struct report_total){.stage = list.stages[index]->name,
+                                                     .name = rows[row].name,
+                                                     .unit = rows[row].unit,
+                                                     .left = rows[row].left,
+                                                     .right = rows[row].right};
+        }
+    }
+    writing->source.totals = totals;
+    writing->source.totals_count = filled;
+    return true;
+}
+
+static bool writing_open(struct writing *writing, struct err *err) {
+    struct run *run = writing->run;
+    if (!run_stage_is_done(run, &stage_extract)) {
+        (void)err_set(err, ERR_MISMATCH, "%s: nothing to report yet: stage '%s' is not done",
+                      run_path(run), stage_extract.name);
+        return err_hint(err, "periodclose status %s", run_path(run));
+    }
+    size_t shards_count = run_shards_count(run);
+    writing->arena = arena_create(err);
+    if (writing->arena == NULL) {
+        return false;
+    }
+    writing->shards = arena_alloc_array(writing->arena, shards_count, sizeof *writing->shards, err);
+    if (writing->shards == NULL ||
+        !run_input_open(run, &checkpoint_plans, 0, &writing->plans, err) ||
+        !run_input_open(run, &checkpoint_prices, 0, &writing->prices, err) ||
+        !run_input_open(run, &checkpoint_tiers, 0, &writing->tiers, err) ||
+        !terms_load(&writing->terms, writing->plans, writing->prices, writing->tiers,
+                    writing->arena, err)) {
+        return false;
+    }
+    writing->source = (struct report_source){
+        .shards = writing->shards,
+        .shards_count = shards_count,
+        .terms = &writing->terms,
+        .is_revision = run_pinned(run, PIN_INPUT, "previous") != NULL,
+    };
+    for (size_t index = 0; index < shards_count; index++) {
+        if (!writing_open_shard(writing, index, err)) {
+            return false;
+        }
+    }
+    writing->totals = totals_create(err);
+    return writing->totals != NULL && writing_gather_totals(writing, err);
+}
+
+static void writing_close(struct writing *writing) {
+    for (size_t shard = 0; writing->shards != NULL && shard < writing->source.shards_count;
+         shard++) {
+        for (size_t index = 0; index < SHARD_TABLES_COUNT; index++) {
+            table_close(*shard_table_at(&writing->shards[shard], index));
+        }
+    }
+    for (size_t index = 0; index < REPORTS_MAX; index++) {
+        totals_destroy(writing->report_totals[index]);
+    }
+    totals_destroy(writing->totals);
+    table_close(writing->plans);
+    table_close(writing->prices);
+    table_close(writing->tiers);
+    arena_destroy(writing->arena);
+}
+
+static bool writing_write_one(void *context, size_t report_index, struct err *err) {
+    struct writing *writing = context;
+    const struct report *report = report_table[report_index];
+    char path[FILE_PATH_MAX];
+    if (report->is_last != writing->is_last_phase || !report->is_due(&writing->source)) {
+        return true;
+    }
+    writing->is_due[report_index] = true;
+    struct report_file file;
+    if (!path_format(path, err, "%s/reports/%s", run_path(writing->run), report->file_name) ||
+        !report_file_open(&file, run_sys(writing->run), path, report->columns,
+                          report->columns_count, err)) {
+        return false;
+    }
+    if (!report->write(&writing->source, &file, writing->report_totals[report_index], err)) {
+        report_file_abort(&file);
+        return false;
+    }
+    return report_file_commit(&file, &writing->seals[report_index], err);
+}
+
+static bool writing_sums(struct writing *writing, struct written_reports *written,
+                         struct err *err) {
+    struct buffer sums = {0};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < report_table_count; index++) {
+        char text[DIGEST_TEXT_MAX];
+        if (!writing->is_due[index]) {
+            continue;
+        }
+        digest_format(&writing->seals[index].digest, text);
+        is_fine =
+            buffer_append_format(&sums, err, "%s  %s\n", text, report_table[index]->file_name);
+        size_t row = written->reports_count++;
+        (void)snprintf(written->reports[row].relative_path,
+                       sizeof written->reports[row].relative_path, "reports/%s",
+                       report_table[index]->file_name);
+        written->reports[row].rows_count = writing->seals[index].rows_count;
+        written->reports[row].digest = writing->seals[index].digest;
+    }
+    char path[FILE_PATH_MAX];
+    is_fine = is_fine && path_format(path, err, "%s/reports/SHA256SUMS", run_path(writing->run)) &&
+              file_replace(run_sys(writing->run), path, buffer_text(&sums), err);
+    size_t row = written->reports_count++;
+    (void)snprintf(written->reports[row].relative_path, sizeof written->reports[row].relative_path,
+                   "reports/SHA256SUMS");
+    written->reports[row].rows_count = row;
+    is_fine = is_fine && digest_of(sums.bytes, sums.size_bytes, &written->reports[row].digest, err);
+    buffer_release(&sums);
+    return is_fine;
+}
+
+static bool writing_make_totals(struct writing *writing, struct err *err) {
+    for (size_t index = 0; index < report_table_count; index++) {
+        writing->report_totals[index] = totals_create(err);
+        if (writing->report_totals[index] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool writing_write_all(struct writing *writing, struct err *err) {
+    size_t jobs = run_current_options(writing->run)->jobs;
+    if (!process_parallel(jobs, report_table_count, writing_write_one, writing, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < report_table_count; index++) {
+        if (!totals_merge(writing->totals, writing->report_totals[index], err)) {
+            return false;
+        }
+    }
+    writing->is_last_phase = true;
+    return writing_gather_totals(writing, err) &&
+           process_parallel(jobs, report_table_count, writing_write_one, writing, err);
+}
+
+bool reports_write(struct run *run, struct totals *totals, struct written_reports *written,
+                   struct err *err) {
+    struct writing writing = {.run = run};
+    char folder[FILE_PATH_MAX];
+    *written = (struct written_reports){0};
+    bool is_fine = path_format(folder, err, "%s/reports", run_path(run)) &&
+                   writing_open(&writing, err) && writing_make_totals(&writing, err) &&
+                   directory_create(run_sys(run), folder, err) &&
+                   writing_write_all(&writing, err) &&
+                   (totals == NULL || totals_merge(totals, writing.totals, err)) &&
+                   writing_sums(&writing, written, err);
+    writing_close(&writing);
+    return is_fine;
+}
+
+static bool report_perform(struct run *run, const struct stage *stage,
+                           struct stage_session *session, struct err *err) {
+    (void)stage;
+    (void)session;
+    struct written_reports written;
+    if (!reports_write(run, run_totals(run), &written, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < written.reports_count; index++) {
+        if (!run_output_file(run, written.reports[index].relative_path,
+                             written.reports[index].rows_count, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const struct table_schema *const report_inputs[] = {
+    &checkpoint_orgs,    &checkpoint_plans,   &checkpoint_prices,      &checkpoint_tiers,
+    &checkpoint_limits,  &checkpoint_history, &checkpoint_asides,      &checkpoint_usage,
+    &checkpoint_charges, &checkpoint_records, &checkpoint_projections, &checkpoint_adjustments,
+    &checkpoint_items,
+};
+
+const struct stage stage_report = {
+    .name = "report",
+    .number = 70,
+    .version = 1,
+    .effect = EFFECT_REPORTS,
+    .summary = "write the CSV reports",
+    .inputs = report_inputs,
+    .inputs_count = sizeof report_inputs / sizeof report_inputs[0],
+    .perform = report_perform,
+};
