@@ -2,11 +2,16 @@
  * CSV files of a dataset folder: RFC 4180 through libcsv, with what libcsv leaves out.
  *
  * UTF-8 (a BOM is fine), header row, columns in any order, unknown columns ignored with a note, LF
- * or CRLF, last line may lack its newline, spaces around unquoted fields trimmed, blank lines
- * skipped. Bad input, told with file, line, column, value and reason: NUL bytes, invalid UTF-8,
- * fields over 1 MB, rows with too few or too many fields, an unclosed quote (the line where it
- * opened), a missing or repeated required column, stray quotes (strict mode). Files are read in
- * bounded windows; memory does not grow with the file or with a line.
+ * or CRLF, last line may lack its newline, spaces and tabs around unquoted fields trimmed (and
+ * those around the quotes of quoted ones; what is inside quotes is kept), blank lines skipped.
+ *
+ * Bad input, told with file, line, column, value and reason: NUL bytes, invalid UTF-8, fields over
+ * CSV_FIELD_BYTES_MAX, rows over CSV_ROW_BYTES_MAX, rows with too few or too many fields, an
+ * unclosed quote (the line where it opened), a missing column, a column that stands twice, a quote
+ * inside an unquoted field, text after a closing quote, a carriage return outside quotes that no
+ * line feed follows. Reading goes on in the next line, but stops for good after what is too long
+ * and after an unclosed quote. A line ends with its line feed, also inside quotes. Files are read
+ * in bounded windows; memory does not grow with the file or with a line.
  */
 #ifndef PERIODCLOSE_SOURCE_CSV_H
 #define PERIODCLOSE_SOURCE_CSV_H
@@ -35,13 +40,15 @@ bool problems_add(struct problems *problems, const char *file, uint64_t line, co
     __attribute__((format(printf, 7, 8)));
 uint64_t problems_count(const struct problems *problems);
 
-/* Moves all of `from` into `problems`, adding line_offset to their lines. */
+/* Moves all of `from` into `problems`, adding line_offset to their lines (0, the whole file, stays
+ * 0). `from` is empty afterwards and still has to be destroyed. */
 bool problems_merge(struct problems *problems, struct problems *from, uint64_t line_offset,
                     struct err *err);
 
 /*
- * true without problems; else ERR_INPUT: message "N bad rows in FILE, …", details one line each,
- * sorted: "FILE:LINE: COLUMN 'VALUE': REASON", and how many more there are.
+ * true without problems; else ERR_INPUT: message "3 bad rows: usage.csv 2, prices.csv 1"
+ * ("problems" where one is of a whole file), details one line each, sorted: "usage.csv:17: quantity
+ * '12x': is not a decimal number", and how many more there are.
  */
 bool problems_check(const struct problems *problems, struct err *err);
 
@@ -58,7 +65,12 @@ struct csv_column {
     bool is_required;
 };
 
-enum { CSV_COLUMNS_MAX = 24, CSV_FIELDS_MAX = 1024, CSV_FIELD_BYTES_MAX = 1024 * 1024 };
+enum {
+    CSV_COLUMNS_MAX = 24,
+    CSV_FIELDS_MAX = 1024,
+    CSV_FIELD_BYTES_MAX = 1024 * 1024,
+    CSV_ROW_BYTES_MAX = 16 * 1024 * 1024, /* as it stands in the file */
+};
 
 /* Where the declared columns stand in this file. */
 struct csv_layout {
@@ -88,18 +100,19 @@ struct csv_row {
 
 /*
  * Opens FOLDER/NAME and reads its header. A missing file: *is_found false when is_optional, else a
- * problem. A folder, a device or an unreadable file: ERR_INPUT. Header problems go to problems and
- * leave *is_found false.
+ * problem. A folder or a device: ERR_INPUT. What the OS refuses: ERR_FILE. Header problems go to
+ * problems and leave *is_found false. columns must outlive csv.
  */
 bool csv_open(const struct sys *sys, const char *folder, const char *name,
               const struct csv_column *columns, size_t columns_count, bool is_optional,
               struct csv_file *csv, bool *is_found, struct problems *problems, struct err *err);
-void csv_close(struct csv_file *csv);
+void csv_close(struct csv_file *csv); /* closed is fine */
 
 /*
  * Reads the rows that begin in [from, until), through libcsv. from must be the start of a row,
  * whose line number is line; until = UINT64_MAX for the rest. row is called once per good row;
  * returning false stops with its error. *next_line: the line after the last row read (may be NULL).
+ * Any number of threads may read one csv_file, each with its own problems.
  */
 struct csv_range {
     uint64_t from;
