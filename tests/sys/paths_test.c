@@ -228,6 +228,13 @@ static bool create_and_fill(const struct sys *sys, void *context) {
     return is_fine;
 }
 
+/* One call more than the work, so that the power can go after success was reported. */
+static bool create_fill_and_go_on(const struct sys *sys, void *context) {
+    struct err err = {0};
+    enum path_kind kind;
+    return create_and_fill(sys, context) && path_kind(sys, "run", &kind, &err);
+}
+
 static void what_is_made_durable_in_a_new_folder_can_be_found(void **state) {
     (void)state;
     struct fault_plan plan = {.mode = FAULT_DIE, .at = 1, .loss = FAULT_LOSS_DROP};
@@ -244,6 +251,10 @@ static void what_is_made_durable_in_a_new_folder_can_be_found(void **state) {
         assert_true(create_and_fill(sys_real(), NULL));
     }
     assert_in_range(plan.at, 20, 60);
+    scratch_empty();
+    assert_int_equal(fault_run(plan, create_fill_and_go_on, NULL), FAULT_OUTCOME_DIED);
+    assert_true(scratch_holds("run/manifest", "extract is done"));
+    assert_true(scratch_holds("run/10-extract/orgs", "orgs"));
 }
 
 static void a_rename_that_fails_names_both(void **state) {
