@@ -23,7 +23,7 @@ struct written_reports {
  * not NULL, receives the equations between the reports and the tables. ERR_MISMATCH when not even
  * extract is done.
  */
-bool reports_write(struct run *run, struct totals *totals, struct written_reports *written,
-                   struct err *err);
+bool reports_write(struct run *run, size_t jobs, struct totals *totals,
+                   struct written_reports *written, struct err *err);
 
 #endif

@@ -28,7 +28,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 /*
  * orgs: every selected org. Key: org_id. disposition: rated, set_aside, listed; reason is null when
  * rated. terms: 0 = today's prices, 1 = the terms sealed with the revision before (see prices).
- * days, next_days: days of the period and of the one after it.
+ * days, next_days: days of the period and of the one after it. Day i of
+ * the period is written as the date first_date + i in every table.
  */
 #define ORGS_COLUMNS(X)                                                                            \
     X(ORGS_ORG_ID, "org_id", UTF8, false)                                                          \
@@ -194,6 +195,16 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(ASIDES_FIRST_AT, "first_at", TIMESTAMP, false)                                               \
     X(ASIDES_LAST_AT, "last_at", TIMESTAMP, false)
 
+/*
+ * categories: where every event that was read went, per metric. Not sharded. Key: metric, category
+ * (usage_category_names in source/usage.h; only rows with events). units: quantities of changes.
+ */
+#define CATEGORIES_COLUMNS(X)                                                                      \
+    X(CATEGORIES_METRIC, "metric", UTF8, false)                                                    \
+    X(CATEGORIES_CATEGORY, "category", UTF8, false)                                                \
+    X(CATEGORIES_EVENTS, "events", INT64, false)                                                   \
+    X(CATEGORIES_UNITS, "units", DECIMAL, false)
+
 /* --- meter ------------------------------------------------------------------------------------ */
 
 /*
@@ -336,6 +347,7 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     T(keys, KEYS_COLUMNS, 2)                                                                       \
     T(levels, LEVELS_COLUMNS, 2)                                                                   \
     T(asides, ASIDES_COLUMNS, 3)                                                                   \
+    T(categories, CATEGORIES_COLUMNS, 2)                                                           \
     T(usage, USAGE_COLUMNS, 2)                                                                     \
     T(daily, DAILY_COLUMNS, 2)                                                                     \
     T(charges, CHARGES_COLUMNS, 2)                                                                 \

@@ -36,6 +36,7 @@ static struct table **shard_table_at(struct report_shard *shard, size_t table_in
 /* Everything that reports read, and what they left. */
 struct writing {
     struct run *run;
+    size_t jobs;
     struct arena *arena;
     struct table *plans;
     struct table *prices;
@@ -220,7 +221,7 @@ static bool writing_make_totals(struct writing *writing, struct err *err) {
 }
 
 static bool writing_write_all(struct writing *writing, struct err *err) {
-    size_t jobs = run_current_options(writing->run)->jobs;
+    size_t jobs = writing->jobs;
     if (!process_parallel(jobs, report_table_count, writing_write_one, writing, err)) {
         return false;
     }
@@ -234,9 +235,9 @@ static bool writing_write_all(struct writing *writing, struct err *err) {
            process_parallel(jobs, report_table_count, writing_write_one, writing, err);
 }
 
-bool reports_write(struct run *run, struct totals *totals, struct written_reports *written,
-                   struct err *err) {
-    struct writing writing = {.run = run};
+bool reports_write(struct run *run, size_t jobs, struct totals *totals,
+                   struct written_reports *written, struct err *err) {
+    struct writing writing = {.run = run, .jobs = jobs};
     char folder[FILE_PATH_MAX];
     *written = (struct written_reports){0};
     bool is_fine = path_format(folder, err, "%s/reports", run_path(run)) &&
@@ -254,7 +255,7 @@ static bool report_perform(struct run *run, const struct stage *stage,
     (void)stage;
     (void)session;
     struct written_reports written;
-    if (!reports_write(run, run_totals(run), &written, err)) {
+    if (!reports_write(run, run_current_options(run)->jobs, run_totals(run), &written, err)) {
         return false;
     }
     for (size_t index = 0; index < written.reports_count; index++) {

@@ -1,0 +1,351 @@
+/*
+ * extract: copies the whole input, so that nothing later reads live data: the small files as they
+ * are (resolved for the period), usage and seats condensed to sparse day partials.
+ *
+ * Everything is read and judged before the first table is written, so bad rows are told all at once
+ * and leave nothing behind.
+ */
+#include "core/memory.h"
+#include "source/dataset.h"
+#include "source/usage.h"
+#include "stage/session.h"
+#include "stage/stages.h"
+#include "sys/process.h"
+
+static const struct stage_output extract_outputs[] = {
+    {.schema = &checkpoint_orgs, .is_sharded = true},
+    {.schema = &checkpoint_plans, .is_sharded = false},
+    {.schema = &checkpoint_prices, .is_sharded = false},
+    {.schema = &checkpoint_tiers, .is_sharded = false},
+    {.schema = &checkpoint_subscriptions, .is_sharded = true},
+    {.schema = &checkpoint_limits, .is_sharded = true},
+    {.schema = &checkpoint_history, .is_sharded = true},
+    {.schema = &checkpoint_seats, .is_sharded = true},
+    {.schema = &checkpoint_invitations, .is_sharded = true},
+    {.schema = &checkpoint_series, .is_sharded = true},
+    {.schema = &checkpoint_days, .is_sharded = true},
+    {.schema = &checkpoint_keys, .is_sharded = true},
+    {.schema = &checkpoint_levels, .is_sharded = true},
+    {.schema = &checkpoint_asides, .is_sharded = true},
+    {.schema = &checkpoint_categories, .is_sharded = false},
+};
+
+enum { EXTRACT_OUTPUTS_COUNT = sizeof extract_outputs / sizeof extract_outputs[0] };
+
+/* --- terms sealed with the revision before ------------------------------------------------------
+ */
+
+struct sealed_tables {
+    struct sealed_terms terms;
+    struct table **orgs;
+    struct table **limits;
+};
+
+static void sealed_close(struct sealed_tables *sealed) {
+    for (size_t index = 0; index < sealed->terms.shards_count; index++) {
+        if (sealed->orgs != NULL) {
+            table_close(sealed->orgs[index]);
+        }
+        if (sealed->limits != NULL) {
+            table_close(sealed->limits[index]);
+        }
+    }
+    mem_free(sealed->orgs);
+    mem_free(sealed->limits);
+    table_close(sealed->terms.plans);
+    table_close(sealed->terms.prices);
+    table_close(sealed->terms.tiers);
+}
+
+static bool sealed_open(struct sealed_tables *sealed, struct run *previous, struct err *err) {
+    size_t shards_count = run_shards_count(previous);
+    sealed->orgs = mem_alloc(shards_count * sizeof *sealed->orgs);
+    sealed->limits = mem_alloc(shards_count * sizeof *sealed->limits);
+    if (sealed->orgs == NULL || sealed->limits == NULL) {
+        return err_memory(err, shards_count * sizeof *sealed->orgs);
+    }
+    sealed->terms.shards_count = shards_count;
+    sealed->terms.orgs = sealed->orgs;
+    sealed->terms.limits = sealed->limits;
+    for (size_t index = 0; index < shards_count; index++) {
+        if (!run_input_open(previous, &checkpoint_orgs, index, &sealed->orgs[index], err) ||
+            !run_input_open(previous, &checkpoint_limits, index, &sealed->limits[index], err)) {
+            return false;
+        }
+    }
+    return run_input_open(previous, &checkpoint_plans, 0, &sealed->terms.plans, err) &&
+           run_input_open(previous, &checkpoint_prices, 0, &sealed->terms.prices, err) &&
+           run_input_open(previous, &checkpoint_tiers, 0, &sealed->terms.tiers, err);
+}
+
+/* --- reading ------------------------------------------------------------------------------------
+ */
+
+struct extraction {
+    struct run *run;
+    const struct stage_session *session;
+    struct problems *problems;
+    struct dataset *dataset;
+    struct usage *usage;
+};
+
+static void extract_progress(void *context, uint64_t done, uint64_t total) {
+    run_progress(context, done, total, "bytes");
+}
+
+static bool extract_load(struct extraction *extraction, struct err *err) {
+    const struct stage_session *session = extraction->session;
+    struct sealed_tables sealed = {0};
+    bool is_sealed = session->previous != NULL && !session->is_repriced;
+    struct dataset_options options = {
+        .folder = session->source_folder,
+        .scratch_folder = run_scratch_path(extraction->run),
+        .month = session->month,
+        .has_cutoff = true,
+        .cutoff = session->cutoff,
+        .selected_orgs = session->selected_orgs,
+        .selected_orgs_count = session->selected_orgs_count,
+        .sealed = is_sealed ? &sealed.terms : NULL,
+    };
+    bool is_fine = (!is_sealed || sealed_open(&sealed, session->previous, err)) &&
+                   dataset_load(run_sys(extraction->run), &options, &extraction->dataset,
+                                extraction->problems, err);
+    sealed_close(&sealed);
+    return is_fine;
+}
+
+static bool extract_read(struct extraction *extraction, struct err *err) {
+    const struct run_options *run_options = run_current_options(extraction->run);
+    const struct usage_options options = {
+        .folder = extraction->session->source_folder,
+        .scratch_folder = run_scratch_path(extraction->run),
+        .jobs = run_options->jobs,
+        .memory_bytes = run_options->memory_bytes,
+        .progress = extract_progress,
+        .progress_context = extraction->run,
+    };
+    if (!extract_load(extraction, err)) {
+        return false;
+    }
+    struct catalog *catalog = dataset_catalog(extraction->dataset);
+    if (!usage_create(run_sys(extraction->run), catalog, &options, &extraction->usage, err) ||
+        !usage_read_csv(extraction->usage, extraction->problems, err) ||
+        !usage_read_seats_csv(extraction->usage, extraction->problems, err) ||
+        !usage_settle_events(extraction->usage, extraction->problems, err) ||
+        !problems_check(extraction->problems, err)) {
+        return false;
+    }
+    catalog_settle(catalog);
+    return true;
+}
+
+static void extract_tell_notes(const struct extraction *extraction) {
+    const struct stage_session *session = extraction->session;
+    const char *note;
+    for (size_t index = 0;
+         session->note != NULL && (note = problems_note_text(extraction->problems, index)) != NULL;
+         index++) {
+        session->note(session->note_context, note);
+    }
+}
+
+/* --- writing ------------------------------------------------------------------------------------
+ */
+
+/* The writers of one shard, by output; those of whole tables only in shard 0. */
+static bool extract_create_writers(struct run *run, size_t shard_index,
+                                   struct table_writer *writers[EXTRACT_OUTPUTS_COUNT],
+                                   struct err *err) {
+    for (size_t index = 0; index < EXTRACT_OUTPUTS_COUNT; index++) {
+        const struct stage_output *output = &extract_outputs[index];
+        bool is_wanted =
+            output->schema != &checkpoint_categories && (output->is_sharded || shard_index == 0);
+        if (is_wanted &&
+            !run_output_create(run, output->schema, shard_index, &writers[index], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct table_writer *writer_of(struct table_writer *const *writers,
+                                      const struct table_schema *schema) {
+    size_t index = 0;
+    while (extract_outputs[index].schema != schema) {
+        index++;
+    }
+    return writers[index];
+}
+
+static bool extract_fill_shard(struct extraction *extraction, size_t shard_index,
+                               struct table_writer *const *writers, struct err *err) {
+    const struct dataset_writers of_dataset = {
+        .orgs = writer_of(writers, &checkpoint_orgs),
+        .plans = writer_of(writers, &checkpoint_plans),
+        .prices = writer_of(writers, &checkpoint_prices),
+        .tiers = writer_of(writers, &checkpoint_tiers),
+        .subscriptions = writer_of(writers, &checkpoint_subscriptions),
+        .limits = writer_of(writers, &checkpoint_limits),
+        .history = writer_of(writers, &checkpoint_history),
+        .invitations = writer_of(writers, &checkpoint_invitations),
+    };
+    const struct usage_writers of_usage = {
+        .series = writer_of(writers, &checkpoint_series),
+        .days = writer_of(writers, &checkpoint_days),
+        .keys = writer_of(writers, &checkpoint_keys),
+        .levels = writer_of(writers, &checkpoint_levels),
+        .asides = writer_of(writers, &checkpoint_asides),
+        .seats = writer_of(writers, &checkpoint_seats),
+    };
+    return dataset_write(extraction->dataset, shard_index, &of_dataset, err) &&
+           usage_condense(extraction->usage, shard_index, &of_usage, err);
+}
+
+static bool extract_write_shard(void *context, size_t shard_index, struct err *err) {
+    struct extraction *extraction = context;
+    struct table_writer *writers[EXTRACT_OUTPUTS_COUNT] = {0};
+    bool is_fine = extract_create_writers(extraction->run, shard_index, writers, err) &&
+                   extract_fill_shard(extraction, shard_index, writers, err);
+    for (size_t index = 0; index < EXTRACT_OUTPUTS_COUNT; index++) {
+        if (writers[index] == NULL) {
+            continue;
+        }
+        if (is_fine) {
+            is_fine = run_output_commit(extraction->run, extract_outputs[index].schema, shard_index,
+                                        writers[index], err);
+        } else {
+            table_writer_destroy(writers[index]);
+        }
+    }
+    return is_fine;
+}
+
+/* --- control totals -----------------------------------------------------------------------------
+ */
+
+static bool extract_add_metric(struct totals *totals, const struct usage_metric_totals *metric,
+                               struct err *err) {
+    static const char events_row[] = "events read = events by category";
+    static const char units_row[] = "units read = units by category";
+    struct text events_unit = text_from("events");
+    struct decimal count;
+    (void)decimal_from_int64((int64_t)metric->events_read, &count);
+    if (!totals_add_left(totals, events_row, events_unit, count, err) ||
+        !totals_add_left(totals, units_row, metric->metric, metric->units_read, err)) {
+        return false;
+    }
+    for (size_t category = 0; category < USAGE_CATEGORIES_COUNT; category++) {
+        (void)decimal_from_int64((int64_t)metric->events[category], &count);
+        if (!totals_add_right(totals, events_row, events_unit, count, err) ||
+            !totals_add_right(totals, units_row, metric->metric, metric->units[category], err)) {
+            return false;
+        }
+    }
+    (void)decimal_from_int64((int64_t)metric->events[USAGE_METERED], &count);
+    return totals_add_left(totals, "events metered = events of series", events_unit, count, err);
+}
+
+static bool extract_put_categories(struct table_writer *out,
+                                   const struct usage_metric_totals *metric, struct err *err) {
+    /* Sorted by name: the order of the enum is the order of judging. */
+    bool is_done[USAGE_CATEGORIES_COUNT] = {false};
+    for (size_t step = 0; step < USAGE_CATEGORIES_COUNT; step++) {
+        size_t next = USAGE_CATEGORIES_COUNT;
+        for (size_t index = 0; index < USAGE_CATEGORIES_COUNT; index++) {
+            if (!is_done[index] &&
+                (next == USAGE_CATEGORIES_COUNT ||
+                 strcmp(usage_category_names[index], usage_category_names[next]) < 0)) {
+                next = index;
+            }
+        }
+        is_done[next] = true;
+        if (metric->events[next] == 0) {
+            continue;
+        }
+        table_put_text(out, CATEGORIES_METRIC, metric->metric);
+        table_put_text(out, CATEGORIES_CATEGORY, text_from(usage_category_names[next]));
+        table_put_int64(out, CATEGORIES_EVENTS, (int64_t)metric->events[next]);
+        table_put_decimal(out, CATEGORIES_UNITS, metric->units[next]);
+        if (!table_end_row(out, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The other side of the metered events: what the sealed series say. */
+static bool extract_add_series(struct run *run, struct err *err) {
+    struct text unit = text_from("events");
+    for (size_t shard = 0; shard < run_shards_count(run); shard++) {
+        struct table *series;
+        if (!run_input_open(run, &checkpoint_series, shard, &series, err)) {
+            return false;
+        }
+        int64_t events = 0;
+        struct table_cursor cursor = table_cursor_start(series);
+        while (table_cursor_next(&cursor)) {
+            events += table_get_int64(&cursor, SERIES_EVENTS);
+        }
+        table_close(series);
+        struct decimal count;
+        (void)decimal_from_int64(events, &count);
+        if (!totals_add_right(run_totals(run), "events metered = events of series", unit, count,
+                              err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool extract_total(struct extraction *extraction, struct err *err) {
+    const struct usage_metric_totals *metrics;
+    size_t metrics_count;
+    struct table_writer *out = NULL;
+    struct totals *totals = run_totals(extraction->run);
+    if (!usage_totals(extraction->usage, &metrics, &metrics_count, err) ||
+        !run_output_create(extraction->run, &checkpoint_categories, 0, &out, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < metrics_count; index++) {
+        if (!extract_add_metric(totals, &metrics[index], err) ||
+            !extract_put_categories(out, &metrics[index], err)) {
+            table_writer_destroy(out);
+            return false;
+        }
+    }
+    return run_output_commit(extraction->run, &checkpoint_categories, 0, out, err) &&
+           extract_add_series(extraction->run, err);
+}
+
+static bool extract_perform(struct run *run, const struct stage *stage,
+                            struct stage_session *session, struct err *err) {
+    (void)stage;
+    struct extraction extraction = {.run = run, .session = session};
+    extraction.problems = problems_create(err);
+    bool is_fine = extraction.problems != NULL && extract_read(&extraction, err);
+    if (extraction.problems != NULL) {
+        extract_tell_notes(&extraction);
+    }
+    if (is_fine) {
+        size_t shards_count = dataset_shards_count(extraction.dataset);
+        run_set_shards_count(run, shards_count);
+        is_fine = process_parallel(run_current_options(run)->jobs, shards_count,
+                                   extract_write_shard, &extraction, err) &&
+                  extract_total(&extraction, err);
+    }
+    usage_destroy(extraction.usage);
+    dataset_destroy(extraction.dataset);
+    problems_destroy(extraction.problems);
+    return is_fine;
+}
+
+const struct stage stage_extract = {
+    .name = "extract",
+    .number = 10,
+    .version = 1,
+    .effect = EFFECT_SOURCE,
+    .summary = "copy the source: orgs, plans, prices, and usage condensed to day partials",
+    .outputs = extract_outputs,
+    .outputs_count = EXTRACT_OUTPUTS_COUNT,
+    .perform = extract_perform,
+};
