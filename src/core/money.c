@@ -5,6 +5,9 @@
 
 #define UNITS_PER_ONE INT64_C(1000000000000000)
 
+_Static_assert(DECIMAL_PLACES == 15, "UNITS_PER_ONE is 10^15");
+_Static_assert(sizeof((struct currency *)NULL)->code == 4, "three letters and their end");
+
 /*
  * One row per kind of currency: decimals, increment and Stripe's exponent belong together.
  *

@@ -68,6 +68,9 @@ static void digest_parse_takes_64_hex_digits_and_nothing_else(void **state) {
     struct digest digest;
     assert_true(digest_parse(text, &digest));
     assert_digest_is(&digest, text);
+    assert_true(
+        digest_parse("BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD", &digest));
+    assert_digest_is(&digest, text);
     struct digest before = digest;
     for (size_t length = 0; length < 64; length++) {
         char cut[DIGEST_TEXT_MAX] = "";
