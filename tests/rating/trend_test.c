@@ -1,0 +1,481 @@
+#include "numbers.h"
+
+#include "../../src/rating/trend_paths.h"
+
+struct sample {
+    enum aggregation aggregation;
+    size_t next_days_count;
+    const char *current;
+    size_t days_count;
+    const char *days[TREND_DAYS_MAX];
+};
+
+static struct decimal sample_days[TREND_DAYS_MAX];
+
+static struct trend_input input_of(const struct sample *sample) {
+    for (size_t day = 0; day < sample->days_count; day++) {
+        sample_days[day] = dec(sample->days[day]);
+    }
+    return (struct trend_input){
+        .aggregation = sample->aggregation,
+        .days = sample_days,
+        .days_count = sample->days_count,
+        .next_days_count = sample->next_days_count,
+        .days_with_data = sample->days_count,
+        .current = dec(sample->current),
+    };
+}
+
+static struct trend fit(const struct sample *sample) {
+    struct trend_input input = input_of(sample);
+    struct trend trend;
+    trend_fit(&input, &trend);
+    return trend;
+}
+
+#define FIT(...) fit(&(struct sample){__VA_ARGS__})
+
+static void a_line_is_fitted_and_rounded_half_away_to_15_decimals(void **state) {
+    (void)state;
+    /* x 0..3, y 1 2 4 4: slope 11/10, mean 2.75, fitted(x) = 1.1 + 1.1 x, R² = 121/135. */
+    struct trend trend = FIT(AGGREGATION_SUM, 3, "11", 4, {"1", "2", "4", "4"});
+    assert_true(trend.has_slope && trend.has_r_squared && trend.has_projected);
+    assert_decimal(trend.slope_per_day, "1.1");
+    assert_decimal(trend.growth_30_days, "33");
+    assert_decimal(trend.r_squared, "0.896296296296296");
+    assert_decimal(trend.projected, "19.8"); /* 5.5 + 6.6 + 7.7 */
+    /* A slope of half of the last unit goes away from zero, and its growth is not 30 of those. */
+    static const char *const unit = "0.000000000000001";
+    trend = FIT(AGGREGATION_SUM, 1, "1", 3, {"0", unit, unit});
+    assert_decimal(trend.slope_per_day, "0.000000000000001");
+    assert_decimal(trend.growth_30_days, "0.000000000000015");
+    trend = FIT(AGGREGATION_SUM, 1, "1", 3, {unit, unit, "0"});
+    assert_decimal(trend.slope_per_day, "-0.000000000000001");
+    assert_decimal(trend.growth_30_days, "-0.000000000000015");
+}
+
+static void each_aggregation_projects_in_its_own_way(void **state) {
+    (void)state;
+    static const struct {
+        enum aggregation aggregation;
+        const char *projected;
+    } rows[] = {
+        {AGGREGATION_SUM, "19.8"},          {AGGREGATION_COUNT, "19.8"},
+        {AGGREGATION_LAST, "7.7"},          {AGGREGATION_MAX, "7.7"},
+        {AGGREGATION_TIME_WEIGHTED, "6.6"}, {AGGREGATION_UNIQUE, "26.4"}, /* 11 x 6.6 / 2.75 */
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        struct trend trend = FIT(rows[row].aggregation, 3, "11", 4, {"1", "2", "4", "4"});
+        assert_decimal(trend.projected, rows[row].projected);
+    }
+}
+
+static void unique_scales_the_current_quantity_not_the_sum_of_days(void **state) {
+    (void)state;
+    struct trend trend = FIT(AGGREGATION_UNIQUE, 3, "7", 4, {"1", "2", "4", "4"});
+    assert_decimal(trend.projected, "16.8"); /* 7 x 6.6 / 2.75 */
+}
+
+static void unique_without_a_daily_mean_stays_as_it_is(void **state) {
+    (void)state;
+    struct trend trend = FIT(AGGREGATION_UNIQUE, 3, "7", 3, {"0", "0", "0"});
+    assert_true(trend.has_projected);
+    assert_decimal(trend.projected, "7");
+    assert_decimal(trend.slope_per_day, "0");
+    trend = FIT(AGGREGATION_UNIQUE, 3, "7", 3, {"-2", "0", "2"});
+    assert_decimal(trend.projected, "7");
+}
+
+static void a_falling_line_stops_at_zero(void **state) {
+    (void)state;
+    /* 9, 6, 3, 0, and then -3, -6 */
+    struct trend trend = FIT(AGGREGATION_SUM, 2, "18", 4, {"9", "6", "3", "0"});
+    assert_decimal(trend.projected, "0");
+    /* 7, 5, 3, and then 1, -1, -3 */
+    static const struct {
+        enum aggregation aggregation;
+        const char *projected;
+    } rows[] = {
+        {AGGREGATION_SUM, "1"},    {AGGREGATION_MAX, "1"},
+        {AGGREGATION_LAST, "0"},   {AGGREGATION_TIME_WEIGHTED, "0.333333333333333"},
+        {AGGREGATION_UNIQUE, "1"}, /* 15 x (1/3) / 5 */
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        trend = FIT(rows[row].aggregation, 3, "15", 3, {"7", "5", "3"});
+        assert_decimal(trend.slope_per_day, "-2");
+        assert_decimal(trend.r_squared, "1");
+        assert_decimal(trend.projected, rows[row].projected);
+    }
+}
+
+static void a_rising_line_below_zero_counts_from_where_it_crosses(void **state) {
+    (void)state;
+    /* -7, -4, and then -1, 2, 5 */
+    struct trend trend = FIT(AGGREGATION_SUM, 3, "0", 2, {"-7", "-4"});
+    assert_decimal(trend.projected, "7");
+    trend = FIT(AGGREGATION_TIME_WEIGHTED, 3, "0", 2, {"-7", "-4"});
+    assert_decimal(trend.projected, "2.333333333333333");
+}
+
+static void a_constant_has_no_r_squared(void **state) {
+    (void)state;
+    struct trend trend = FIT(AGGREGATION_SUM, 5, "9.9", 3, {"3.3", "3.3", "3.3"});
+    assert_true(trend.has_slope);
+    assert_false(trend.has_r_squared);
+    assert_decimal(trend.slope_per_day, "0");
+    assert_decimal(trend.projected, "16.5");
+}
+
+static void fewer_than_two_days_with_data_are_no_trend(void **state) {
+    (void)state;
+    struct sample sample = {AGGREGATION_SUM, 5, "40", 3, {"0", "40", "1"}};
+    struct trend_input input = input_of(&sample);
+    struct trend trend;
+    for (size_t days = 0; days < 2; days++) {
+        input.days_with_data = days;
+        trend_fit(&input, &trend);
+        assert_true(trend.has_slope && trend.has_projected);
+        assert_false(trend.has_r_squared);
+        assert_decimal(trend.slope_per_day, "0");
+        assert_decimal(trend.growth_30_days, "0");
+        assert_decimal(trend.projected, "40");
+    }
+    input.days_with_data = 2;
+    trend_fit(&input, &trend);
+    assert_decimal(trend.slope_per_day, "0.5");
+    assert_decimal(trend.projected, "78.333333333333333"); /* 5 x 41/3 + 0.5 x (2+3+4+5+6) */
+}
+
+#define MOST "99999999999999999999999.999999999999999"
+
+static void what_fits_no_decimal_has_no_trend(void **state) {
+    (void)state;
+    struct trend trend = FIT(AGGREGATION_SUM, 3, "1", 2, {"0", MOST});
+    assert_false(trend.has_slope); /* the slope would fit, 30 days of it do not */
+    assert_true(trend.has_r_squared);
+    assert_decimal(trend.r_squared, "1");
+    assert_false(trend.has_projected);
+    trend = FIT(AGGREGATION_LAST, 1, "1", 2, {MOST, MOST});
+    assert_true(trend.has_slope && trend.has_projected);
+    assert_decimal(trend.projected, MOST);
+    trend = FIT(AGGREGATION_SUM, 2, "1", 2, {MOST, MOST});
+    assert_false(trend.has_projected);
+    trend = FIT(AGGREGATION_SUM, 1, "1", 2, {"-" MOST, MOST});
+    assert_false(trend.has_slope);
+    assert_false(trend.has_projected);
+}
+
+/* --- against the textbook, in slow integers ----------------------------------------------------
+ */
+
+struct slow {
+    struct school denominator; /* n sum x² - (sum x)² */
+    struct school slope;       /* over denominator */
+    struct school intercept;   /* over denominator */
+    struct school spread;      /* n sum y² - (sum y)² */
+    struct school sum;
+};
+
+static struct slow slow_fit(const struct trend_input *input) {
+    int128 n = (int128)input->days_count;
+    int128 sum_x = 0;
+    int128 sum_xx = 0;
+    struct school sum_y = school_from(0);
+    struct school sum_xy = school_from(0);
+    struct school sum_yy = school_from(0);
+    for (int128 x = 0; x < n; x++) {
+        struct school y = school_from(input->days[x].units);
+        sum_x += x;
+        sum_xx += x * x;
+        sum_y = school_add(sum_y, y);
+        sum_xy = school_add(sum_xy, school_times(y, x));
+        sum_yy = school_add(sum_yy, school_multiply(y, y));
+    }
+    struct school square = school_multiply(sum_y, sum_y);
+    return (struct slow){
+        .denominator = school_from(n * sum_xx - sum_x * sum_x),
+        .slope = school_add(school_times(sum_xy, n), school_times(sum_y, -sum_x)),
+        .intercept = school_add(school_times(sum_y, sum_xx), school_times(sum_xy, -sum_x)),
+        .spread = school_add(school_times(sum_yy, n), school_negate(square)),
+        .sum = sum_y,
+    };
+}
+
+static struct school slow_at(const struct slow *slow, int128 x) {
+    struct school fitted = school_add(slow->intercept, school_times(slow->slope, x));
+    return fitted.is_negative ? school_from(0) : fitted;
+}
+
+/* The projected quantity as a fraction. */
+static struct school slow_project(const struct trend_input *input, const struct slow *slow,
+                                  struct school *denominator) {
+    int128 n = (int128)input->days_count;
+    int128 next = (int128)input->next_days_count;
+    struct school total = school_from(0);
+    struct school highest = school_from(0);
+    struct school last = school_from(0);
+    for (int128 x = n; x < n + next; x++) {
+        last = slow_at(slow, x);
+        total = school_add(total, last);
+        highest = school_compare_size(&last, &highest) > 0 ? last : highest;
+    }
+    *denominator = slow->denominator;
+    switch (input->aggregation) {
+    case AGGREGATION_SUM:
+    case AGGREGATION_COUNT:
+        return total;
+    case AGGREGATION_LAST:
+        return last;
+    case AGGREGATION_MAX:
+        return highest;
+    case AGGREGATION_TIME_WEIGHTED:
+        *denominator = school_times(slow->denominator, next);
+        return total;
+    case AGGREGATION_UNIQUE:
+        if (slow->sum.is_negative || school_is_zero(&slow->sum)) {
+            *denominator = school_from(1);
+            return school_from(input->current.units);
+        }
+        *denominator = school_multiply(school_times(slow->denominator, next), slow->sum);
+        return school_times(school_times(total, n), input->current.units);
+    case AGGREGATIONS_COUNT:
+        break;
+    }
+    fail();
+    return total;
+}
+
+static void check_number(bool has, struct decimal value, struct school numerator,
+                         struct school denominator) {
+    int128 expected = 0;
+    bool fits = school_round(numerator, denominator, &expected) && decimal_in_range(expected);
+    assert_int_equal(has, fits);
+    assert_true(!fits || value.units == expected);
+}
+
+static void check_against_slow(const struct trend_input *input, const struct trend *trend) {
+    struct slow slow = slow_fit(input);
+    int128 growth = 0;
+    struct school thirty = school_times(slow.slope, 30);
+    bool has_slope = school_round(thirty, slow.denominator, &growth) && decimal_in_range(growth);
+    assert_int_equal(trend->has_slope, has_slope);
+    if (has_slope) {
+        check_number(true, trend->slope_per_day, slow.slope, slow.denominator);
+        assert_true(trend->growth_30_days.units == growth);
+    }
+    bool is_constant = school_is_zero(&slow.spread);
+    assert_int_equal(trend->has_r_squared, !is_constant);
+    if (!is_constant) {
+        struct school numerator = school_multiply(slow.slope, slow.slope);
+        check_number(true, trend->r_squared, school_times(numerator, DECIMAL_ONE.units),
+                     school_multiply(slow.denominator, slow.spread));
+    }
+    struct school denominator;
+    struct school numerator = slow_project(input, &slow, &denominator);
+    check_number(trend->has_projected, trend->projected, numerator, denominator);
+}
+
+static bool trends_are_equal(const struct trend *left, const struct trend *right) {
+    return left->has_slope == right->has_slope && left->has_r_squared == right->has_r_squared &&
+           left->has_projected == right->has_projected &&
+           left->slope_per_day.units == right->slope_per_day.units &&
+           left->growth_30_days.units == right->growth_30_days.units &&
+           left->r_squared.units == right->r_squared.units &&
+           left->projected.units == right->projected.units;
+}
+
+/* Lines with noise, sparse days, constants, both signs, from units to the ends of the range. */
+static void draw_days(struct stream *stream, struct decimal *days, size_t days_count) {
+    unsigned bits = 1 + (unsigned)stream_below(stream, 126);
+    unsigned kind = (unsigned)stream_below(stream, 6);
+    unsigned shift = stream_below(stream, 3) == 0 ? 0 : (unsigned)stream_below(stream, bits);
+    int128 constant = stream_bits(stream, bits);
+    int128 step = stream_bits(stream, bits > 8 ? bits - 8 : 0);
+    for (size_t day = 0; day < days_count; day++) {
+        int128 value = stream_bits(stream, bits) >> shift << shift;
+        if (kind == 1) {
+            value = constant;
+        } else if (kind == 2) {
+            value = stream_below(stream, 4) == 0 ? value : 0;
+        } else if (kind == 3) {
+            value = stream_below(stream, 2) == 0 ? -value : value;
+        } else if (kind == 4) {
+            value = step * (int128)day;
+        } else if (kind == 5) {
+            value = (value >> (bits / 2)) + step * (int128)(TREND_DAYS_MAX - day);
+        }
+        days[day].units = decimal_in_range(value) ? value : constant;
+    }
+}
+
+static void both_paths_agree_with_the_textbook(void **state) {
+    (void)state;
+    enum { ROUNDS = 1500 };
+    struct stream stream = stream_start("trend");
+    size_t narrow_count = 0;
+    size_t wide_only_count = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct decimal days[TREND_DAYS_MAX];
+        struct trend_input input = {
+            .aggregation = (enum aggregation)stream_below(&stream, AGGREGATIONS_COUNT),
+            .days = days,
+            .days_count = 2 + stream_below(&stream, TREND_DAYS_MAX - 1),
+            .next_days_count = 1 + stream_below(&stream, TREND_DAYS_MAX),
+        };
+        input.days_with_data = input.days_count;
+        draw_days(&stream, days, input.days_count);
+        struct decimal sum = DECIMAL_ZERO;
+        bool fits = true;
+        for (size_t day = 0; day < input.days_count; day++) {
+            fits = fits && decimal_add(sum, days[day], &sum);
+        }
+        bool is_sum = stream_below(&stream, 3) != 0 && sum.units >= 0;
+        input.current.units = is_sum ? sum.units : stream_bits(&stream, 90);
+
+        struct trend narrow = {.has_slope = false};
+        struct trend wide = {.has_slope = false};
+        struct trend chosen;
+        trend_fit_wide(&input, &wide);
+        trend_fit(&input, &chosen);
+        check_against_slow(&input, &wide);
+        assert_true(trends_are_equal(&wide, &chosen));
+        if (trend_fit_narrow(&input, &narrow)) {
+            assert_true(trends_are_equal(&wide, &narrow));
+            narrow_count++;
+        } else {
+            struct trend untouched = {.has_slope = false};
+            assert_true(trends_are_equal(&narrow, &untouched));
+            wide_only_count++;
+        }
+    }
+    printf("trend: %zu narrow, %zu wide only\n", narrow_count, wide_only_count);
+    assert_true(narrow_count > ROUNDS / 3);
+    assert_true(wide_only_count > ROUNDS / 20);
+}
+
+/* Days at plus and minus an edge of the narrow path's bounds, in several patterns. */
+static int128 draw_edge_days(int128 edge, int pattern, struct decimal *days) {
+    int128 sum = 0;
+    for (int day = 0; day < TREND_DAYS_MAX; day++) {
+        bool is_high = (pattern & 1) != 0 ? day % 2 == 0 : day >= TREND_DAYS_MAX / 2;
+        bool is_low = (pattern & 8) != 0 ? day < 3 : !is_high;
+        days[day].units = is_high ? edge : is_low ? -edge : 1;
+        days[day].units *= (pattern & 2) != 0 ? -1 : 1;
+        days[day].units -= (pattern & 4) != 0 && days[day].units < 0 ? 1 : 0;
+        sum += days[day].units;
+    }
+    return sum;
+}
+
+static void the_largest_narrow_numbers_agree_too(void **state) {
+    (void)state;
+    enum { PATTERNS = 16 };
+    static const struct {
+        unsigned bits;
+        int more;
+    } edges[] = {{92, -1},    {92, 0},  {92, 1}, {100, -1}, {100, 0},
+                 {100, -256}, {63, -1}, {63, 0}, {64, -1},  {64, 0}};
+    for (size_t edge = 0; edge < sizeof edges / sizeof edges[0]; edge++) {
+        for (int pattern = 0; pattern < PATTERNS; pattern++) {
+            struct decimal days[TREND_DAYS_MAX];
+            int128 size = ((int128)1 << edges[edge].bits) + edges[edge].more;
+            int128 sum = draw_edge_days(size, pattern, days);
+            for (int aggregation = 0; aggregation < AGGREGATIONS_COUNT; aggregation++) {
+                struct trend_input input = {
+                    .aggregation = (enum aggregation)aggregation,
+                    .days = days,
+                    .days_count = TREND_DAYS_MAX,
+                    .next_days_count = TREND_DAYS_MAX,
+                    .days_with_data = TREND_DAYS_MAX,
+                    .current = {sum < 0 ? 0 : sum},
+                };
+                struct trend chosen;
+                struct trend wide = {.has_slope = false};
+                trend_fit(&input, &chosen);
+                trend_fit_wide(&input, &wide);
+                assert_true(trends_are_equal(&wide, &chosen));
+                if (aggregation == pattern % AGGREGATIONS_COUNT) {
+                    check_against_slow(&input, &wide);
+                }
+            }
+        }
+    }
+}
+
+/* --- ratios -------------------------------------------------------------------------------------
+ */
+
+static void a_change_is_relative_to_the_size_of_what_was(void **state) {
+    (void)state;
+    static const char *const rows[][3] = {
+        {"150", "120", "0.25"},          {"90", "120", "-0.25"},
+        {"-90", "-120", "0.25"},         {"2", "3", "-0.333333"},
+        {"1.0000005", "1", "0.000001"}, /* half away */
+        {"0.9999995", "1", "-0.000001"}, {"1.00000049", "1", "0"},
+        {MOST, "-" MOST, "2"}, /* the difference alone is no decimal */
+        {"-" MOST, MOST, "-2"},          {"99999999999999999", "0.1", "999999999999999989"},
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        struct decimal change;
+        assert_true(trend_change(dec(rows[row][0]), dec(rows[row][1]), &change));
+        assert_decimal(change, rows[row][2]);
+    }
+}
+
+static void a_change_from_zero_or_beyond_the_range_is_none(void **state) {
+    (void)state;
+    struct decimal change = {-77};
+    assert_false(trend_change(dec("5"), DECIMAL_ZERO, &change));
+    assert_false(trend_change(DECIMAL_ZERO, DECIMAL_ZERO, &change));
+    assert_false(trend_change(dec(MOST), dec("0.9"), &change));
+    assert_false(trend_change(dec(MOST), dec("-0.000000000000001"), &change));
+    assert_true(change.units == -77);
+}
+
+static void a_ratio_is_rounded_half_away_to_its_places(void **state) {
+    (void)state;
+    static const struct {
+        const char *part;
+        const char *whole;
+        int places;
+        const char *ratio;
+    } rows[] = {
+        {"2", "3", 6, "0.666667"},
+        {"1", "8", 2, "0.13"},
+        {"-1", "8", 2, "-0.13"},
+        {"7", "2", 0, "4"},
+        {"2", "3", 15, "0.666666666666667"},
+        {MOST, MOST, 15, "1"},
+        {"0", "3", 6, "0"},
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        struct decimal ratio;
+        assert_true(
+            ratio_round(dec(rows[row].part), dec(rows[row].whole), rows[row].places, &ratio));
+        assert_decimal(ratio, rows[row].ratio);
+    }
+    struct decimal ratio = {-77};
+    assert_false(ratio_round(dec(MOST), dec("0.5"), 6, &ratio));
+    assert_false(ratio_round(dec("500000000000"), dec("0.000000000000005"), 0, &ratio));
+    assert_true(ratio.units == -77);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_is_fitted_and_rounded_half_away_to_15_decimals),
+        cmocka_unit_test(each_aggregation_projects_in_its_own_way),
+        cmocka_unit_test(unique_scales_the_current_quantity_not_the_sum_of_days),
+        cmocka_unit_test(unique_without_a_daily_mean_stays_as_it_is),
+        cmocka_unit_test(a_falling_line_stops_at_zero),
+        cmocka_unit_test(a_rising_line_below_zero_counts_from_where_it_crosses),
+        cmocka_unit_test(a_constant_has_no_r_squared),
+        cmocka_unit_test(fewer_than_two_days_with_data_are_no_trend),
+        cmocka_unit_test(what_fits_no_decimal_has_no_trend),
+        cmocka_unit_test(both_paths_agree_with_the_textbook),
+        cmocka_unit_test(the_largest_narrow_numbers_agree_too),
+        cmocka_unit_test(a_change_is_relative_to_the_size_of_what_was),
+        cmocka_unit_test(a_change_from_zero_or_beyond_the_range_is_none),
+        cmocka_unit_test(a_ratio_is_rounded_half_away_to_its_places),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
