@@ -36,19 +36,29 @@ enum run_mode {
 struct run;
 
 /*
- * ERR_LOCKED names the holder (text of the lock file). A directory that is not empty and has no
- * manifest is refused (ERR_MISMATCH: not a run directory), a file is ERR_FILE. A sealed file that
- * is missing, torn, edited or foreign is ERR_DAMAGED naming the file and both digests, with a hint
- * (--restart, or replay from the stage before).
+ * ERR_LOCKED names the holder (text of the lock file). A directory with other people's files and no
+ * manifest is refused (ERR_MISMATCH: not a run directory), one with checkpoints and no manifest is
+ * ERR_DAMAGED, a file is ERR_FILE. A sealed file that is missing, torn, edited or foreign is
+ * ERR_DAMAGED naming the file and both digests, with a hint (--restart, or replay from the stage
+ * before); so is the manifest itself. A manifest of another format version, or with stages that
+ * this program does not have, is ERR_MISMATCH. With RUN_UPDATE, reports are not verified: they can
+ * be written again (run_unseal_reports). Left over files of stages that are not listed are removed,
+ * but for journals (what is neither .arrow nor .tmp) in the folders of stages that write to the
+ * database or send, and but for files in reports/ that are not ours.
  */
 bool run_open(const struct sys *sys, const char *path, struct stage_list stages, enum run_mode mode,
               struct run **run, struct err *err);
+/* The same with sealed files read by several threads. */
+bool run_open_jobs(const struct sys *sys, const char *path, struct stage_list stages,
+                   enum run_mode mode, size_t jobs, struct run **run, struct err *err);
+/* What the lock's text says besides process, host and time: "periodclose run --period 2026-10". */
+bool run_tell_command(struct run *run, const char *command, struct err *err);
 void run_close(struct run *run); /* NULL is fine; keeps the lock file */
 
 const char *run_path(const struct run *run);
 const struct sys *run_sys(const struct run *run);
 struct stage_list run_stages(const struct run *run);
-bool run_is_new(const struct run *run); /* nothing pinned yet */
+bool run_is_new(const struct run *run); /* there is no manifest yet */
 
 /* --- pins: inputs and options, kept in the manifest ---------------------------------------------
  */
@@ -58,6 +68,12 @@ bool run_is_new(const struct run *run); /* nothing pinned yet */
  * and its digest), "versions" (program, tz database …; told, never compared). On a new run run_pin
  * records the value; on an old one it compares: a different value is ERR_MISMATCH naming the pin
  * and both values. is_given false (a default, not typed): an old run's value stands.
+ *
+ * Options and inputs can be added until the first stage is sealed (also by that stage: they are
+ * sealed with it, or dropped when it fails). After that a name that is not there is ERR_MISMATCH
+ * when is_given, and is left out otherwise: run_pinned gives NULL and the caller its default. What
+ * is only told and must not change the run id goes into PIN_VERSION. Texts must be UTF-8
+ * (ERR_INPUT).
  */
 enum pin_group { PIN_OPTION, PIN_INPUT, PIN_VERSION };
 
@@ -69,11 +85,19 @@ size_t run_pins_count(const struct run *run, enum pin_group group);
 const char *run_pin_name(const struct run *run, enum pin_group group, size_t pin_index);
 /* Writes the manifest with what is pinned so far. */
 bool run_save(struct run *run, struct err *err);
-/* Digest of the pins of both groups but `now`: 32 hex digits. Known once inputs are pinned. */
+/*
+ * Digest of the options and inputs but `now`, and for a replay of its origin and of what it began
+ * with: 32 hex digits. NULL until the first stage is sealed.
+ */
 const char *run_id(const struct run *run);
-/* A replay can never record or emit. origin: the run id it comes from. */
+/*
+ * A replay can never record or emit: its database and sending stages are performed like others, and
+ * must themselves ask run_is_replay and only leave their tables. origin: the run id it comes from.
+ * run_replay does this.
+ */
 bool run_mark_replay(struct run *run, const char *origin, struct err *err);
 bool run_is_replay(const struct run *run);
+const char *run_replay_origin(const struct run *run); /* NULL when it is no replay */
 
 /* --- executing ----------------------------------------------------------------------------------
  */
@@ -84,8 +108,11 @@ struct run_options {
     size_t jobs;
     uint64_t memory_bytes;
     const struct stage *until; /* NULL: to the end */
-    bool is_dry;               /* effect stages (database, sends) are neither done nor sealed */
-    /* told when a stage begins, goes on and ends; may be NULL */
+    bool is_dry;               /* see run_execute */
+    /*
+     * Told when a stage begins, goes on (at most ten times a second) and ends, or is done already;
+     * may be NULL. Called by any thread, one at a time; must not call the run.
+     */
     void (*observe)(void *context, const struct run_event *event);
     void *observe_context;
 };
@@ -101,36 +128,69 @@ struct run_event {
     int64_t elapsed_us;
 };
 
+/*
+ * Performs the stages not yet done, up to `until`. Each is sealed before the next begins; a failure
+ * (with the stage's name in front) leaves no sealed stage behind it. ERR_INTERRUPTED between stages
+ * and shards. ERR_CONTROL when totals do not agree, ERR_MISMATCH when stages were sealed by other
+ * versions of them.
+ *
+ * is_dry: stages that touch the database or send are performed, must ask run_is_dry, and only leave
+ * their tables as if computed. These stages and all after them count as done for the rest of this
+ * process (later stages read their tables, run_stage_files tells them) but are never written into
+ * the manifest. The caller opens RUN/dry-run as the run directory.
+ */
 bool run_execute(struct run *run, const struct run_options *options, struct stage_session *session,
                  struct err *err);
+
+/*
+ * Writes the reports from what there is (RUN_UPDATE), without sealing them: the next start removes
+ * them again. For a run whose turn for them has not come; asserted not to be done.
+ */
+bool run_perform_reports(struct run *run, const struct stage *stage,
+                         const struct run_options *options, struct stage_session *session,
+                         struct err *err);
+/* Forgets reports that are sealed last, and removes them: run_execute writes them again. */
+bool run_unseal_reports(struct run *run, struct err *err);
 
 bool run_stage_is_done(const struct run *run, const struct stage *stage);
 /* The first stage not yet done, NULL when all are. */
 const struct stage *run_next_stage(const struct run *run);
 
-/* --- for effect stages --------------------------------------------------------------------------
+/* --- for effect stages ------------------------------------------------------------------------
  */
 
-const struct run_options *run_current_options(const struct run *run);
+const struct run_options *run_current_options(const struct run *run); /* NULL between executions */
+bool run_is_dry(const struct run *run);
 struct totals *run_totals(struct run *run); /* of the stage being performed */
-void run_progress(struct run *run, uint64_t done, uint64_t total,
-                  const char *unit);                 /* threads ok */
+/* Threads ok. unit: a plain word. Costs a clock call and a mutex: tell it every few thousand rows.
+ */
+void run_progress(struct run *run, uint64_t done, uint64_t total, const char *unit);
 const char *run_scratch_path(const struct run *run); /* exists while a stage is performed */
 
-size_t run_shards_count(const struct run *run); /* as pinned by the extract stage */
-void run_set_shards_count(struct run *run, size_t shards_count); /* by extract, before sealing */
+size_t run_shards_count(const struct run *run); /* as sealed with the first stage; 0 before */
+/* By the first stage while it is performed; 1 if it does not. */
+void run_set_shards_count(struct run *run, size_t shards_count);
 
-/* Creates an output table of the stage being performed, and commits it into its list of files.
- * Thread-safe. */
+/*
+ * Creates an output table of the stage being performed, and commits it into its list of files (the
+ * writer is gone after a commit, also a failed one). Thread-safe. Every table that the stage
+ * declares must be there at its end, in every shard if it is sharded (asserted).
+ */
 bool run_output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
                        struct table_writer **writer, struct err *err);
 bool run_output_commit(struct run *run, const struct table_schema *schema, size_t shard_index,
                        struct table_writer *writer, struct err *err);
-/* Adds another file (a report, a journal), path relative to RUN, to the stage being performed. */
+/*
+ * Adds another file (a report, a journal) that is durable already to the stage being performed. The
+ * path is relative to RUN, in the stage's folder or in reports/ (both exist by then; asserted).
+ */
 bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_count,
                      struct err *err);
 
-/* Opens a sealed table (verified). Shard 0 for tables that are not sharded. */
+/*
+ * Opens a sealed table (verified: not with RUN_STATUS, asserted). Shard 0 for tables that are not
+ * sharded. ERR_MISMATCH when its stage is not done.
+ */
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
                     struct table **table, struct err *err);
 
@@ -167,8 +227,14 @@ bool run_lock_holder(const struct run *run, bool *is_held, struct buffer *who, s
 /*
  * Replay: makes NEW from RUN with the stages before `from` sealed as they are (files linked or
  * copied), except those tables that the caller writes anew (prices for a what-if). NEW is marked as
- * a replay and left open, locked, at *replay. replaced[] schemas are left out, to be written by
- * run_replay_replace before run_execute.
+ * a replay and left open, locked, at *replay. replaced[] schemas (not sharded) are left out, to be
+ * written with run_replay_create and run_replay_commit before run_execute; until all are, NEW
+ * cannot go on. Inputs may be pinned between run_replay and the last commit, under names that the
+ * origin does not have. run may be open in any mode; with RUN_STATUS only what is carried is
+ * verified, so that a run with a damaged file can be replayed from the stage that left it.
+ *
+ * The same replay typed again goes on where it stopped. NEW that is something else, or was begun
+ * with other tables, is ERR_MISMATCH; a `from` that reads the source is ERR_USAGE.
  */
 bool run_replay(struct run *run, const char *new_path, const struct stage *from,
                 const struct table_schema *const *replaced, size_t replaced_count,
@@ -179,7 +245,11 @@ bool run_replay_create(struct run *replay, const struct table_schema *schema,
 bool run_replay_commit(struct run *replay, const struct table_schema *schema,
                        struct table_writer *writer, struct err *err);
 
-/* --restart: moves RUN aside to RUN.1, RUN.2 …, under its lock; told in moved_to. Missing: fine. */
+/*
+ * --restart: moves RUN aside to RUN.1, RUN.2 …, under its lock; told in moved_to, empty when there
+ * was nothing to move (missing, or nothing begun). A damaged run is moved like a whole one; a
+ * folder that is no run directory is ERR_MISMATCH.
+ */
 bool run_move_aside(const struct sys *sys, const char *path, struct stage_list stages,
                     char moved_to[FILE_PATH_MAX], struct err *err);
 

@@ -9,6 +9,10 @@
  * and its totals, and nothing of the operating system. Same bytes in, same bytes out. The runner
  * opens the inputs, creates the outputs, runs shards on `jobs` threads, checks totals, commits.
  *
+ * An output that is not sharded is written by shard 0; outputs[] has NULL in its place in the other
+ * shards. What a pure stage leaves says (key input_sha256) what it was computed from: the SHA-256
+ * of the lines "SHA256  TABLE.arrow" of the shard's input files, sorted by name.
+ *
  * An effect stage is given the run itself and the session of the command.
  */
 #ifndef PERIODCLOSE_RUN_STAGE_H

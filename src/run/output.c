@@ -1,0 +1,87 @@
+/* Tables and files of the stage being performed, and tables of the stages before it. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "run_internal.h"
+
+bool output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
+                   const char *input_sha256, struct table_writer **writer, struct err *err) {
+    const struct stage *stage = run->performance.stage;
+    const struct stage_output *output;
+    assert(stage != NULL && stage_of_table(run->manifest.list, schema, &output) == stage);
+    assert(shard_index == 0 || output->is_sharded);
+    char relative[FILE_PATH_MAX];
+    char path[FILE_PATH_MAX];
+    char version[16];
+    (void)snprintf(version, sizeof version, "%d", stage->version);
+    const struct table_metadata metadata[] = {
+        {.key = "stage", .value = stage->name},
+        {.key = "stage_version", .value = version},
+        {.key = "input_sha256", .value = input_sha256},
+    };
+    size_t metadata_count = input_sha256 == NULL ? 2 : 3;
+    return table_path_format(relative, stage, schema, shard_index, err) &&
+           run_path_format(run, path, relative, err) &&
+           table_writer_create(run->sys, path, schema, metadata, metadata_count, writer, err);
+}
+
+bool run_output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
+                       struct table_writer **writer, struct err *err) {
+    return output_create(run, schema, shard_index, NULL, writer, err);
+}
+
+static bool add_file(struct run *run, const char *relative, const struct table_seal *seal,
+                     struct err *err) {
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    bool is_added = sealed_stage_add(&run->performance.sealed, relative, seal, err);
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return is_added;
+}
+
+bool run_output_commit(struct run *run, const struct table_schema *schema, size_t shard_index,
+                       struct table_writer *writer, struct err *err) {
+    struct table_seal seal;
+    char relative[FILE_PATH_MAX];
+    return table_writer_commit(writer, &seal, err) &&
+           table_path_format(relative, run->performance.stage, schema, shard_index, err) &&
+           add_file(run, relative, &seal, err);
+}
+
+bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_count,
+                     struct err *err) {
+    assert(run->performance.stage != NULL);
+    assert(stage_owns_path(run->performance.stage, relative_path));
+    char path[FILE_PATH_MAX];
+    struct table_seal seal;
+    if (!run_path_format(run, path, relative_path, err) ||
+        !table_file_digest(run->sys, path, &seal, err)) {
+        return false;
+    }
+    seal.rows_count = rows_count;
+    return add_file(run, relative_path, &seal, err);
+}
+
+struct totals *run_totals(struct run *run) {
+    assert(run->performance.stage != NULL);
+    return run->performance.sealed.totals;
+}
+
+bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
+                    struct table **table, struct err *err) {
+    assert(run->is_verified);
+    const struct stage_output *output;
+    const struct stage *stage = stage_of_table(run->manifest.list, schema, &output);
+    assert(shard_index == 0 || output->is_sharded);
+    char relative[FILE_PATH_MAX];
+    char path[FILE_PATH_MAX];
+    if (!table_path_format(relative, stage, schema, shard_index, err) ||
+        !run_path_format(run, path, relative, err)) {
+        return false;
+    }
+    if (manifest_find_file(&run->manifest, relative) == NULL) {
+        (void)err_set(err, ERR_MISMATCH, "'%.600s' is not there: stage '%s' is not done", path,
+                      stage->name);
+        return err_hint(err, "type the command that began this run again, it goes on there");
+    }
+    return table_open(run->sys, path, schema, table, err);
+}

@@ -1,0 +1,330 @@
+/*
+ * A run directory: opening, pinning, saving, closing, and what is sealed in it.
+ *
+ * The invariants of include/run/run.h and what keeps them:
+ *  1. done = listed, and every listed file is as listed     verify_stages, from run_open
+ *  2. the manifest changes by file_replace, last            run_save, from performance_seal
+ *  3. stages are listed in order                            performance_seal (asserted), read_stage
+ *  4. one process at a time                                 lock_take, from run_open
+ *  5. files of unlisted stages are leftovers                folder_clean, from run_open
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "run_internal.h"
+#include "sys/clock.h"
+
+bool run_is_locked(const struct run *run) {
+    return run->mode == RUN_CREATE || run->mode == RUN_UPDATE;
+}
+
+bool run_path_format(const struct run *run, char path[FILE_PATH_MAX], const char *relative,
+                     struct err *err) {
+    return path_format(path, err, "%s/%s", run->path, relative);
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+static struct run *run_create(const struct sys *sys, const char *path, struct stage_list stages,
+                              enum run_mode mode, struct err *err) {
+    struct run *run = mem_alloc(sizeof *run);
+    if (run == NULL) {
+        (void)err_memory(err, sizeof *run);
+        return NULL;
+    }
+    run->sys = sys;
+    run->mode = mode;
+    run->lock = FILE_CLOSED;
+    (void)pthread_mutex_init(&run->outputs_mutex, NULL);
+    (void)pthread_mutex_init(&run->progress.mutex, NULL);
+    bool is_fine = path_format(run->path, err, "%s", path);
+    for (size_t end = strlen(run->path); is_fine && end > 1 && run->path[end - 1] == '/'; end--) {
+        run->path[end - 1] = '\0';
+    }
+    if (!is_fine || !run_path_format(run, run->scratch_path, SCRATCH_FOLDER, err) ||
+        !manifest_init(&run->manifest, stages, err)) {
+        run_close(run);
+        return NULL;
+    }
+    return run;
+}
+
+void run_close(struct run *run) {
+    if (run == NULL) {
+        return;
+    }
+    assert(run->performance.stage == NULL);
+    progress_end(run);
+    replay_release(run);
+    manifest_release(&run->manifest);
+    file_abandon(&run->lock);
+    (void)pthread_mutex_destroy(&run->outputs_mutex);
+    (void)pthread_mutex_destroy(&run->progress.mutex);
+    mem_free(run);
+}
+
+static bool load_manifest(struct run *run, struct err *err) {
+    char path[FILE_PATH_MAX];
+    struct buffer text = {0};
+    struct stage_list list = run->manifest.list;
+    struct manifest loaded;
+    bool is_fine = run_path_format(run, path, MANIFEST_FILE, err) &&
+                   file_load(run->sys, path, MANIFEST_BYTES_MAX, &text, err) &&
+                   manifest_parse(&loaded, list, buffer_text(&text), path, err);
+    buffer_release(&text);
+    if (is_fine) {
+        manifest_release(&run->manifest);
+        run->manifest = loaded;
+        run->is_saved = true;
+    }
+    return is_fine;
+}
+
+/* Refuses what is not, or no longer, a run directory. *is_run: there is a manifest to load. */
+static bool check_folder(const struct run *run, bool *is_run, struct err *err) {
+    enum folder_kind kind;
+    if (!folder_look(run->sys, run->path, run->manifest.list, &kind, err)) {
+        return false;
+    }
+    *is_run = kind == FOLDER_RUN;
+    switch (kind) {
+    case FOLDER_RUN:
+        return true;
+    case FOLDER_MISSING:
+        return run->mode == RUN_CREATE ||
+               err_set(err, ERR_FILE, "there is no run directory '%.700s'", run->path);
+    case FOLDER_FRESH:
+        return run->mode == RUN_CREATE ||
+               err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has no %s",
+                       run->path, MANIFEST_FILE);
+    case FOLDER_TORN:
+        (void)err_set(err, ERR_DAMAGED, "'%.600s/%s' is missing, and there are checkpoints",
+                      run->path, MANIFEST_FILE);
+        return err_hint(err, "restore the file from a backup, or run again with --restart");
+    case FOLDER_FOREIGN:
+        (void)err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has other files",
+                      run->path);
+        return err_hint(err, "take another --run-dir; what is in this one is left alone");
+    }
+    return false;
+}
+
+/* The folder is looked at before anything is put into it, and again once nobody else may change it.
+ */
+static bool take_folder(struct run *run, bool *is_run, struct err *err) {
+    if (!check_folder(run, is_run, err)) {
+        return false;
+    }
+    if (run->mode == RUN_CREATE && !directory_create_all(run->sys, run->path, err)) {
+        return false;
+    }
+    return lock_take(run->sys, run->path, &run->lock, err) &&
+           lock_write(&run->lock, "periodclose", err) && check_folder(run, is_run, err);
+}
+
+static bool open_folder(struct run *run, size_t jobs, struct err *err) {
+    bool is_run;
+    bool is_writer = run_is_locked(run);
+    if (!(is_writer ? take_folder(run, &is_run, err) : check_folder(run, &is_run, err))) {
+        return false;
+    }
+    if (is_run && !load_manifest(run, err)) {
+        return false;
+    }
+    if (run->mode != RUN_STATUS) {
+        if (!verify_stages(run, run->manifest.stages_count, jobs, err)) {
+            return false;
+        }
+        run->is_verified = true;
+    }
+    return !is_writer || folder_clean(run, err);
+}
+
+bool run_open_jobs(const struct sys *sys, const char *path, struct stage_list stages,
+                   enum run_mode mode, size_t jobs, struct run **run, struct err *err) {
+    manifest_use_memory();
+    *run = run_create(sys, path, stages, mode, err);
+    if (*run == NULL) {
+        return false;
+    }
+    if (!open_folder(*run, jobs, err)) {
+        run_close(*run);
+        *run = NULL;
+        return false;
+    }
+    return true;
+}
+
+bool run_open(const struct sys *sys, const char *path, struct stage_list stages, enum run_mode mode,
+              struct run **run, struct err *err) {
+    return run_open_jobs(sys, path, stages, mode, 1, run, err);
+}
+
+bool run_tell_command(struct run *run, const char *command, struct err *err) {
+    assert(run_is_locked(run));
+    return lock_write(&run->lock, command, err);
+}
+
+bool run_save(struct run *run, struct err *err) {
+    assert(run_is_locked(run));
+    char path[FILE_PATH_MAX];
+    struct buffer text = {0};
+    bool is_fine = run_path_format(run, path, MANIFEST_FILE, err) &&
+                   manifest_format(&run->manifest, &text, err) &&
+                   file_replace(run->sys, path, buffer_text(&text), err);
+    buffer_release(&text);
+    if (!is_fine) {
+        return err_wrap(err, "saving the manifest");
+    }
+    run->is_saved = true;
+    return true;
+}
+
+/* --- pins ----------------------------------------------------------------------------------- */
+
+static const char *pin_group_name(enum pin_group group) {
+    switch (group) {
+    case PIN_OPTION:
+        return "option";
+    case PIN_INPUT:
+        return "input";
+    case PIN_VERSION:
+        return "version";
+    }
+    return "";
+}
+
+static bool refuse_pin(enum pin_group group, const char *name, const char *before,
+                       const char *value, struct err *err) {
+    if (before != NULL) {
+        (void)err_set(err, ERR_MISMATCH,
+                      "%s %.200s: this directory was begun with '%.300s', now '%.300s'",
+                      pin_group_name(group), name, before, value);
+    } else {
+        (void)err_set(err, ERR_MISMATCH,
+                      "%s %.200s: this directory was begun without it, now '%.300s'",
+                      pin_group_name(group), name, value);
+    }
+    return err_hint(err, "take another --run-dir, or begin anew with --restart");
+}
+
+bool run_pin(struct run *run, enum pin_group group, const char *name, const char *value,
+             bool is_given, struct err *err) {
+    assert(run_is_locked(run));
+    if (!text_is_utf8(text_from(name)) || !text_is_utf8(text_from(value))) {
+        return err_set(err, ERR_INPUT, "%s %.200s: '%.300s' is not valid UTF-8",
+                       pin_group_name(group), name, value);
+    }
+    struct pins *pins = &run->manifest.pins[group];
+    const struct pin *before = pins_find(pins, name);
+    bool is_compared = is_given && group != PIN_VERSION;
+    if (before != NULL) {
+        return !is_compared || strcmp(before->value, value) == 0 ||
+               refuse_pin(group, name, before->value, value, err);
+    }
+    if (run->manifest.stages_count > 0 && group != PIN_VERSION) {
+        /* What is sealed was computed without it, and the run id is known by now. */
+        return !is_compared || refuse_pin(group, name, NULL, value, err);
+    }
+    struct pin pin = {.name = name, .value = value, .is_tentative = run->performance.stage != NULL};
+    return pins_add(pins, pin, err);
+}
+
+const char *run_pinned(const struct run *run, enum pin_group group, const char *name) {
+    const struct pin *pin = pins_find(&run->manifest.pins[group], name);
+    return pin == NULL ? NULL : pin->value;
+}
+
+size_t run_pins_count(const struct run *run, enum pin_group group) {
+    return run->manifest.pins[group].rows_count;
+}
+
+const char *run_pin_name(const struct run *run, enum pin_group group, size_t pin_index) {
+    assert(pin_index < run->manifest.pins[group].rows_count);
+    return run->manifest.pins[group].rows[pin_index].name;
+}
+
+const char *run_id(const struct run *run) {
+    return run->manifest.id[0] == '\0' ? NULL : run->manifest.id;
+}
+
+/* --- what it is ----------------------------------------------------------------------------- */
+
+const char *run_path(const struct run *run) {
+    return run->path;
+}
+
+const struct sys *run_sys(const struct run *run) {
+    return run->sys;
+}
+
+struct stage_list run_stages(const struct run *run) {
+    return run->manifest.list;
+}
+
+bool run_is_new(const struct run *run) {
+    return !run->is_saved;
+}
+
+bool run_is_replay(const struct run *run) {
+    return run->manifest.replay_of[0] != '\0';
+}
+
+const char *run_replay_origin(const struct run *run) {
+    return run_is_replay(run) ? run->manifest.replay_of : NULL;
+}
+
+const struct run_options *run_current_options(const struct run *run) {
+    return run->options;
+}
+
+bool run_is_dry(const struct run *run) {
+    return run->options != NULL && run->options->is_dry;
+}
+
+const char *run_scratch_path(const struct run *run) {
+    return run->scratch_path;
+}
+
+size_t run_shards_count(const struct run *run) {
+    return run->manifest.shards_count;
+}
+
+void run_set_shards_count(struct run *run, size_t shards_count) {
+    assert(run->performance.stage != NULL && run->manifest.stages_count == 0);
+    assert(shards_count >= 1 && shards_count <= SHARDS_COUNT_MAX);
+    run->manifest.shards_count = shards_count;
+}
+
+/* --- what is sealed ------------------------------------------------------------------------- */
+
+bool run_stage_is_done(const struct run *run, const struct stage *stage) {
+    return manifest_find(&run->manifest, stage) != NULL;
+}
+
+const struct stage *run_next_stage(const struct run *run) {
+    const struct manifest *manifest = &run->manifest;
+    return manifest->stages_count == manifest->list.stages_count
+               ? NULL
+               : manifest->list.stages[manifest->stages_count];
+}
+
+const struct run_file *run_stage_files(const struct run *run, const struct stage *stage,
+                                       size_t *files_count) {
+    const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
+    *files_count = sealed == NULL ? 0 : sealed->files_count;
+    return sealed == NULL ? NULL : sealed->files;
+}
+
+const struct totals_row *run_stage_totals(const struct run *run, const struct stage *stage,
+                                          size_t *rows_count) {
+    const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
+    *rows_count = 0;
+    return sealed == NULL ? NULL : totals_rows(sealed->totals, rows_count);
+}
+
+int64_t run_stage_elapsed_us(const struct run *run, const struct stage *stage) {
+    const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
+    return sealed == NULL ? 0 : sealed->elapsed_us;
+}

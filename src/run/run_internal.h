@@ -1,0 +1,215 @@
+/*
+ * Inside of src/run: the manifest in memory, and the run that holds it.
+ *
+ *   manifest.c         pins and sealed stages in memory
+ *   manifest_write.c   … as text
+ *   manifest_read.c    … from text, which nobody vouches for
+ *   lock.c             RUN/lock
+ *   folder.c           what lies in a run directory: what it is, what is left over
+ *   verify.c           sealed files are what the manifest says
+ *   run.c              opening, pinning, saving, closing; what is sealed
+ *   execute.c          stage after stage
+ *   compute.c          the shards of a pure stage
+ *   output.c           tables and files of the stage being performed; reading sealed ones
+ *   progress.c         RUN/progress.json and the observer
+ *   replay.c           a new run from the first stages of another
+ */
+#ifndef PERIODCLOSE_SRC_RUN_RUN_INTERNAL_H
+#define PERIODCLOSE_SRC_RUN_RUN_INTERNAL_H
+
+#include <pthread.h>
+
+#include "run/run.h"
+
+enum {
+    PIN_GROUPS_COUNT = 3,
+    RUN_ID_TEXT_MAX = 33, /* 32 hex digits and a NUL */
+    MANIFEST_BYTES_MAX = 64 * 1024 * 1024,
+    MANIFEST_FORMAT_VERSION = 1,
+    SHARDS_COUNT_MAX = 1000000,
+    RELATIVE_PATH_MAX = 512,
+};
+
+#define MANIFEST_FILE "manifest.json"
+#define LOCK_FILE "lock"
+#define PROGRESS_FILE "progress.json"
+#define SCRATCH_FOLDER "scratch"
+#define REPORTS_FOLDER "reports"
+#define DRY_RUN_FOLDER "dry-run"
+
+/* --- manifest.c ------------------------------------------------------------------------------- */
+
+struct pin {
+    const char *name; /* in a list of pins: owned by it */
+    const char *value;
+    bool is_tentative; /* pinned by the stage being performed: goes with it if it fails */
+};
+
+struct pins {
+    struct pin *rows; /* sorted by name */
+    size_t rows_count;
+    size_t rows_capacity;
+};
+
+struct sealed_stage {
+    const struct stage *stage;
+    int version;
+    int64_t elapsed_us;
+    struct run_file *files; /* sorted by path; the paths are owned */
+    size_t files_count;
+    size_t files_capacity;
+    struct totals *totals;
+    bool is_volatile; /* of a dry run: known to this process, never written down */
+};
+
+struct manifest {
+    struct stage_list list;
+    struct pins pins[PIN_GROUPS_COUNT];
+    size_t shards_count;             /* 0: not known yet */
+    char id[RUN_ID_TEXT_MAX];        /* empty: not known yet */
+    char replay_of[RUN_ID_TEXT_MAX]; /* empty: no replay */
+    const struct stage *replay_from; /* NULL: no replay, or not from a stage */
+    struct sealed_stage *stages;     /* those of the list, in its order */
+    size_t stages_count;             /* room for list.stages_count */
+};
+
+bool manifest_init(struct manifest *manifest, struct stage_list list, struct err *err);
+void manifest_release(struct manifest *manifest);
+
+const struct pin *pins_find(const struct pins *pins, const char *name);
+/* Copies name and value; the name must not be there yet. */
+bool pins_add(struct pins *pins, struct pin pin, struct err *err);
+void pins_drop_tentative(struct pins *pins);
+
+bool sealed_stage_init(struct sealed_stage *sealed, const struct stage *stage, struct err *err);
+void sealed_stage_release(struct sealed_stage *sealed);
+/* Kept sorted; a path that is there already is asserted not to be. */
+bool sealed_stage_add(struct sealed_stage *sealed, const char *path, const struct table_seal *seal,
+                      struct err *err);
+const struct run_file *sealed_stage_find(const struct sealed_stage *sealed, const char *path);
+
+/* NULL when the stage is not sealed. */
+struct sealed_stage *manifest_find(const struct manifest *manifest, const struct stage *stage);
+const struct run_file *manifest_find_file(const struct manifest *manifest, const char *path);
+/* Sets the id when the first stage is sealed, empties it otherwise. */
+bool manifest_update_id(struct manifest *manifest, struct err *err);
+
+/* Asserted to be in the list. */
+size_t stage_index(struct stage_list list, const struct stage *stage);
+/* NUMBER-NAME */
+bool stage_folder_format(char folder[FILE_PATH_MAX], const struct stage *stage, struct err *err);
+/* NUMBER-NAME/TABLE[.SHARD].arrow */
+bool table_path_format(char path[FILE_PATH_MAX], const struct stage *stage,
+                       const struct table_schema *schema, size_t shard_index, struct err *err);
+/* Is this a path that the stage may list: plain, relative, in its own folder or in reports/. */
+bool stage_owns_path(const struct stage *stage, const char *path);
+
+/* --- manifest_write.c, manifest_read.c -------------------------------------------------------- */
+
+/* jansson takes its memory from core/memory.h from then on. */
+void manifest_use_memory(void);
+
+struct json_t;
+
+/* SHA-256 of the compact dump with sorted keys and without the member sha256. */
+bool manifest_seal(struct json_t *root, struct digest *digest, struct err *err);
+
+bool manifest_format(const struct manifest *manifest, struct buffer *text, struct err *err);
+
+/*
+ * The whole text must be what manifest_format writes: every byte is checked. What is not is
+ * ERR_DAMAGED; a whole manifest of another format or with stages unknown here is ERR_MISMATCH. path
+ * is for messages. *manifest needs no release after a failure.
+ */
+bool manifest_parse(struct manifest *manifest, struct stage_list list, struct text text,
+                    const char *path, struct err *err);
+/* The same without looking at sha256 and at the way it is written: for tests. */
+bool manifest_parse_content(struct manifest *manifest, struct stage_list list, struct text text,
+                            const char *path, struct err *err);
+
+/* --- the run ---------------------------------------------------------------------------------- */
+
+/* The stage being performed. */
+struct performance {
+    const struct stage *stage; /* NULL: none */
+    struct sealed_stage sealed;
+    size_t shards_count_before;
+    int64_t started_us;
+};
+
+struct progress {
+    pthread_mutex_t mutex; /* guards what follows, and the calls of the observer */
+    bool is_written;       /* the file may be there */
+    int64_t written_us;
+    int64_t observed_us;
+};
+
+struct run {
+    const struct sys *sys;
+    char path[FILE_PATH_MAX];
+    char scratch_path[FILE_PATH_MAX];
+    enum run_mode mode;
+    struct file lock;
+    struct manifest manifest;
+    bool is_saved;                     /* manifest.json is there */
+    bool is_verified;                  /* what it lists was read */
+    const struct run_options *options; /* while executing */
+    struct performance performance;
+    pthread_mutex_t outputs_mutex; /* guards performance.sealed */
+    struct progress progress;
+    /* a replay that is being made, see replay.c */
+    struct sealed_stage *carried;
+    size_t carried_count;
+    const struct table_schema **replaced; /* still to be written anew */
+    size_t replaced_count;
+};
+
+bool run_is_locked(const struct run *run); /* opened for writing */
+bool run_path_format(const struct run *run, char path[FILE_PATH_MAX], const char *relative,
+                     struct err *err);
+
+/* lock.c */
+bool lock_take(const struct sys *sys, const char *run_path, struct file *lock, struct err *err);
+bool lock_write(struct file *lock, const char *command, struct err *err);
+
+/* folder.c */
+enum folder_kind {
+    FOLDER_MISSING,
+    FOLDER_FRESH,   /* empty but for what a start leaves before its manifest */
+    FOLDER_RUN,     /* has a manifest */
+    FOLDER_TORN,    /* has checkpoints and no manifest */
+    FOLDER_FOREIGN, /* something else */
+};
+
+bool folder_look(const struct sys *sys, const char *path, struct stage_list list,
+                 enum folder_kind *kind, struct err *err);
+/* Invariant 5: removes what is left over of stages that are not sealed. */
+bool folder_clean(struct run *run, struct err *err);
+
+/* verify.c: the files of the first stages_count sealed stages. */
+bool verify_stages(const struct run *run, size_t stages_count, size_t jobs, struct err *err);
+
+/* execute.c */
+bool performance_begin(struct run *run, const struct stage *stage, struct err *err);
+bool performance_seal(struct run *run, bool is_volatile, struct err *err);
+void performance_drop(struct run *run);
+
+/* compute.c */
+bool compute_stage(struct run *run, const struct stage *stage, size_t jobs, struct err *err);
+
+/* output.c */
+bool output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
+                   const char *input_sha256, struct table_writer **writer, struct err *err);
+
+/* progress.c */
+void progress_begin(struct run *run, const struct stage *stage);
+void progress_tell(struct run *run, enum run_event_kind kind, const struct stage *stage,
+                   int64_t elapsed_us);
+void progress_end(struct run *run); /* removes the file */
+
+/* replay.c */
+void replay_release(struct run *run);
+/* ERR_MISMATCH when the run is a replay that was not finished being made. */
+bool replay_check_ready(const struct run *run, struct err *err);
+
+#endif

@@ -1,0 +1,156 @@
+/* Control totals: a sorted array of equations. There are few of them: a name and a metric each. */
+#include "run/totals.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/memory.h"
+
+struct totals {
+    struct totals_row *rows; /* sorted by (name, unit), each pair once */
+    size_t rows_count;
+    size_t rows_capacity;
+};
+
+struct totals *totals_create(struct err *err) {
+    struct totals *totals = mem_alloc(sizeof *totals);
+    if (totals == NULL) {
+        (void)err_memory(err, sizeof *totals);
+    }
+    return totals;
+}
+
+/* Name and unit of a row share one piece of memory, which begins with the name. */
+void totals_destroy(struct totals *totals) {
+    if (totals == NULL) {
+        return;
+    }
+    for (size_t row = 0; row < totals->rows_count; row++) {
+        mem_free((void *)(uintptr_t)totals->rows[row].name);
+    }
+    mem_free(totals->rows);
+    mem_free(totals);
+}
+
+static int compare_row(const struct totals_row *row, const char *name, struct text unit) {
+    int order = strcmp(row->name, name);
+    return order != 0 ? order : text_compare(text_from(row->unit), unit);
+}
+
+/* Where the row is, or where it belongs. */
+static size_t find_row(const struct totals *totals, const char *name, struct text unit,
+                       bool *is_found) {
+    size_t low = 0;
+    size_t high = totals->rows_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_row(&totals->rows[middle], name, unit);
+        if (order == 0) {
+            *is_found = true;
+            return middle;
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    *is_found = false;
+    return low;
+}
+
+static bool insert_row(struct totals *totals, size_t at, const char *name, struct text unit,
+                       struct err *err) {
+    assert(text_is_utf8(unit) && text_is_utf8(text_from(name)));
+    assert(unit.size_bytes == 0 || memchr(unit.bytes, '\0', unit.size_bytes) == NULL);
+    if (totals->rows_count == totals->rows_capacity) {
+        size_t capacity = totals->rows_capacity == 0 ? 16 : totals->rows_capacity * 2;
+        struct totals_row *rows = mem_realloc(totals->rows, capacity * sizeof *rows);
+        if (rows == NULL) {
+            return err_memory(err, capacity * sizeof *rows);
+        }
+        totals->rows = rows;
+        totals->rows_capacity = capacity;
+    }
+    size_t name_bytes = strlen(name) + 1;
+    char *memory = mem_alloc(name_bytes + unit.size_bytes + 1);
+    if (memory == NULL) {
+        return err_memory(err, name_bytes + unit.size_bytes + 1);
+    }
+    memcpy(memory, name, name_bytes);
+    if (unit.size_bytes > 0) {
+        memcpy(memory + name_bytes, unit.bytes, unit.size_bytes);
+    }
+    memmove(totals->rows + at + 1, totals->rows + at,
+            (totals->rows_count - at) * sizeof *totals->rows);
+    totals->rows[at] = (struct totals_row){.name = memory, .unit = memory + name_bytes};
+    totals->rows_count++;
+    return true;
+}
+
+static bool add(struct totals *totals, const char *name, struct text unit, struct decimal left,
+                struct decimal right, struct err *err) {
+    bool is_found;
+    size_t at = find_row(totals, name, unit, &is_found);
+    if (!is_found && !insert_row(totals, at, name, unit, err)) {
+        return false;
+    }
+    struct totals_row *row = &totals->rows[at];
+    struct decimal left_sum;
+    struct decimal right_sum;
+    if (!decimal_add(row->left, left, &left_sum) || !decimal_add(row->right, right, &right_sum)) {
+        return err_set(err, ERR_RANGE, "control total '%s' of '%s' does not fit into 38 digits",
+                       row->name, row->unit);
+    }
+    row->left = left_sum;
+    row->right = right_sum;
+    return true;
+}
+
+bool totals_add_left(struct totals *totals, const char *name, struct text unit,
+                     struct decimal amount, struct err *err) {
+    return add(totals, name, unit, amount, DECIMAL_ZERO, err);
+}
+
+bool totals_add_right(struct totals *totals, const char *name, struct text unit,
+                      struct decimal amount, struct err *err) {
+    return add(totals, name, unit, DECIMAL_ZERO, amount, err);
+}
+
+bool totals_merge(struct totals *totals, const struct totals *from, struct err *err) {
+    for (size_t row = 0; row < from->rows_count; row++) {
+        const struct totals_row *added = &from->rows[row];
+        if (!add(totals, added->name, text_from(added->unit), added->left, added->right, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct totals_row *totals_rows(struct totals *totals, size_t *rows_count) {
+    *rows_count = totals->rows_count;
+    return totals->rows;
+}
+
+bool totals_check(struct totals *totals, const char *stage, struct err *err) {
+    for (size_t index = 0; index < totals->rows_count; index++) {
+        const struct totals_row *row = &totals->rows[index];
+        if (decimal_compare(row->left, row->right) == 0) {
+            continue;
+        }
+        char left[DECIMAL_TEXT_MAX];
+        char right[DECIMAL_TEXT_MAX];
+        char difference_text[DECIMAL_TEXT_MAX] = "out of range";
+        struct decimal difference;
+        (void)decimal_format(row->left, left);
+        (void)decimal_format(row->right, right);
+        if (decimal_subtract(row->left, row->right, &difference)) {
+            (void)decimal_format(difference, difference_text);
+        }
+        return err_set(err, ERR_CONTROL,
+                       "stage '%s': control total '%s' of '%s' does not agree: %s on the left, %s "
+                       "on the right, difference %s",
+                       stage, row->name, row->unit, left, right, difference_text);
+    }
+    return true;
+}
