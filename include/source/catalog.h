@@ -23,7 +23,8 @@
 enum org_status { ORG_ACTIVE, ORG_SUSPENDED, ORG_CANCELLED, ORG_STATUSES_COUNT };
 extern const char *const org_status_names[ORG_STATUSES_COUNT];
 
-enum org_disposition { ORG_RATED, ORG_SET_ASIDE, ORG_LISTED };
+enum org_disposition { ORG_RATED, ORG_SET_ASIDE, ORG_LISTED, ORG_DISPOSITIONS_COUNT };
+extern const char *const org_disposition_names[ORG_DISPOSITIONS_COUNT];
 
 enum org_reason {
     ORG_REASON_NONE,
@@ -53,7 +54,7 @@ struct catalog_plan {
     struct text plan_id;
     struct text name;
     const struct currency *currency;
-    int64_t terms;                      /* 0 today's, 1 sealed with the revision before */
+    int64_t terms; /* 0 today's, 1 sealed with the revision before, 2 … older ones of its name */
     const struct catalog_price *prices; /* sorted by metric */
     uint32_t prices_count;
 };
@@ -78,7 +79,7 @@ struct catalog_org {
     uint8_t is_active;       /* usage or seats in its period: see catalog_mark_active */
 };
 
-/* The recorded closing level of the period before, for one (org, metric). */
+/* The recorded closing level of the period before, for one (org, metric) that its plan prices. */
 struct catalog_opening {
     uint32_t org; /* rank */
     struct text metric;
@@ -96,7 +97,25 @@ struct catalog {
     bool has_cutoff; /* false: everything recorded is in */
     struct instant cutoff;
     bool has_seats_file;
+    bool is_incomplete; /* orgs had bad rows: an unknown org may be one of those, and is no news */
+    struct catalog_index *index; /* org_id to rank; owned, see catalog_index_create */
 };
+
+/*
+ * Why a text is no id (of an org, a plan, a user, an invitation: 1 to 255 bytes without control
+ * characters) or no metric (1 to 128 bytes); NULL when it is one. text is valid UTF-8.
+ */
+enum { CATALOG_ID_BYTES_MAX = 255, CATALOG_METRIC_BYTES_MAX = 128 };
+const char *catalog_check_id(struct text text);
+const char *catalog_check_metric(struct text text);
+
+/*
+ * Makes catalog->index from orgs[]; not_selected: the orgs that exist but were left out, which must
+ * live as long. Called by the source that filled the catalog; released by catalog_index_release.
+ */
+bool catalog_index_create(struct catalog *catalog, const struct text *not_selected,
+                          size_t not_selected_count, struct err *err);
+void catalog_index_release(struct catalog *catalog); /* none is fine */
 
 /*
  * Rank of a selected org, CATALOG_NOT_SELECTED, or CATALOG_NONE. A hash look-up; thread-safe. An
