@@ -28,7 +28,7 @@ function projectedQuantity(aggregation, { usage, sy, n, fitted, denominator }) {
     case 'last':
       return divideHalfAway(fitted[fitted.length - 1], denominator);
     case 'max':
-      return divideHalfAway(fitted.reduce((top, value) => (value > top ? value : top)), denominator);
+      return divideHalfAway(fitted.reduce((top, day) => (day > top ? day : top)), denominator);
     case 'time_weighted':
       return divideHalfAway(total, denominator * days);
     default:

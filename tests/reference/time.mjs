@@ -86,8 +86,8 @@ function wallSeconds(zone, seconds) {
 }
 
 // The UTC second at which a local date begins: its midnight, the earlier of two, or where the
-// midnight is skipped the moment the clock jumps over it. Offsets are looked up around the date, five
-// hours apart: no zone ever kept one for less.
+// midnight is skipped the moment the clock jumps over it. Offsets are looked up around the
+// date, five hours apart: no zone ever kept one for less.
 function dateBegin(zone, days) {
   const midnight = days * DAY_SECONDS;
   const matches = new Set();
