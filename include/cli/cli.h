@@ -1,0 +1,57 @@
+/*
+ * The command line: one table of commands, and what each is given.
+ *
+ * cli_main is the whole program but for the operating system it runs on, so that tests can run it
+ * with an operating system that fails. It returns the exit status.
+ */
+#ifndef PERIODCLOSE_CLI_CLI_H
+#define PERIODCLOSE_CLI_CLI_H
+
+#include "cli/console.h"
+#include "cli/options.h"
+#include "core/arena.h"
+
+struct cli {
+    const struct sys *sys;
+    struct console console;
+    struct arena *arena; /* of the command */
+    struct option_values options;
+    const char **positionals;
+    size_t positionals_count;
+    enum err_code status; /* of a command that succeeds: 0, 1 (diff) or 4 */
+};
+
+struct command {
+    const char *name;
+    const char *summary;   /* one line */
+    const char *arguments; /* positionals and required options, as in a synopsis */
+    size_t positionals_min;
+    size_t positionals_max;
+    uint64_t options;        /* bits; help, log-format and quiet are always allowed */
+    const char *description; /* paragraphs of whole sentences, lines under 80 columns */
+    const char *example;     /* one command line */
+    bool (*run)(struct cli *cli, struct err *err);
+};
+
+struct command_list {
+    const struct command *const *commands;
+    size_t commands_count;
+};
+struct command_list commands_all(void);
+
+int cli_main(int argc, char *const *argv, const struct sys *sys);
+
+/* Help of the whole program and of one command; the man page (mdoc) and bash completion. */
+bool help_program(struct cli *cli, struct err *err);
+bool help_command(struct cli *cli, const struct command *command, struct err *err);
+
+/* Shared by commands. */
+bool cli_required(const struct cli *cli, enum option option, const char **value, struct err *err);
+bool cli_jobs(const struct cli *cli, size_t *jobs, struct err *err);
+bool cli_memory(const struct cli *cli, uint64_t *memory_bytes, struct err *err);
+bool cli_instant(const struct cli *cli, enum option option, struct instant *instant,
+                 struct err *err); /* the option must be set */
+/* Positional RUN, or --run-dir. */
+bool cli_run_path(const struct cli *cli, const char **path, struct err *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* The commands: one row and one file in src/cli each. */
+#ifndef PERIODCLOSE_CLI_COMMANDS_H
+#define PERIODCLOSE_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct command command_run;
+extern const struct command command_status;
+extern const struct command command_report;
+extern const struct command command_replay;
+extern const struct command command_inspect;
+extern const struct command command_explain;
+extern const struct command command_diff;
+extern const struct command command_verify;
+extern const struct command command_summary;
+extern const struct command command_help;
+
+#endif

@@ -1,0 +1,248 @@
+#include "cli/options.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/arena.h"
+
+const struct option_row option_table[OPTIONS_COUNT] = {
+    [OPTION_PERIOD] = {"period", "YYYY-MM", false, false,
+                       "the period, by the month in which it begins"},
+    [OPTION_SOURCE] = {"source", "DIR", false, false, "dataset folder to read (CSV files)"},
+    [OPTION_RUN_DIR] = {"run-dir", "RUN", false, false,
+                        "run directory: checkpoints, manifest and reports"},
+    [OPTION_PREVIOUS] = {"previous", "RUN", false, false,
+                         "revise that finished run of the same period: bill only the difference"},
+    [OPTION_REPRICE] = {"reprice", NULL, false, false,
+                        "with --previous: rate with today's terms, not those sealed there"},
+    [OPTION_REASON] = {"reason", "TEXT", false, false, "why, for adjustments.csv and the manifest"},
+    [OPTION_FORCE] = {"force", NULL, false, false,
+                      "with --previous and --reason: the change is meant"},
+    [OPTION_ORG] = {"org", "ID", true, false, "only this org (may be repeated)"},
+    [OPTION_METRIC] = {"metric", "NAME", false, false, "only this metric"},
+    [OPTION_CUTOFF] = {"cutoff", "TIME", false, false,
+                       "usage recorded after this instant is late (default: now)"},
+    [OPTION_NOW] = {"now", "TIME", false, false, "the time of the run, for replays and tests"},
+    [OPTION_UNTIL] = {"until", "STAGE", false, false, "stop after this stage"},
+    [OPTION_FROM] = {"from", "STAGE", false, false, "the first stage to compute again"},
+    [OPTION_PRICES] = {"prices", "DIR", false, false,
+                       "take plans.csv, prices.csv and tiers.csv from there: what if"},
+    [OPTION_EMIT] = {"emit", "none", false, false, "where invoice items go (default: none)"},
+    [OPTION_RESTART] = {"restart", NULL, false, false,
+                        "move an existing run directory aside and begin anew"},
+    [OPTION_DRY_RUN] = {"dry-run", NULL, false, false,
+                        "write everything to RUN/dry-run and change nothing else"},
+    [OPTION_JOBS] = {"jobs", "N", false, false, "worker threads (default: processors)"},
+    [OPTION_MEMORY] = {"memory", "SIZE", false, false,
+                       "bound on working memory, as 96M or 1G (default: 128M)"},
+    [OPTION_FORMAT] = {"format", "csv|json", false, false, "output format (default: csv)"},
+    [OPTION_JSON] = {"json", NULL, false, false, "JSON on stdout"},
+    [OPTION_LOG_FORMAT] = {"log-format", "text|json", false, false,
+                           "form of the messages on stderr (default: text)"},
+    [OPTION_QUIET] = {"quiet", NULL, false, false, "only errors on stderr"},
+    [OPTION_HELP] = {"help", NULL, false, false, "show help"},
+    [OPTION_VERSION] = {"version", NULL, false, false, "show the version"},
+};
+
+_Static_assert(OPTIONS_COUNT <= 64, "allowed options are bits of 64");
+
+enum { OPTION_NAME_MAX = 64 };
+
+/* PERIODCLOSE_RUN_DIR for run-dir. */
+static const char *option_environment(const struct option_row *row) {
+    char name[OPTION_NAME_MAX] = "PERIODCLOSE_";
+    size_t size = strlen(name);
+    for (const char *letter = row->name; *letter != '\0'; letter++) {
+        assert(size + 1 < sizeof name);
+        name[size++] = *letter == '-' ? '_' : (char)toupper((unsigned char)*letter);
+    }
+    name[size] = '\0';
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static bool is_true_word(const char *value) {
+    return strcmp(value, "1") == 0 || strcmp(value, "true") == 0 || strcmp(value, "yes") == 0;
+}
+
+/* Letters that differ or are missing, up to a few: for "did you mean". Small bounded words. */
+static size_t word_distance(const char *left, const char *right) {
+    size_t row[OPTION_NAME_MAX];
+    size_t right_size = strlen(right);
+    if (strlen(left) >= OPTION_NAME_MAX || right_size >= OPTION_NAME_MAX) {
+        return OPTION_NAME_MAX;
+    }
+    for (size_t index = 0; index <= right_size; index++) {
+        row[index] = index;
+    }
+    for (size_t i = 1; left[i - 1] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= right_size; j++) {
+            size_t above = row[j];
+            size_t best = diagonal + (left[i - 1] == right[j - 1] ? 0 : 1);
+            best = above + 1 < best ? above + 1 : best;
+            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = above;
+            row[j] = best;
+        }
+    }
+    return row[right_size];
+}
+
+static bool option_unknown(const char *word, uint64_t allowed, struct err *err) {
+    size_t nearest_distance = 3;
+    const char *nearest = NULL;
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        size_t distance = word_distance(word, option_table[option].name);
+        if ((allowed & OPTION_BIT(option)) != 0 && distance < nearest_distance) {
+            nearest_distance = distance;
+            nearest = option_table[option].name;
+        }
+    }
+    (void)err_set(err, ERR_USAGE, "--%s: no such option here", word);
+    if (nearest != NULL) {
+        (void)err_hint(err, "did you mean --%s?", nearest);
+    }
+    return false;
+}
+
+struct option_word {
+    enum option option;
+    const char *value; /* after "=", or NULL */
+};
+
+static bool option_recognise(const char *argument, uint64_t allowed, struct option_word *word,
+                             struct err *err) {
+    char name[OPTION_NAME_MAX];
+    const char *equals = strchr(argument, '=');
+    size_t size = equals != NULL ? (size_t)(equals - argument) : strlen(argument);
+    if (size >= sizeof name) {
+        return err_set(err, ERR_USAGE, "--%.40s…: no such option here", argument);
+    }
+    memcpy(name, argument, size);
+    name[size] = '\0';
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        if (strcmp(option_table[option].name, name) != 0) {
+            continue;
+        }
+        if ((allowed & OPTION_BIT(option)) == 0) {
+            return err_set(err, ERR_USAGE, "--%s: not an option of this command", name);
+        }
+        *word = (struct option_word){.option = (enum option)option,
+                                     .value = equals != NULL ? equals + 1 : NULL};
+        return true;
+    }
+    return option_unknown(name, allowed, err);
+}
+
+struct option_lists {
+    const char **lists[OPTIONS_COUNT];
+    size_t counts[OPTIONS_COUNT];
+};
+
+static bool option_keep(struct option_lists *lists, struct option_word word, struct arena *arena,
+                        size_t room, struct err *err) {
+    const struct option_row *row = &option_table[word.option];
+    if (lists->lists[word.option] == NULL) {
+        lists->lists[word.option] =
+            arena_alloc_array(arena, room, sizeof *lists->lists[word.option], err);
+        if (lists->lists[word.option] == NULL) {
+            return false;
+        }
+    }
+    if (lists->counts[word.option] > 0 && !row->is_repeatable && row->argument != NULL) {
+        return err_set(err, ERR_USAGE, "--%s: given twice", row->name);
+    }
+    lists->lists[word.option][lists->counts[word.option]++] = word.value;
+    return true;
+}
+
+static bool options_from_environment(struct option_values *values, uint64_t allowed,
+                                     struct arena *arena, struct err *err) {
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        const struct option_row *row = &option_table[option];
+        const char *value = option_environment(row);
+        if (values->values_count[option] > 0 || (allowed & OPTION_BIT(option)) == 0 ||
+            value == NULL || (row->argument == NULL && !is_true_word(value))) {
+            continue;
+        }
+        const char **list = arena_alloc(arena, sizeof *list, err);
+        if (list == NULL) {
+            return false;
+        }
+        list[0] = value;
+        values->values[option] = list;
+        values->values_count[option] = 1;
+    }
+    return true;
+}
+
+bool options_parse(int argc, char *const *argv, uint64_t allowed, struct arena *arena,
+                   struct option_values *values, const char ***positionals,
+                   size_t *positionals_count, struct err *err) {
+    struct option_lists lists = {0};
+    size_t room = (size_t)argc + 1;
+    bool is_over = false;
+    *values = (struct option_values){0};
+    *positionals_count = 0;
+    *positionals = arena_alloc_array(arena, room, sizeof **positionals, err);
+    if (*positionals == NULL) {
+        return false;
+    }
+    for (int index = 0; index < argc; index++) {
+        const char *argument = argv[index];
+        if (is_over || argument[0] != '-' || argument[1] == '\0') {
+            (*positionals)[(*positionals_count)++] = argument;
+            continue;
+        }
+        if (strcmp(argument, "--") == 0) {
+            is_over = true;
+            continue;
+        }
+        struct option_word word;
+        if (strcmp(argument, "-h") == 0) {
+            argument = "--help";
+        }
+        if (argument[1] != '-') {
+            return err_set(err, ERR_USAGE, "%s: options begin with two dashes", argument);
+        }
+        if (!option_recognise(argument + 2, allowed, &word, err)) {
+            return false;
+        }
+        const struct option_row *row = &option_table[word.option];
+        if (row->argument == NULL && word.value != NULL) {
+            return err_set(err, ERR_USAGE, "--%s: takes no value", row->name);
+        }
+        if (row->argument != NULL && word.value == NULL) {
+            if (++index >= argc) {
+                return err_set(err, ERR_USAGE, "--%s: wants a value (%s)", row->name,
+                               row->argument);
+            }
+            word.value = argv[index];
+        }
+        if (word.value == NULL) {
+            word.value = "true";
+        }
+        if (!option_keep(&lists, word, arena, room, err)) {
+            return false;
+        }
+    }
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        values->values[option] = lists.lists[option];
+        values->values_count[option] = lists.counts[option];
+        values->is_typed[option] = lists.counts[option] > 0;
+    }
+    return options_from_environment(values, allowed, arena, err);
+}
+
+const char *option_value(const struct option_values *values, enum option option) {
+    size_t count = values->values_count[option];
+    return count > 0 ? values->values[option][count - 1] : NULL;
+}
+
+bool option_is_set(const struct option_values *values, enum option option) {
+    return values->values_count[option] > 0;
+}
