@@ -19,6 +19,7 @@ struct cli {
     const char **positionals;
     size_t positionals_count;
     enum err_code status; /* of a command that succeeds: 0, 1 (diff) or 4 */
+    char next[1024];      /* the next command to type: the last line on stderr; empty: none */
 };
 
 struct command {
@@ -51,6 +52,8 @@ bool cli_jobs(const struct cli *cli, size_t *jobs, struct err *err);
 bool cli_memory(const struct cli *cli, uint64_t *memory_bytes, struct err *err);
 bool cli_instant(const struct cli *cli, enum option option, struct instant *instant,
                  struct err *err); /* the option must be set */
+/* Sets cli->next; cut, never overflowing. */
+void cli_next(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Positional RUN, or --run-dir. */
 bool cli_run_path(const struct cli *cli, const char **path, struct err *err);
 

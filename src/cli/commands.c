@@ -1,0 +1,10 @@
+#include "cli/commands.h"
+
+static const struct command *const rows[] = {
+    &command_run,     &command_status, &command_report, &command_replay,  &command_inspect,
+    &command_explain, &command_diff,   &command_verify, &command_summary, &command_help,
+};
+
+struct command_list commands_all(void) {
+    return (struct command_list){.commands = rows, .commands_count = sizeof rows / sizeof rows[0]};
+}

@@ -1,0 +1,309 @@
+/*
+ * Help, the man page (mdoc) and bash completion: all walk the tables of commands, options and
+ * stages, so none of them can fall behind.
+ */
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "stage/stages.h"
+
+struct exit_code {
+    enum err_code code;
+    const char *meaning;
+};
+
+static const struct exit_code exit_codes[] = {
+    {ERR_NONE, "done, or already closed with the same result"},
+    {ERR_DIFFERENT, "diff found differences"},
+    {ERR_USAGE, "usage: the command line is wrong"},
+    {ERR_SET_ASIDE, "done, but orgs were set aside or items held"},
+    {ERR_INPUT, "bad input: nothing was written"},
+    {ERR_LOCKED, "another run holds the run directory"},
+    {ERR_DAMAGED, "state is damaged: a file is torn, edited or foreign"},
+    {ERR_MISMATCH, "state does not match: inputs or options changed"},
+    {ERR_CONTROL, "control totals or verification do not agree"},
+    {ERR_DRIFT, "drift between us and the other side"},
+    {ERR_DATABASE, "database"},
+    {ERR_REFUSED, "Stripe or Dodo refused"},
+    {ERR_UNKNOWN, "sent, outcome unknown"},
+    {ERR_CONTENT, "exists with other content"},
+    {ERR_FILE, "file system"},
+    {ERR_MEMORY, "memory"},
+    {ERR_RANGE, "number out of range"},
+    {ERR_INTERRUPTED, "interrupted, resumable"},
+};
+
+enum { EXIT_CODES_COUNT = sizeof exit_codes / sizeof exit_codes[0] };
+
+static bool help_option(struct cli *cli, const struct option_row *row, struct err *err) {
+    char left[64];
+    (void)snprintf(left, sizeof left, "--%s%s%s", row->name, row->argument != NULL ? " " : "",
+                   row->argument != NULL ? row->argument : "");
+    return console_out(&cli->console, err, "  %-22s %s\n", left, row->help);
+}
+
+bool help_program(struct cli *cli, struct err *err) {
+    struct command_list list = commands_all();
+    struct stage_list stages = stages_all();
+    struct console *console = &cli->console;
+    if (!console_out(console, err,
+                     "periodclose closes a billing period: it reads usage, seats and plans, works\n"
+                     "in stages that each leave a checkpoint, and writes reports that add up.\n\n"
+                     "usage: periodclose COMMAND [OPTIONS]\n\ncommands:\n")) {
+        return false;
+    }
+    for (size_t index = 0; index < list.commands_count; index++) {
+        if (!console_out(console, err, "  %-10s %s\n", list.commands[index]->name,
+                         list.commands[index]->summary)) {
+            return false;
+        }
+    }
+    if (!console_out(console, err, "\nstages, in order:\n")) {
+        return false;
+    }
+    for (size_t index = 0; index < stages.stages_count; index++) {
+        if (!console_out(console, err, "  %-10s %s\n", stages.stages[index]->name,
+                         stages.stages[index]->summary)) {
+            return false;
+        }
+    }
+    if (!console_out(console, err, "\nexit codes:\n")) {
+        return false;
+    }
+    for (size_t index = 0; index < EXIT_CODES_COUNT; index++) {
+        if (!console_out(console, err, "  %-3d %s\n", (int)exit_codes[index].code,
+                         exit_codes[index].meaning)) {
+            return false;
+        }
+    }
+    return console_out(console, err,
+                       "\nEvery option may come from the environment: --run-dir is "
+                       "PERIODCLOSE_RUN_DIR.\n"
+                       "periodclose COMMAND --help says more; so does man periodclose.\n");
+}
+
+static bool help_options(struct cli *cli, uint64_t options, struct err *err) {
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        if ((options & OPTION_BIT(option)) != 0 && !help_option(cli, &option_table[option], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool help_command(struct cli *cli, const struct command *command, struct err *err) {
+    struct console *console = &cli->console;
+    if (!console_out(console, err, "usage: periodclose %s %s\n\n%s\n", command->name,
+                     command->arguments, command->description) ||
+        (command->options != 0 && !console_out(console, err, "\noptions:\n")) ||
+        !help_options(cli, command->options, err)) {
+        return false;
+    }
+    return console_out(console, err, "  %-22s %s\n  %-22s %s\n  %-22s %s\n\nexample:\n  %s\n",
+                       "--log-format F", option_table[OPTION_LOG_FORMAT].help, "--quiet",
+                       option_table[OPTION_QUIET].help, "--help", option_table[OPTION_HELP].help,
+                       command->example);
+}
+
+/* --- man page -----------------------------------------------------------------------------------
+ */
+
+/* Text for mdoc: a line that begins with a dot or apostrophe, and backslashes, are escaped. */
+static bool man_text(struct console *console, const char *text, struct err *err) {
+    bool is_line_start = true;
+    for (const char *byte = text; *byte != '\0'; byte++) {
+        const char *escape = "";
+        if (is_line_start && (*byte == '.' || *byte == '\'')) {
+            escape = "\\&";
+        }
+        if (*byte == '\\') {
+            escape = "\\e";
+        }
+        if (*byte == '\n' && byte[1] == '\n') {
+            if (!console_out(console, err, "\n.Pp\n")) {
+                return false;
+            }
+            byte++;
+            is_line_start = true;
+            continue;
+        }
+        bool is_fine = *byte == '\\'  ? console_out(console, err, "%s", escape)
+                       : *byte == '-' ? console_out(console, err, "\\-")
+                                      : console_out(console, err, "%s%c", escape, *byte);
+        if (!is_fine) {
+            return false;
+        }
+        is_line_start = *byte == '\n';
+    }
+    return console_out(console, err, "\n");
+}
+
+static bool man_options(struct console *console, uint64_t options, struct err *err) {
+    if (!console_out(console, err, ".Bl -tag -width Ds\n")) {
+        return false;
+    }
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        const struct option_row *row = &option_table[option];
+        if ((options & OPTION_BIT(option)) == 0) {
+            continue;
+        }
+        if (!console_out(console, err, ".It Fl \\-%s%s%s\n", row->name,
+                         row->argument != NULL ? " Ar " : "",
+                         row->argument != NULL ? row->argument : "") ||
+            !man_text(console, row->help, err)) {
+            return false;
+        }
+    }
+    return console_out(console, err, ".El\n");
+}
+
+static bool man_commands(struct console *console, struct err *err) {
+    struct command_list list = commands_all();
+    for (size_t index = 0; index < list.commands_count; index++) {
+        const struct command *command = list.commands[index];
+        if (!console_out(console, err, ".Ss %s\n.Nm\n.Cm %s\n.Ar %s\n.Pp\n", command->name,
+                         command->name, command->arguments) ||
+            !man_text(console, command->description, err) ||
+            (command->options != 0 && !man_options(console, command->options, err)) ||
+            !console_out(console, err, ".Bd -literal -offset indent\n") ||
+            !man_text(console, command->example, err) || !console_out(console, err, ".Ed\n")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool man_stages(struct console *console, struct err *err) {
+    struct stage_list stages = stages_all();
+    if (!console_out(console, err, ".Sh STAGES\n.Bl -tag -width project\n")) {
+        return false;
+    }
+    for (size_t index = 0; index < stages.stages_count; index++) {
+        if (!console_out(console, err, ".It Cm %s\n%s\n", stages.stages[index]->name,
+                         stages.stages[index]->summary)) {
+            return false;
+        }
+    }
+    return console_out(console, err, ".El\n");
+}
+
+static bool man_exit_codes(struct console *console, struct err *err) {
+    if (!console_out(console, err, ".Sh EXIT STATUS\n.Bl -tag -width Ds\n")) {
+        return false;
+    }
+    for (size_t index = 0; index < EXIT_CODES_COUNT; index++) {
+        if (!console_out(console, err, ".It %d\n%s\n", (int)exit_codes[index].code,
+                         exit_codes[index].meaning)) {
+            return false;
+        }
+    }
+    return console_out(console, err,
+                       ".El\n.Pp\nWhere several apply: 22, 23, 21, 4. The last line on standard "
+                       "error\nsays the next command to type.\n");
+}
+
+static bool help_man(struct cli *cli, struct err *err) {
+    struct console *console = &cli->console;
+    return console_out(console, err,
+                       ".Dd $Mdocdate$\n.Dt PERIODCLOSE 1\n.Os\n.Sh NAME\n.Nm periodclose\n"
+                       ".Nd close a billing period, stage by stage\n.Sh SYNOPSIS\n.Nm\n"
+                       ".Ar command\n.Op Ar options\n.Sh DESCRIPTION\n"
+                       "Reads a period's usage, seats and plans, computes what each organisation\n"
+                       "used beyond its plan and what that costs, projects the next period and\n"
+                       "writes CSV reports. Each stage leaves a checkpoint in the run directory:\n"
+                       "a run that was killed is started again with the same command and goes\n"
+                       "on where it stopped; a finished one can be replayed, explained and\n"
+                       "compared.\n.Sh COMMANDS\n") &&
+           man_commands(console, err) && man_stages(console, err) &&
+           console_out(console, err,
+                       ".Sh ENVIRONMENT\nEvery option may come from the environment:\n"
+                       ".Ev PERIODCLOSE_RUN_DIR\nis\n.Fl \\-run\\-dir .\n"
+                       "An option that is typed wins.\n") &&
+           man_exit_codes(console, err);
+}
+
+/* --- bash completion ----------------------------------------------------------------------------
+ */
+
+static bool completion_options(struct console *console, const struct command *command,
+                               struct err *err) {
+    if (!console_out(console, err, "        %s) words='--help --log-format --quiet",
+                     command->name)) {
+        return false;
+    }
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        if ((command->options & OPTION_BIT(option)) != 0 &&
+            !console_out(console, err, " --%s", option_table[option].name)) {
+            return false;
+        }
+    }
+    return console_out(console, err, "' ;;\n");
+}
+
+static bool help_completion(struct cli *cli, struct err *err) {
+    struct console *console = &cli->console;
+    struct command_list list = commands_all();
+    struct stage_list stages = stages_all();
+    bool is_fine = console_out(console, err,
+                               "# bash completion for periodclose\n_periodclose() {\n"
+                               "    local current=${COMP_WORDS[COMP_CWORD]} words='' "
+                               "before=${COMP_WORDS[COMP_CWORD-1]}\n"
+                               "    case $before in\n"
+                               "        --source|--run-dir|--previous|--prices)\n"
+                               "            mapfile -t COMPREPLY < <(compgen -d -- \"$current\")\n"
+                               "            return ;;\n        --until|--from)\n"
+                               "            mapfile -t COMPREPLY < <(compgen -W '");
+    for (size_t index = 0; is_fine && index < stages.stages_count; index++) {
+        is_fine = console_out(console, err, "%s ", stages.stages[index]->name);
+    }
+    is_fine = is_fine && console_out(console, err,
+                                     "' -- \"$current\")\n            return ;;\n    esac\n"
+                                     "    case ${COMP_WORDS[1]} in\n");
+    for (size_t index = 0; is_fine && index < list.commands_count; index++) {
+        is_fine = completion_options(console, list.commands[index], err);
+    }
+    is_fine = is_fine && console_out(console, err,
+                                     "    esac\n"
+                                     "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+                                     "        words='--help --version");
+    for (size_t index = 0; is_fine && index < list.commands_count; index++) {
+        is_fine = console_out(console, err, " %s", list.commands[index]->name);
+    }
+    return is_fine &&
+           console_out(console, err,
+                       "'\n    fi\n    if [[ $current == -* || $COMP_CWORD -eq 1 ]]; then\n"
+                       "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
+                       "    else\n"
+                       "        mapfile -t COMPREPLY < <(compgen -d -- \"$current\")\n    fi\n}\n"
+                       "complete -o filenames -F _periodclose periodclose\n");
+}
+
+static bool run_help(struct cli *cli, struct err *err) {
+    if (cli->positionals_count == 0) {
+        return help_program(cli, err);
+    }
+    if (strcmp(cli->positionals[0], "man") == 0) {
+        return help_man(cli, err);
+    }
+    if (strcmp(cli->positionals[0], "completion") == 0) {
+        return help_completion(cli, err);
+    }
+    struct command_list list = commands_all();
+    for (size_t index = 0; index < list.commands_count; index++) {
+        if (strcmp(list.commands[index]->name, cli->positionals[0]) == 0) {
+            return help_command(cli, list.commands[index], err);
+        }
+    }
+    return err_set(err, ERR_USAGE, "'%s' is no command", cli->positionals[0]);
+}
+
+const struct command command_help = {
+    .name = "help",
+    .summary = "help of a command; the man page (man); bash completion (completion)",
+    .arguments = "[COMMAND|man|completion]",
+    .positionals_max = 1,
+    .description = "Shows help. `help man` prints the man page in mdoc, `help completion` the\n"
+                   "bash completion; `make install` installs both.",
+    .example = "periodclose help run",
+    .run = run_help,
+};
