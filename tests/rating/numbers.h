@@ -71,7 +71,7 @@ static inline int128 stream_bits(struct stream *stream, unsigned bits) {
 /* --- slow integers ------------------------------------------------------------------------------
  */
 
-enum { SCHOOL_DIGITS = 64 };
+enum { SCHOOL_DIGITS = 24 };
 
 struct school {
     int is_negative; /* zero may be either */
@@ -156,7 +156,11 @@ static inline struct school school_divide_sizes(const struct school *numerator,
     struct school quotient = {0};
     *rest = (struct school){0};
     denominator.is_negative = 1;
-    for (int bit = SCHOOL_DIGITS * 32; bit-- > 0;) {
+    int bits = SCHOOL_DIGITS * 32;
+    while (bits > 0 && numerator->digits[(bits - 1) / 32] == 0) {
+        bits -= 32;
+    }
+    for (int bit = bits; bit-- > 0;) {
         school_double(rest, numerator->digits[bit / 32] >> (bit % 32) & 1);
         school_double(&quotient, 0);
         if (school_compare_size(rest, &denominator) >= 0) {
