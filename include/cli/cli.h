@@ -16,6 +16,7 @@ struct cli {
     struct console console;
     struct arena *arena; /* of the command */
     struct option_values options;
+    char command_line[1024]; /* as typed, quoted for a shell; cut */
     const char **positionals;
     size_t positionals_count;
     enum err_code status; /* of a command that succeeds: 0, 1 (diff) or 4 */

@@ -180,11 +180,27 @@ static bool cli_run(struct cli *cli, int argc, char *const *argv, const struct c
     return cli_run_command(cli, *command, argc - 2, argv + 2, err);
 }
 
+/* Words that a shell would not take as they are get single quotes. */
+static void cli_keep_command_line(struct cli *cli, int argc, char *const *argv) {
+    size_t size = 0;
+    size_t room = sizeof cli->command_line;
+    for (int index = 0; index < argc && size < room; index++) {
+        const char *word = index == 0 ? "periodclose" : argv[index];
+        bool is_plain = word[0] != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyz"
+                                                             "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                             "0123456789-_=./:,+@%")] == '\0';
+        const char *quote = is_plain ? "" : "'";
+        size += (size_t)snprintf(cli->command_line + size, room - size, "%s%s%s%s",
+                                 index > 0 ? " " : "", quote, word, quote);
+    }
+}
+
 int cli_main(int argc, char *const *argv, const struct sys *sys) {
     struct cli cli = {.sys = sys};
     struct err err = {0};
     const struct command *command = NULL;
     console_init(&cli.console, sys);
+    cli_keep_command_line(&cli, argc, argv);
     cli.arena = arena_create(&err);
     bool is_fine = cli.arena != NULL && cli_run(&cli, argc, argv, &command, &err);
     if (is_fine) {

@@ -7,7 +7,6 @@
 
 #include "core/memory.h"
 #include "report/reports.h"
-#include "stage/report_writing.h"
 #include "stage/session.h"
 #include "stage/stages.h"
 #include "sys/process.h"
@@ -33,10 +32,20 @@ static struct table **shard_table_at(struct report_shard *shard, size_t table_in
     return (struct table **)(void *)((char *)shard + shard_tables[table_index].offset_bytes);
 }
 
+enum { REPORTS_MAX = 16 };
+
+/* What was written, for the manifest. */
+struct written_reports {
+    size_t reports_count;
+    struct {
+        char relative_path[64]; /* reports/usage.csv */
+        uint64_t rows_count;
+    } reports[REPORTS_MAX];
+};
+
 /* Everything that reports read, and what they left. */
 struct writing {
     struct run *run;
-    size_t jobs;
     struct arena *arena;
     struct table *plans;
     struct table *prices;
@@ -196,7 +205,6 @@ static bool writing_sums(struct writing *writing, struct written_reports *writte
                        sizeof written->reports[row].relative_path, "reports/%s",
                        report_table[index]->file_name);
         written->reports[row].rows_count = writing->seals[index].rows_count;
-        written->reports[row].digest = writing->seals[index].digest;
     }
     char path[FILE_PATH_MAX];
     is_fine = is_fine && path_format(path, err, "%s/reports/SHA256SUMS", run_path(writing->run)) &&
@@ -205,7 +213,6 @@ static bool writing_sums(struct writing *writing, struct written_reports *writte
     (void)snprintf(written->reports[row].relative_path, sizeof written->reports[row].relative_path,
                    "reports/SHA256SUMS");
     written->reports[row].rows_count = row;
-    is_fine = is_fine && digest_of(sums.bytes, sums.size_bytes, &written->reports[row].digest, err);
     buffer_release(&sums);
     return is_fine;
 }
@@ -221,7 +228,7 @@ static bool writing_make_totals(struct writing *writing, struct err *err) {
 }
 
 static bool writing_write_all(struct writing *writing, struct err *err) {
-    size_t jobs = writing->jobs;
+    size_t jobs = run_current_options(writing->run)->jobs;
     if (!process_parallel(jobs, report_table_count, writing_write_one, writing, err)) {
         return false;
     }
@@ -235,17 +242,15 @@ static bool writing_write_all(struct writing *writing, struct err *err) {
            process_parallel(jobs, report_table_count, writing_write_one, writing, err);
 }
 
-bool reports_write(struct run *run, size_t jobs, struct totals *totals,
-                   struct written_reports *written, struct err *err) {
-    struct writing writing = {.run = run, .jobs = jobs};
+static bool reports_write(struct run *run, struct written_reports *written, struct err *err) {
+    struct writing writing = {.run = run};
     char folder[FILE_PATH_MAX];
     *written = (struct written_reports){0};
-    bool is_fine = path_format(folder, err, "%s/reports", run_path(run)) &&
-                   writing_open(&writing, err) && writing_make_totals(&writing, err) &&
-                   directory_create(run_sys(run), folder, err) &&
-                   writing_write_all(&writing, err) &&
-                   (totals == NULL || totals_merge(totals, writing.totals, err)) &&
-                   writing_sums(&writing, written, err);
+    bool is_fine =
+        path_format(folder, err, "%s/reports", run_path(run)) && writing_open(&writing, err) &&
+        writing_make_totals(&writing, err) && directory_create(run_sys(run), folder, err) &&
+        writing_write_all(&writing, err) && totals_merge(run_totals(run), writing.totals, err) &&
+        writing_sums(&writing, written, err);
     writing_close(&writing);
     return is_fine;
 }
@@ -255,7 +260,7 @@ static bool report_perform(struct run *run, const struct stage *stage,
     (void)stage;
     (void)session;
     struct written_reports written;
-    if (!reports_write(run, run_current_options(run)->jobs, run_totals(run), &written, err)) {
+    if (!reports_write(run, &written, err)) {
         return false;
     }
     for (size_t index = 0; index < written.reports_count; index++) {

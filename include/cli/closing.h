@@ -1,0 +1,35 @@
+/*
+ * What commands share about a run: opening it, its period and options, and the summary for a
+ * person.
+ */
+#ifndef PERIODCLOSE_CLI_CLOSING_H
+#define PERIODCLOSE_CLI_CLOSING_H
+
+#include "cli/cli.h"
+#include "stage/session.h"
+
+/* Names of the pins that commands write and read. */
+extern const char pin_period[];
+extern const char pin_previous[];      /* run id of the revision before */
+extern const char pin_previous_path[]; /* where it was; told, not compared */
+extern const char pin_reason[];
+extern const char pin_cutoff[];
+extern const char pin_now[];
+
+/*
+ * The summary after a close: orgs, events, cost per currency, the ten largest, where the reports
+ * are. Sets cli->status to 4 when orgs are set aside or records held. To stdout.
+ */
+bool closing_tell(struct cli *cli, struct run *run, struct err *err);
+
+/* Runs what is left to do; tells progress; on failure sets cli->next. */
+bool closing_execute(struct cli *cli, struct run *run, struct stage_session *session,
+                     struct run_options *options, struct err *err);
+
+/* jobs, memory, observe. */
+bool closing_options(struct cli *cli, struct run_options *options, struct err *err);
+
+/* The whole command line again, quoted for a shell, in cli->next. */
+void closing_next_same(struct cli *cli);
+
+#endif

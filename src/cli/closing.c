@@ -1,0 +1,346 @@
+#include "cli/closing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rating/terms.h"
+#include "report/reports.h"
+#include "stage/stages.h"
+
+const char pin_period[] = "period";
+const char pin_previous[] = "previous";
+const char pin_previous_path[] = "previous_path";
+const char pin_reason[] = "reason";
+const char pin_cutoff[] = "cutoff";
+const char pin_now[] = "now";
+
+bool closing_options(struct cli *cli, struct run_options *options, struct err *err) {
+    options->observe = console_observe;
+    options->observe_context = &cli->console;
+    return cli_jobs(cli, &options->jobs, err) && cli_memory(cli, &options->memory_bytes, err);
+}
+
+void closing_next_same(struct cli *cli) {
+    cli_next(cli, "%s", cli->command_line);
+}
+
+/* --- the summary --------------------------------------------------------------------------------
+ */
+
+enum { LARGEST_MAX = 10, CURRENCIES_MAX = 64, NAME_SHOWN_MAX = 32 };
+
+struct currency_sums {
+    const struct currency *currency;
+    struct decimal cost;
+    struct decimal billed;
+    struct decimal held;
+    struct decimal disabled;
+    int64_t records;
+};
+
+struct largest {
+    char org_id[NAME_SHOWN_MAX + 4];
+    char metric[NAME_SHOWN_MAX + 4];
+    struct decimal overage;
+    struct decimal cost;
+    const struct currency *currency;
+};
+
+struct summary {
+    uint64_t rated;
+    uint64_t set_aside;
+    uint64_t listed;
+    uint64_t held; /* records */
+    struct currency_sums currencies[CURRENCIES_MAX];
+    size_t currencies_count;
+    struct largest largest[LARGEST_MAX];
+    size_t largest_count;
+};
+
+static struct currency_sums *summary_currency(struct summary *summary, struct text code,
+                                              struct err *err) {
+    for (size_t index = 0; index < summary->currencies_count; index++) {
+        if (text_equals(text_from(summary->currencies[index].currency->code), code)) {
+            return &summary->currencies[index];
+        }
+    }
+    const struct currency *currency = currency_find(code);
+    if (currency == NULL || summary->currencies_count == CURRENCIES_MAX) {
+        (void)err_set(err, ERR_DAMAGED, "currency '%.*s': unknown, or more than %d of them",
+                      (int)code.size_bytes, code.bytes, (int)CURRENCIES_MAX);
+        return NULL;
+    }
+    struct currency_sums *sums = &summary->currencies[summary->currencies_count++];
+    *sums = (struct currency_sums){.currency = currency};
+    return sums;
+}
+
+/* A name for a table on a terminal: control bytes as ?, cut with … */
+static void shown_name(char *shown, struct text name) {
+    size_t size = name.size_bytes < NAME_SHOWN_MAX ? name.size_bytes : NAME_SHOWN_MAX;
+    while (size < name.size_bytes && size > 0 && ((unsigned char)name.bytes[size] & 0xC0) == 0x80) {
+        size--; /* not inside a character */
+    }
+    for (size_t index = 0; index < size; index++) {
+        shown[index] = (unsigned char)name.bytes[index] < ' ' ? '?' : name.bytes[index];
+    }
+    (void)snprintf(shown + size, 4, "%s", size < name.size_bytes ? "…" : "");
+}
+
+/* Amounts of different currencies are not compared by their worth: the order is by the number. */
+static void summary_add_largest(struct summary *summary, struct text org_id, struct text metric,
+                                struct decimal overage, struct decimal cost,
+                                const struct currency *currency) {
+    size_t place = summary->largest_count;
+    while (place > 0 && decimal_compare(summary->largest[place - 1].cost, cost) < 0) {
+        place--;
+    }
+    if (place == LARGEST_MAX) {
+        return;
+    }
+    size_t last = summary->largest_count < LARGEST_MAX ? summary->largest_count : LARGEST_MAX - 1;
+    for (size_t index = last; index > place; index--) {
+        summary->largest[index] = summary->largest[index - 1];
+    }
+    summary->largest_count = last + 1;
+    struct largest *row = &summary->largest[place];
+    *row = (struct largest){.overage = overage, .cost = cost, .currency = currency};
+    shown_name(row->org_id, org_id);
+    shown_name(row->metric, metric);
+}
+
+static bool sum_add(struct decimal *sum, struct decimal amount, struct err *err) {
+    return decimal_add(*sum, amount, sum) || err_set(err, ERR_RANGE, "a sum of costs does not fit");
+}
+
+static bool summary_record(struct summary *summary, const struct table_cursor *record,
+                           const struct table_cursor *org, struct decimal overage,
+                           struct err *err) {
+    struct currency_sums *sums = summary_currency(summary, table_get_text(org, ORGS_CURRENCY), err);
+    struct decimal cost = table_get_decimal(record, RECORDS_COST);
+    struct decimal billed = table_get_decimal(record, RECORDS_BILLED);
+    struct text status = table_get_text(record, RECORDS_STATUS);
+    if (sums == NULL || !sum_add(&sums->cost, cost, err) || !sum_add(&sums->billed, billed, err)) {
+        return false;
+    }
+    sums->records++;
+    if (!decimal_is_zero(cost)) {
+        summary_add_largest(summary, table_get_text(record, RECORDS_ORG_ID),
+                            table_get_text(record, RECORDS_METRIC), overage, cost, sums->currency);
+    }
+    if (text_equals(status, text_from("held"))) {
+        summary->held++;
+        return sum_add(&sums->held, billed, err);
+    }
+    return !text_equals(status, text_from("disabled")) || sum_add(&sums->disabled, billed, err);
+}
+
+static bool summary_rows(struct summary *summary, struct table *orgs, struct table *charges,
+                         struct table *records, struct err *err) {
+    struct table_cursor record = table_cursor_start(records);
+    struct table_cursor org = table_cursor_start(orgs);
+    struct terms_walk charge = terms_walk_start(charges);
+    bool has_record = table_cursor_next(&record);
+    while (table_cursor_next(&org)) {
+        struct text disposition = table_get_text(&org, ORGS_DISPOSITION);
+        summary->rated += text_equals(disposition, text_from("rated")) ? 1 : 0;
+        summary->set_aside += text_equals(disposition, text_from("set_aside")) ? 1 : 0;
+        summary->listed += text_equals(disposition, text_from("listed")) ? 1 : 0;
+        struct text org_id = table_get_text(&org, ORGS_ORG_ID);
+        while (has_record && text_equals(table_get_text(&record, RECORDS_ORG_ID), org_id)) {
+            struct decimal overage = DECIMAL_ZERO;
+            if (terms_walk_to(&charge, org_id, table_get_text(&record, RECORDS_METRIC))) {
+                overage = table_get_decimal(&charge.cursor, CHARGES_OVERAGE);
+            }
+            if (!summary_record(summary, &record, &org, overage, err)) {
+                return false;
+            }
+            has_record = table_cursor_next(&record);
+        }
+    }
+    return true;
+}
+
+static bool summary_load(struct summary *summary, struct run *run, struct err *err) {
+    for (size_t shard = 0; shard < run_shards_count(run); shard++) {
+        struct table *orgs = NULL;
+        struct table *charges = NULL;
+        struct table *records = NULL;
+        bool is_fine = run_input_open(run, &checkpoint_orgs, shard, &orgs, err) &&
+                       run_input_open(run, &checkpoint_charges, shard, &charges, err) &&
+                       run_input_open(run, &checkpoint_records, shard, &records, err) &&
+                       summary_rows(summary, orgs, charges, records, err);
+        table_close(orgs);
+        table_close(charges);
+        table_close(records);
+        if (!is_fine) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool summary_tell_orgs(struct cli *cli, const struct summary *summary, struct run *run,
+                              struct err *err) {
+    return console_out(&cli->console, err,
+                       "period %s%s%s\n\n  orgs      %llu closed, %llu set aside, "
+                       "%llu listed\n",
+                       run_pinned(run, PIN_OPTION, pin_period),
+                       run_is_replay(run) ? " (replay)" : "",
+                       run_pinned(run, PIN_INPUT, pin_previous) != NULL ? " (revision)" : "",
+                       (unsigned long long)summary->rated, (unsigned long long)summary->set_aside,
+                       (unsigned long long)summary->listed);
+}
+
+static bool summary_tell_events(struct cli *cli, struct run *run, struct err *err) {
+    struct table *categories;
+    if (!run_input_open(run, &checkpoint_categories, 0, &categories, err)) {
+        return false;
+    }
+    struct {
+        struct text name;
+        int64_t events;
+    } sums[16];
+    size_t sums_count = 0;
+    int64_t total = 0;
+    struct table_cursor row = table_cursor_start(categories);
+    while (table_cursor_next(&row)) {
+        struct text name = table_get_text(&row, CATEGORIES_CATEGORY);
+        size_t index = 0;
+        while (index < sums_count && !text_equals(sums[index].name, name)) {
+            index++;
+        }
+        if (index == sums_count && sums_count < sizeof sums / sizeof sums[0]) {
+            sums[sums_count].name = name;
+            sums[sums_count++].events = 0;
+        }
+        if (index < sums_count) {
+            sums[index].events += table_get_int64(&row, CATEGORIES_EVENTS);
+        }
+        total += table_get_int64(&row, CATEGORIES_EVENTS);
+    }
+    bool is_fine = console_out(&cli->console, err, "  events    %lld read", (long long)total);
+    for (size_t index = 0; is_fine && index < sums_count; index++) {
+        is_fine = console_out(&cli->console, err, "%s %lld %.*s", index == 0 ? ":" : ",",
+                              (long long)sums[index].events, (int)sums[index].name.size_bytes,
+                              sums[index].name.bytes);
+    }
+    table_close(categories);
+    return is_fine && console_out(&cli->console, err, "\n");
+}
+
+static int compare_currencies(const void *left, const void *right) {
+    const struct currency_sums *a = left;
+    const struct currency_sums *b = right;
+    return strcmp(a->currency->code, b->currency->code);
+}
+
+static bool summary_tell_costs(struct cli *cli, struct summary *summary, struct err *err) {
+    qsort(summary->currencies, summary->currencies_count, sizeof summary->currencies[0],
+          compare_currencies);
+    if (summary->currencies_count == 0) {
+        return console_out(&cli->console, err, "  overage   none\n");
+    }
+    for (size_t index = 0; index < summary->currencies_count; index++) {
+        const struct currency_sums *sums = &summary->currencies[index];
+        char cost[DECIMAL_TEXT_MAX];
+        char billed[DECIMAL_TEXT_MAX];
+        char held[DECIMAL_TEXT_MAX];
+        char disabled[DECIMAL_TEXT_MAX];
+        (void)money_format(sums->cost, sums->currency, cost);
+        (void)money_format(sums->billed, sums->currency, billed);
+        (void)money_format(sums->held, sums->currency, held);
+        (void)money_format(sums->disabled, sums->currency, disabled);
+        bool has_held = !decimal_is_zero(sums->held);
+        bool has_disabled = !decimal_is_zero(sums->disabled);
+        if (!console_out(&cli->console, err, "  %-9s %s cost %s, billed %s%s%s%s%s; %lld records\n",
+                         index == 0 ? "overage" : "", sums->currency->code, cost, billed,
+                         has_held ? ", of it held " : "", has_held ? held : "",
+                         has_disabled ? ", of it disabled " : "", has_disabled ? disabled : "",
+                         (long long)sums->records)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Cells a text takes on a terminal, near enough: characters, not bytes. */
+static int shown_width(const char *shown) {
+    int width = 0;
+    for (const char *byte = shown; *byte != '\0'; byte++) {
+        width += ((unsigned char)*byte & 0xC0) != 0x80 ? 1 : 0;
+    }
+    return width;
+}
+
+static bool tell_cell(struct cli *cli, const char *text, int width, struct err *err) {
+    int padding = width - shown_width(text);
+    return console_out(&cli->console, err, "%s%*s", text, padding > 0 ? padding : 0, "");
+}
+
+static bool summary_tell_largest(struct cli *cli, const struct summary *summary, struct err *err) {
+    if (summary->largest_count == 0) {
+        return true;
+    }
+    int org_width = 4;
+    int metric_width = 7;
+    for (size_t index = 0; index < summary->largest_count; index++) {
+        int org = shown_width(summary->largest[index].org_id);
+        int metric = shown_width(summary->largest[index].metric);
+        org_width = org > org_width ? org : org_width;
+        metric_width = metric > metric_width ? metric : metric_width;
+    }
+    if (!console_out(&cli->console, err, "\n  largest\n    %-*s  %-*s  %18s  %16s\n", org_width,
+                     "org", metric_width, "metric", "overage", "cost")) {
+        return false;
+    }
+    for (size_t index = 0; index < summary->largest_count; index++) {
+        const struct largest *row = &summary->largest[index];
+        char overage[DECIMAL_TEXT_MAX];
+        char cost[DECIMAL_TEXT_MAX];
+        (void)decimal_format(row->overage, overage);
+        (void)money_format(row->cost, row->currency, cost);
+        if (!console_out(&cli->console, err, "    ") ||
+            !tell_cell(cli, row->org_id, org_width + 2, err) ||
+            !tell_cell(cli, row->metric, metric_width + 2, err) ||
+            !console_out(&cli->console, err, "%18s  %12s %s\n", overage, cost,
+                         row->currency->code)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
+    struct summary summary = {0};
+    if (!run_stage_is_done(run, &stage_record)) {
+        const struct stage *next = run_next_stage(run);
+        return console_out(&cli->console, err, "period %s: stopped before stage '%s', as asked\n",
+                           run_pinned(run, PIN_OPTION, pin_period), next->name);
+    }
+    if (!summary_load(&summary, run, err) || !summary_tell_orgs(cli, &summary, run, err) ||
+        !summary_tell_events(cli, run, err) || !summary_tell_costs(cli, &summary, err) ||
+        !summary_tell_largest(cli, &summary, err)) {
+        return false;
+    }
+    if (summary.set_aside > 0 || summary.held > 0) {
+        cli->status = ERR_SET_ASIDE;
+    }
+    return console_out(&cli->console, err, "\n  reports   %s/reports\n", run_path(run));
+}
+
+bool closing_execute(struct cli *cli, struct run *run, struct stage_session *session,
+                     struct run_options *options, struct err *err) {
+    if (!run_execute(run, options, session, err) || !closing_tell(cli, run, err)) {
+        return false;
+    }
+    const struct stage *next = run_next_stage(run);
+    if (next != NULL && !options->is_dry) {
+        cli_next(cli, "periodclose run --run-dir %s", run_path(run));
+    } else if (cli->status == ERR_SET_ASIDE) {
+        cli_next(cli, "less %s/reports/exceptions.csv", run_path(run));
+    } else {
+        cli_next(cli, "periodclose verify %s", run_path(run));
+    }
+    return true;
+}

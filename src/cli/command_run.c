@@ -1,0 +1,364 @@
+/*
+ * run: closes a period, or goes on where an earlier run of the same directory stopped.
+ *
+ * Everything that decides the result is pinned before the first stage: period, orgs, cutoff, the
+ * source's files by content, the run that is revised. Starting again compares them.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/closing.h"
+#include "cli/commands.h"
+#include "core/memory.h"
+#include "source/dataset.h"
+#include "stage/stages.h"
+#include "sys/clock.h"
+#include "sys/process.h"
+#include "sys/zone.h"
+
+static const char pin_orgs[] = "orgs";
+static const char pin_emit[] = "emit";
+static const char pin_reprice[] = "reprice";
+static const char pin_files[] = "files";
+
+struct closing {
+    struct cli *cli;
+    struct run *run;
+    struct run *previous;
+    struct stage_session session;
+    struct run_options options;
+    struct text *orgs;
+    char path[FILE_PATH_MAX];
+};
+
+static int compare_texts(const void *left, const void *right) {
+    return text_compare(*(const struct text *)left, *(const struct text *)right);
+}
+
+/* --org, sorted, each once. */
+static bool run_selected_orgs(struct closing *closing, struct err *err) {
+    const struct option_values *options = &closing->cli->options;
+    size_t given = options->values_count[OPTION_ORG];
+    if (given == 0) {
+        return true;
+    }
+    closing->orgs = arena_alloc_array(closing->cli->arena, given, sizeof *closing->orgs, err);
+    if (closing->orgs == NULL) {
+        return false;
+    }
+    for (size_t index = 0; index < given; index++) {
+        closing->orgs[index] = text_from(options->values[OPTION_ORG][index]);
+    }
+    qsort(closing->orgs, given, sizeof *closing->orgs, compare_texts);
+    size_t kept = 0;
+    for (size_t index = 0; index < given; index++) {
+        if (kept == 0 || !text_equals(closing->orgs[kept - 1], closing->orgs[index])) {
+            closing->orgs[kept++] = closing->orgs[index];
+        }
+    }
+    closing->session.selected_orgs = closing->orgs;
+    closing->session.selected_orgs_count = kept;
+    return true;
+}
+
+static bool run_pin_orgs(struct closing *closing, struct err *err) {
+    struct buffer list = {0};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < closing->session.selected_orgs_count; index++) {
+        is_fine =
+            buffer_append_format(&list, err, "%s%.*s", index > 0 ? "," : "",
+                                 (int)closing->orgs[index].size_bytes, closing->orgs[index].bytes);
+    }
+    is_fine = is_fine && buffer_append(&list, (struct text){"", 1}, err) &&
+              run_pin(closing->run, PIN_OPTION, pin_orgs, list.bytes,
+                      closing->session.selected_orgs_count > 0 || !run_is_new(closing->run), err);
+    buffer_release(&list);
+    return is_fine;
+}
+
+/* Pins an instant: what was typed, else the pinned one, else fallback; *instant is what holds. */
+static bool run_pin_instant(struct closing *closing, enum option option, const char *name,
+                            struct instant fallback, struct instant *instant, struct err *err) {
+    bool is_given = option_is_set(&closing->cli->options, option);
+    char text[INSTANT_TEXT_MAX];
+    *instant = fallback;
+    if (is_given && !cli_instant(closing->cli, option, instant, err)) {
+        return false;
+    }
+    (void)instant_format(*instant, text);
+    if (!run_pin(closing->run, PIN_OPTION, name, text, is_given, err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, name);
+    if (pinned != NULL && instant_parse(text_from(pinned), instant) != NULL) {
+        return err_set(err, ERR_DAMAGED, "%s: pinned %s '%s' is no time stamp", closing->path, name,
+                       pinned);
+    }
+    return true;
+}
+
+static bool run_pin_period(struct closing *closing, struct err *err) {
+    const char *period = option_value(&closing->cli->options, OPTION_PERIOD);
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_period);
+    if (period == NULL && pinned == NULL) {
+        return cli_required(closing->cli, OPTION_PERIOD, &period, err);
+    }
+    const char *reason =
+        month_parse(text_from(period != NULL ? period : pinned), &closing->session.month);
+    if (reason != NULL) {
+        return err_set(err, ERR_USAGE, "--period: '%s' %s", period, reason);
+    }
+    return run_pin(closing->run, PIN_OPTION, pin_period, period != NULL ? period : pinned, true,
+                   err);
+}
+
+/* The run that is revised: finished through rate and record, of the same period. */
+static bool run_open_previous(struct closing *closing, struct err *err) {
+    const char *path = option_value(&closing->cli->options, OPTION_PREVIOUS);
+    if (path == NULL) {
+        path = run_pinned(closing->run, PIN_VERSION, pin_previous_path);
+    }
+    if (path == NULL) {
+        return true;
+    }
+    if (!run_open_jobs(closing->cli->sys, path, stages_all(), RUN_INSPECT, closing->options.jobs,
+                       &closing->previous, err)) {
+        return err_wrap(err, "--previous");
+    }
+    const char *period = run_pinned(closing->previous, PIN_OPTION, pin_period);
+    char own[INSTANT_TEXT_MAX];
+    (void)month_format(closing->session.month, own);
+    if (!run_stage_is_done(closing->previous, &stage_record)) {
+        (void)err_set(err, ERR_MISMATCH, "--previous: %s is not finished: stage '%s' is not done",
+                      path, stage_record.name);
+        return err_hint(err, "periodclose status %s", path);
+    }
+    if (period == NULL || strcmp(period, own) != 0) {
+        return err_set(err, ERR_MISMATCH, "--previous: %s closed %s, this run closes %s", path,
+                       period != NULL ? period : "nothing", own);
+    }
+    if (run_is_replay(closing->previous)) {
+        return err_set(err, ERR_MISMATCH, "--previous: %s is a replay: it recorded nothing", path);
+    }
+    closing->session.previous = closing->previous;
+    return run_pin(closing->run, PIN_INPUT, pin_previous, run_id(closing->previous), true, err) &&
+           run_pin(closing->run, PIN_VERSION, pin_previous_path, path, false, err);
+}
+
+static bool run_pin_revision(struct closing *closing, struct err *err) {
+    const struct option_values *options = &closing->cli->options;
+    const char *reason = option_value(options, OPTION_REASON);
+    bool is_repriced = option_is_set(options, OPTION_REPRICE);
+    if (closing->previous == NULL) {
+        if (reason != NULL || is_repriced || option_is_set(options, OPTION_FORCE)) {
+            return err_set(err, ERR_USAGE, "--%s goes with --previous RUN, the run that is revised",
+                           reason != NULL ? "reason"
+                           : is_repriced  ? "reprice"
+                                          : "force");
+        }
+        return true;
+    }
+    if (!run_pin(closing->run, PIN_OPTION, pin_reason, reason != NULL ? reason : "", reason != NULL,
+                 err) ||
+        !run_pin(closing->run, PIN_OPTION, pin_reprice, is_repriced ? "true" : "false", is_repriced,
+                 err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_reason);
+    closing->session.reason = pinned != NULL && pinned[0] != '\0' ? pinned : NULL;
+    pinned = run_pinned(closing->run, PIN_OPTION, pin_reprice);
+    closing->session.is_repriced = pinned != NULL && strcmp(pinned, "true") == 0;
+    return true;
+}
+
+/* now and cutoff: a revision's default cutoff is the one sealed with the run it revises. */
+static bool run_pin_times(struct closing *closing, struct err *err) {
+    struct instant now;
+    struct instant cutoff;
+    if (!run_pin_instant(closing, OPTION_NOW, pin_now, clock_now(closing->cli->sys), &now, err)) {
+        return false;
+    }
+    cutoff = now;
+    if (closing->previous != NULL) {
+        const char *sealed = run_pinned(closing->previous, PIN_OPTION, pin_cutoff);
+        if (sealed != NULL && instant_parse(text_from(sealed), &cutoff) != NULL) {
+            return err_set(err, ERR_DAMAGED, "--previous: pinned cutoff '%s' is no time stamp",
+                           sealed);
+        }
+    }
+    return run_pin_instant(closing, OPTION_CUTOFF, pin_cutoff, cutoff, &closing->session.cutoff,
+                           err);
+}
+
+/* The files of the source, by content: the list, then each. */
+static bool run_pin_files(struct closing *closing, const struct dataset_file *files,
+                          size_t files_count, struct err *err) {
+    struct buffer names = {0};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < files_count; index++) {
+        is_fine =
+            buffer_append_format(&names, err, "%s%s", index > 0 ? " " : "", files[index].name);
+    }
+    is_fine = is_fine && buffer_append(&names, (struct text){"", 1}, err) &&
+              run_pin(closing->run, PIN_INPUT, pin_files, names.bytes, true, err);
+    for (size_t index = 0; is_fine && index < files_count; index++) {
+        char digest[DIGEST_TEXT_MAX];
+        char value[DIGEST_TEXT_MAX + 32];
+        digest_format(&files[index].content, digest);
+        (void)snprintf(value, sizeof value, "%llu bytes, %s",
+                       (unsigned long long)files[index].size_bytes, digest);
+        is_fine = run_pin(closing->run, PIN_INPUT, files[index].name, value, true, err);
+    }
+    buffer_release(&names);
+    return is_fine;
+}
+
+static bool run_pin_source(struct closing *closing, struct err *err) {
+    static const char pin_source[] = "source";
+    const char *folder = option_value(&closing->cli->options, OPTION_SOURCE);
+    struct dataset_file *files = NULL;
+    size_t files_count = 0;
+    if (folder == NULL) {
+        folder = run_pinned(closing->run, PIN_VERSION, pin_source);
+    }
+    if (folder == NULL) {
+        return cli_required(closing->cli, OPTION_SOURCE, &folder, err);
+    }
+    closing->session.source_folder = folder;
+    bool is_fine = dataset_fingerprint(closing->cli->sys, folder, closing->options.jobs, &files,
+                                       &files_count, err) &&
+                   run_pin_files(closing, files, files_count, err) &&
+                   run_pin(closing->run, PIN_VERSION, pin_source, folder, false, err);
+    mem_free(files);
+    return is_fine;
+}
+
+static bool run_pin_versions(struct closing *closing, struct err *err) {
+    char zones[32];
+    (void)zone_database_version(zones, sizeof zones);
+    return run_pin(closing->run, PIN_VERSION, "periodclose", PERIODCLOSE_VERSION, false, err) &&
+           run_pin(closing->run, PIN_VERSION, "tz_database", zones, false, err);
+}
+
+static bool run_pin_emission(struct closing *closing, struct err *err) {
+    const char *emit = option_value(&closing->cli->options, OPTION_EMIT);
+    if (emit != NULL && strcmp(emit, "none") != 0) {
+        return err_set(err, ERR_USAGE, "--emit: '%s' is not known; only none is", emit);
+    }
+    closing->session.emission = EMISSION_NONE;
+    return run_pin(closing->run, PIN_OPTION, pin_emit, "none", emit != NULL, err);
+}
+
+static bool run_pin_all(struct closing *closing, struct err *err) {
+    return run_selected_orgs(closing, err) && run_pin_period(closing, err) &&
+           run_pin_orgs(closing, err) && run_open_previous(closing, err) &&
+           run_pin_revision(closing, err) && run_pin_times(closing, err) &&
+           run_pin_emission(closing, err) && run_pin_source(closing, err) &&
+           run_pin_versions(closing, err);
+}
+
+static bool run_find_until(struct closing *closing, struct err *err) {
+    const char *name = option_value(&closing->cli->options, OPTION_UNTIL);
+    if (name == NULL) {
+        return true;
+    }
+    closing->options.until = stage_find(stages_all(), name);
+    if (closing->options.until == NULL) {
+        (void)err_set(err, ERR_USAGE, "--until: '%s' is no stage", name);
+        return err_hint(err, "periodclose --help lists them");
+    }
+    return true;
+}
+
+static bool run_restart(struct closing *closing, struct err *err) {
+    char moved_to[FILE_PATH_MAX];
+    if (!option_is_set(&closing->cli->options, OPTION_RESTART)) {
+        return true;
+    }
+    if (!run_move_aside(closing->cli->sys, closing->path, stages_all(), moved_to, err)) {
+        return false;
+    }
+    if (moved_to[0] != '\0') {
+        console_say(&closing->cli->console, LOG_INFO, "moved the run that was there to %s",
+                    moved_to);
+    }
+    return true;
+}
+
+static bool run_open_directory(struct closing *closing, struct err *err) {
+    const char *path;
+    struct cli *cli = closing->cli;
+    closing->options.is_dry = option_is_set(&cli->options, OPTION_DRY_RUN);
+    if (!cli_required(cli, OPTION_RUN_DIR, &path, err) ||
+        !path_format(closing->path, err, "%s%s", path, closing->options.is_dry ? "/dry-run" : "") ||
+        !run_restart(closing, err)) {
+        return false;
+    }
+    if (closing->options.is_dry && !directory_create_all(cli->sys, path, err)) {
+        return false;
+    }
+    return run_open_jobs(cli->sys, closing->path, stages_all(), RUN_CREATE, closing->options.jobs,
+                         &closing->run, err) &&
+           run_tell_command(closing->run, cli->command_line, err);
+}
+
+static void run_note(void *context, const char *text) {
+    console_say(context, LOG_NOTE, "note: %s", text);
+}
+
+static void run_tell_start(struct closing *closing) {
+    char cutoff[INSTANT_TEXT_MAX];
+    (void)instant_format(closing->session.cutoff, cutoff);
+    console_say(&closing->cli->console, LOG_INFO,
+                "periodclose " PERIODCLOSE_VERSION ": period %s, source %s, run %s, cutoff %s, "
+                "jobs %zu, memory %llu MiB%s",
+                run_pinned(closing->run, PIN_OPTION, pin_period), closing->session.source_folder,
+                closing->path, cutoff, closing->options.jobs,
+                (unsigned long long)(closing->options.memory_bytes >> 20),
+                closing->options.is_dry ? ", dry run" : "");
+}
+
+static bool run_close_period(struct closing *closing, struct err *err) {
+    struct cli *cli = closing->cli;
+    closing->session.note = run_note;
+    closing->session.note_context = &cli->console;
+    closing_next_same(cli);
+    if (!closing_options(cli, &closing->options, err) || !run_find_until(closing, err) ||
+        !run_open_directory(closing, err) || !run_pin_all(closing, err)) {
+        return false;
+    }
+    run_tell_start(closing);
+    return closing_execute(cli, closing->run, &closing->session, &closing->options, err);
+}
+
+static bool run_run(struct cli *cli, struct err *err) {
+    struct closing closing = {.cli = cli};
+    bool is_fine = run_close_period(&closing, err);
+    run_close(closing.previous);
+    run_close(closing.run);
+    return is_fine;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "close a period, or go on where a run stopped",
+    .arguments = "--period YYYY-MM --source DIR --run-dir RUN [OPTIONS]",
+    .options = OPTION_BIT(OPTION_PERIOD) | OPTION_BIT(OPTION_SOURCE) | OPTION_BIT(OPTION_RUN_DIR) |
+               OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
+               OPTION_BIT(OPTION_EMIT) | OPTION_BIT(OPTION_CUTOFF) | OPTION_BIT(OPTION_NOW) |
+               OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_PREVIOUS) | OPTION_BIT(OPTION_REPRICE) |
+               OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FORCE) | OPTION_BIT(OPTION_RESTART) |
+               OPTION_BIT(OPTION_DRY_RUN),
+    .description =
+        "Closes the period that begins in the month given, for every org of the source,\n"
+        "stage by stage. Each stage leaves a sealed checkpoint in RUN.\n\n"
+        "Safe to type twice: a finished run does nothing more and says the same; one\n"
+        "that was stopped or killed goes on behind the last sealed stage. If the source\n"
+        "or an option is not what the run began with, it stops and shows both.\n\n"
+        "With --previous, the run revises a finished run of the same period: orgs that\n"
+        "were rated there keep the terms sealed there, and only the difference is\n"
+        "billed.",
+    .example = "periodclose run --period 2026-10 --source /srv/billing/2026-10 "
+               "--run-dir /var/lib/periodclose/2026-10",
+    .run = run_run,
+};
