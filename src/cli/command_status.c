@@ -1,0 +1,195 @@
+/* status: how far a run is, how much, what is next. Takes no lock and reads no checkpoint. */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "cli/closing.h"
+#include "cli/commands.h"
+#include "stage/stages.h"
+
+struct status {
+    struct run *run;
+    bool is_held; /* somebody works on it now */
+    struct buffer who;
+    bool has_progress;
+    struct run_progress_text progress;
+};
+
+static uint64_t status_bytes(const struct run_file *files, size_t files_count) {
+    uint64_t bytes = 0;
+    for (size_t index = 0; index < files_count; index++) {
+        bytes += files[index].size_bytes;
+    }
+    return bytes;
+}
+
+static uint64_t status_rows(const struct run_file *files, size_t files_count) {
+    uint64_t rows = 0;
+    for (size_t index = 0; index < files_count; index++) {
+        rows += files[index].rows_count;
+    }
+    return rows;
+}
+
+static bool status_is_at(const struct status *status, const struct stage *stage) {
+    return status->is_held && status->has_progress &&
+           strcmp(status->progress.stage, stage->name) == 0;
+}
+
+static bool status_tell_stage(struct cli *cli, const struct status *status,
+                              const struct stage *stage, struct err *err) {
+    size_t files_count;
+    const struct run_file *files = run_stage_files(status->run, stage, &files_count);
+    if (!run_stage_is_done(status->run, stage)) {
+        if (!status_is_at(status, stage)) {
+            return console_out(&cli->console, err, "  %-9s to do\n", stage->name);
+        }
+        const struct run_progress_text *progress = &status->progress;
+        char time[INSTANT_TEXT_MAX];
+        (void)instant_format(progress->updated_at, time);
+        return console_out(&cli->console, err, "  %-9s at work: %llu of %llu %s at %s\n",
+                           stage->name, (unsigned long long)progress->done,
+                           (unsigned long long)progress->total, progress->unit, time);
+    }
+    int64_t elapsed_us = run_stage_elapsed_us(status->run, stage);
+    return console_out(&cli->console, err,
+                       "  %-9s done  %4zu files %12llu rows %14llu bytes  "
+                       "%lld.%03lld s\n",
+                       stage->name, files_count,
+                       (unsigned long long)status_rows(files, files_count),
+                       (unsigned long long)status_bytes(files, files_count),
+                       (long long)(elapsed_us / 1000000), (long long)(elapsed_us / 1000 % 1000));
+}
+
+static const char *or_none(const char *text) {
+    return text != NULL ? text : "-";
+}
+
+static bool status_tell(struct cli *cli, const struct status *status, struct err *err) {
+    struct run *run = status->run;
+    struct stage_list list = run_stages(run);
+    const struct stage *next = run_next_stage(run);
+    if (!console_out(&cli->console, err, "run       %s\nperiod    %s\ncutoff    %s\nid        %s\n",
+                     run_path(run), or_none(run_pinned(run, PIN_OPTION, pin_period)),
+                     or_none(run_pinned(run, PIN_OPTION, pin_cutoff)), or_none(run_id(run)))) {
+        return false;
+    }
+    if (run_is_replay(run) &&
+        !console_out(&cli->console, err, "replay of %s\n", or_none(run_replay_origin(run)))) {
+        return false;
+    }
+    if (!console_out(&cli->console, err, "state     %s\n\n",
+                     status->is_held ? "at work"
+                     : next == NULL  ? "closed"
+                                     : "stopped")) {
+        return false;
+    }
+    if (status->is_held && !console_out(&cli->console, err, "held by   %.*s\n",
+                                        (int)status->who.size_bytes, status->who.bytes)) {
+        return false;
+    }
+    for (size_t index = 0; index < list.stages_count; index++) {
+        if (!status_tell_stage(cli, status, list.stages[index], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static json_t *status_stage_json(const struct status *status, const struct stage *stage) {
+    size_t files_count;
+    const struct run_file *files = run_stage_files(status->run, stage, &files_count);
+    bool is_done = run_stage_is_done(status->run, stage);
+    json_t *object = json_pack("{s:s, s:s}", "stage", stage->name, "state",
+                               is_done                       ? "done"
+                               : status_is_at(status, stage) ? "at_work"
+                                                             : "to_do");
+    if (is_done) {
+        (void)json_object_set_new(object, "files", json_integer((json_int_t)files_count));
+        (void)json_object_set_new(object, "rows",
+                                  json_integer((json_int_t)status_rows(files, files_count)));
+        (void)json_object_set_new(object, "bytes",
+                                  json_integer((json_int_t)status_bytes(files, files_count)));
+        (void)json_object_set_new(object, "elapsed_us",
+                                  json_integer(run_stage_elapsed_us(status->run, stage)));
+    } else if (status_is_at(status, stage)) {
+        (void)json_object_set_new(object, "done", json_integer((json_int_t)status->progress.done));
+        (void)json_object_set_new(object, "total",
+                                  json_integer((json_int_t)status->progress.total));
+        (void)json_object_set_new(object, "unit", json_string(status->progress.unit));
+    }
+    return object;
+}
+
+static bool status_tell_json(struct cli *cli, const struct status *status, struct err *err) {
+    struct run *run = status->run;
+    struct stage_list list = run_stages(run);
+    const struct stage *next = run_next_stage(run);
+    json_t *stages = json_array();
+    for (size_t index = 0; index < list.stages_count; index++) {
+        (void)json_array_append_new(stages, status_stage_json(status, list.stages[index]));
+    }
+    json_t *object =
+        json_pack("{s:s, s:s?, s:s?, s:s?, s:b, s:s?, s:s, s:s?, s:o}", "run", run_path(run), "id",
+                  run_id(run), "period", run_pinned(run, PIN_OPTION, pin_period), "cutoff",
+                  run_pinned(run, PIN_OPTION, pin_cutoff), "is_replay", (int)run_is_replay(run),
+                  "origin", run_replay_origin(run), "state",
+                  status->is_held ? "at_work"
+                  : next == NULL  ? "closed"
+                                  : "stopped",
+                  "next_stage", next != NULL ? next->name : NULL, "stages", stages);
+    char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
+    json_decref(object);
+    if (text == NULL) {
+        return err_memory(err, 4096);
+    }
+    bool is_fine = console_out_text(&cli->console, text_from(text), err) &&
+                   console_out(&cli->console, err, "\n");
+    free(text);
+    return is_fine;
+}
+
+static void status_next(struct cli *cli, const struct status *status) {
+    const char *path = run_path(status->run);
+    if (status->is_held) {
+        cli_next(cli, "periodclose status %s", path);
+    } else if (run_next_stage(status->run) == NULL) {
+        cli_next(cli, "periodclose verify %s", path);
+    } else if (run_is_replay(status->run)) {
+        cli_next(cli, "the replay command again");
+    } else {
+        cli_next(cli, "periodclose run --run-dir %s", path);
+    }
+}
+
+static bool status_run(struct cli *cli, struct err *err) {
+    const char *path;
+    struct status status = {0};
+    if (!cli_run_path(cli, &path, err) ||
+        !run_open(cli->sys, path, stages_all(), RUN_STATUS, &status.run, err)) {
+        return false;
+    }
+    bool is_fine = run_lock_holder(status.run, &status.is_held, &status.who, err) &&
+                   run_progress_load(status.run, &status.has_progress, &status.progress, err) &&
+                   (option_is_set(&cli->options, OPTION_JSON) ? status_tell_json(cli, &status, err)
+                                                              : status_tell(cli, &status, err));
+    if (is_fine) {
+        status_next(cli, &status);
+    }
+    buffer_release(&status.who);
+    run_close(status.run);
+    return is_fine;
+}
+
+const struct command command_status = {
+    .name = "status",
+    .summary = "how far a run is, how much it did, what is next",
+    .arguments = "RUN [--json]",
+    .positionals_max = 1,
+    .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JSON),
+    .description =
+        "Tells of every stage whether it is done, with files, rows, bytes and time; of a\n"
+        "run that is at work, how far it is. Takes no lock and reads no checkpoint, so\n"
+        "it can be asked at any time.",
+    .example = "periodclose status /var/lib/periodclose/2026-10",
+    .run = status_run,
+};

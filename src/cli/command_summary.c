@@ -1,0 +1,168 @@
+/* summary: one org's overages as JSON (DESIGN.md 7), for programs that show them to the customer.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "cli/closing.h"
+#include "cli/commands.h"
+#include "rating/terms.h"
+#include "stage/stages.h"
+
+static bool summary_print(struct cli *cli, json_t *data, struct err *err) {
+    json_t *object = json_pack("{s:b, s:o}", "success", 1, "data", data);
+    char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    if (text == NULL) {
+        return err_memory(err, 4096);
+    }
+    bool is_fine = console_out_text(&cli->console, text_from(text), err) &&
+                   console_out(&cli->console, err, "\n");
+    free(text);
+    return is_fine;
+}
+
+static bool summary_minor(struct decimal amount, const struct currency *currency, int64_t *minor,
+                          struct err *err) {
+    return money_to_minor(amount, currency, minor) ||
+           err_set(err, ERR_RANGE, "cost does not fit in 64 bits of minor units");
+}
+
+/* One metric: {"amount", "unitPrice", "cost"}; unitPrice null for tiers. */
+static json_t *summary_metric(const struct terms_price *price, struct decimal overage,
+                              int64_t cost) {
+    char amount[DECIMAL_TEXT_MAX];
+    char unit_price[DECIMAL_TEXT_MAX];
+    bool has_unit_price = model_table[price->price.model].needs_unit_price;
+    (void)decimal_format(overage, amount);
+    (void)decimal_format(price->price.unit_price, unit_price);
+    return json_pack("{s:s, s:s?, s:I}", "amount", amount, "unitPrice",
+                     has_unit_price ? unit_price : NULL, "cost", (json_int_t)cost);
+}
+
+static bool summary_overages(struct table *charges, struct text org_id,
+                             const struct terms_plan *plan, json_t *overages, int64_t *total,
+                             struct err *err) {
+    struct terms_walk walk = terms_walk_start(charges);
+    for (size_t index = 0; index < plan->prices_count; index++) {
+        const struct terms_price *price = &plan->prices[index];
+        int64_t cost;
+        if (!terms_walk_to(&walk, org_id, price->metric)) {
+            return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices", table_path(charges));
+        }
+        if (!summary_minor(table_get_decimal(&walk.cursor, CHARGES_COST), plan->currency, &cost,
+                           err)) {
+            return false;
+        }
+        if (__builtin_add_overflow(*total, cost, total)) {
+            return err_set(err, ERR_RANGE, "total cost does not fit in 64 bits of minor units");
+        }
+        json_t *metric =
+            summary_metric(price, table_get_decimal(&walk.cursor, CHARGES_OVERAGE), cost);
+        if (json_object_setn_new(overages, price->metric.bytes, price->metric.size_bytes, metric) !=
+            0) {
+            return err_memory(err, price->metric.size_bytes);
+        }
+    }
+    return true;
+}
+
+static bool summary_org(struct cli *cli, struct run *run, size_t shard_index,
+                        const struct table_cursor *org, const struct terms *terms,
+                        struct err *err) {
+    struct table *charges = NULL;
+    const struct terms_plan *plan;
+    char start[INSTANT_TEXT_MAX];
+    char end[INSTANT_TEXT_MAX];
+    int64_t total = 0;
+    struct text org_id = table_get_text(org, ORGS_ORG_ID);
+    if (!table_is_null(org, ORGS_REASON)) {
+        return summary_print(cli, json_null(), err);
+    }
+    json_t *overages = json_object();
+    (void)instant_format(table_get_instant(org, ORGS_PERIOD_START), start);
+    (void)instant_format(table_get_instant(org, ORGS_PERIOD_END), end);
+    bool is_fine = terms_find_plan(terms, table_get_int64(org, ORGS_TERMS),
+                                   table_get_text(org, ORGS_PLAN_ID), &plan, err) &&
+                   run_input_open(run, &checkpoint_charges, shard_index, &charges, err) &&
+                   summary_overages(charges, org_id, plan, overages, &total, err);
+    table_close(charges);
+    if (!is_fine) {
+        json_decref(overages);
+        return false;
+    }
+    json_t *data = json_pack("{s:s%, s:{s:s, s:s}, s:o, s:I}", "orgId", org_id.bytes,
+                             org_id.size_bytes, "period", "start", start, "end", end, "overages",
+                             overages, "totalCost", (json_int_t)total);
+    return data != NULL ? summary_print(cli, data, err) : err_memory(err, 4096);
+}
+
+/* Looks for the org shard by shard; *is_found tells whether it was printed. */
+static bool summary_shard(struct cli *cli, struct run *run, size_t shard_index,
+                          const struct terms *terms, struct text org_id, bool *is_found,
+                          struct err *err) {
+    struct table *orgs;
+    if (!run_input_open(run, &checkpoint_orgs, shard_index, &orgs, err)) {
+        return false;
+    }
+    bool is_fine = true;
+    struct table_cursor org = table_cursor_start(orgs);
+    while (!*is_found && table_cursor_next(&org)) {
+        if (text_equals(table_get_text(&org, ORGS_ORG_ID), org_id)) {
+            *is_found = true;
+            is_fine = summary_org(cli, run, shard_index, &org, terms, err);
+        }
+    }
+    table_close(orgs);
+    return is_fine;
+}
+
+static bool summary_find(struct cli *cli, struct run *run, const char *org_id, struct err *err) {
+    struct terms terms;
+    struct table *plans = NULL;
+    struct table *prices = NULL;
+    struct table *tiers = NULL;
+    bool is_found = false;
+    bool is_fine = run_input_open(run, &checkpoint_plans, 0, &plans, err) &&
+                   run_input_open(run, &checkpoint_prices, 0, &prices, err) &&
+                   run_input_open(run, &checkpoint_tiers, 0, &tiers, err) &&
+                   terms_load(&terms, plans, prices, tiers, cli->arena, err);
+    for (size_t shard = 0; is_fine && !is_found && shard < run_shards_count(run); shard++) {
+        is_fine = summary_shard(cli, run, shard, &terms, text_from(org_id), &is_found, err);
+    }
+    table_close(plans);
+    table_close(prices);
+    table_close(tiers);
+    if (is_fine && !is_found) {
+        return err_set(err, ERR_USAGE, "--org: '%s' is not in %s", org_id, run_path(run));
+    }
+    return is_fine;
+}
+
+static bool summary_run(struct cli *cli, struct err *err) {
+    const char *path;
+    const char *org_id;
+    struct run *run;
+    if (!cli_run_path(cli, &path, err) || !cli_required(cli, OPTION_ORG, &org_id, err) ||
+        !run_open(cli->sys, path, stages_all(), RUN_INSPECT, &run, err)) {
+        return false;
+    }
+    bool is_fine = summary_find(cli, run, org_id, err);
+    run_close(run);
+    return is_fine;
+}
+
+const struct command command_summary = {
+    .name = "summary",
+    .summary = "one org's overages as JSON",
+    .arguments = "RUN --org ID",
+    .positionals_max = 1,
+    .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_ORG),
+    .description =
+        "Prints {\"success\":true,\"data\":{\"orgId\",\"period\",\"overages\",\"totalCost\"}}: "
+        "every\n"
+        "metric of the plan, zeros too; costs are integers in minor units, amount and\n"
+        "unitPrice decimal strings (unitPrice null for tiers). data is null when the org\n"
+        "was not rated (no plan, set aside).",
+    .example = "periodclose summary /var/lib/periodclose/2026-10 --org acme",
+    .run = summary_run,
+};
