@@ -328,11 +328,11 @@ static void graduated_is_the_sum_of_its_parts_and_never_costs_less_for_more(void
         assert_int_equal(exact_compare(total, charge.exact), 0);
         assert_true(quantity == charge.overage.units);
 
-        int128 shown;
+        int128 shown = 0;
         struct school cost = slow_graduated(drawn, price.tiers_count, usage.units);
         assert_true(school_round(cost, school_from(DECIMAL_ONE.units), &shown));
         assert_true(shown == charge.exact_cost.units);
-        int128 cents;
+        int128 cents = 0;
         struct school cent = school_times(school_from(DECIMAL_ONE.units), DECIMAL_ONE.units / 100);
         assert_true(school_round(cost, cent, &cents));
         assert_true(cents * (DECIMAL_ONE.units / 100) == charge.uncapped_cost.units);
