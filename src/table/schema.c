@@ -68,7 +68,21 @@ static size_t arrow_add_type(struct flat_builder *flat, enum table_type type) {
     return flat_add_table(flat, NULL, 0, NULL);
 }
 
+/* Names are shown on terminals: no control characters. */
+static bool arrow_is_name(const char *name) {
+    if (name == NULL || name[0] == '\0') {
+        return false;
+    }
+    for (const char *byte = name; *byte != '\0'; byte++) {
+        if ((unsigned char)*byte < 0x20 || *byte == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static size_t arrow_add_field(struct flat_builder *flat, const struct table_column *column) {
+    assert(arrow_is_name(column->name));
     static const uint8_t sizes_bytes[] = {
         [ARROW_FIELD_NAME] = FLAT_OFFSET_BYTES,
         [ARROW_FIELD_NULLABLE] = 1,
@@ -91,6 +105,9 @@ static size_t arrow_add_field(struct flat_builder *flat, const struct table_colu
 }
 
 static size_t arrow_add_pair(struct flat_builder *flat, const struct table_metadata *pair) {
+    /* What is longer our own reader would refuse. */
+    assert(strlen(pair->key) <= TABLE_TEXT_BYTES_MAX);
+    assert(strlen(pair->value) <= TABLE_TEXT_BYTES_MAX);
     size_t fields[2];
     size_t table = flat_add_table(flat, (const uint8_t[]){4, 4}, 2, fields);
     flat_link(flat, fields[ARROW_KEY], flat_add_string(flat, text_from(pair->key)));
@@ -159,19 +176,6 @@ static bool arrow_read_type(uint8_t arrow_type, const struct flat_table *type,
     default:
         return false;
     }
-}
-
-/* Names are shown on terminals: no control characters. */
-static bool arrow_is_name(const char *name) {
-    if (name == NULL || name[0] == '\0') {
-        return false;
-    }
-    for (const char *byte = name; *byte != '\0'; byte++) {
-        if ((unsigned char)*byte < 0x20 || *byte == 0x7f) {
-            return false;
-        }
-    }
-    return true;
 }
 
 static const char *arrow_read_field(const struct flat_table *field, struct table_column *column) {
