@@ -293,10 +293,11 @@ static bool read_content(const struct reader *reader, json_t *root) {
 
 static bool load_json(const struct reader *reader, struct text text, json_t **root) {
     manifest_use_memory();
-    json_error_t error;
     *root = json_loadb(text.bytes == NULL ? "" : text.bytes, text.size_bytes,
-                       JSON_REJECT_DUPLICATES, &error);
-    if (*root == NULL && json_error_code(&error) == json_error_out_of_memory) {
+                       JSON_REJECT_DUPLICATES, NULL);
+    if (manifest_lacked_memory()) {
+        json_decref(*root);
+        *root = NULL;
         return err_set(reader->err, ERR_MEMORY, "out of memory reading '%.500s'", reader->path);
     }
     if (!json_is_object(*root)) {

@@ -10,19 +10,38 @@
 #include "core/memory.h"
 #include "run_internal.h"
 
+/*
+ * jansson goes on after some failed requests for memory: its reader then drops characters, its
+ * writer keys. So each thread remembers whether one failed.
+ */
+static _Thread_local bool has_lacked_memory;
+
+static void *allocate(size_t size_bytes) {
+    void *memory = mem_alloc(size_bytes);
+    has_lacked_memory = has_lacked_memory || memory == NULL;
+    return memory;
+}
+
 void manifest_use_memory(void) {
-    json_set_alloc_funcs(mem_alloc, mem_free);
+    json_set_alloc_funcs(allocate, mem_free);
+    has_lacked_memory = false;
+}
+
+bool manifest_lacked_memory(void) {
+    return has_lacked_memory;
 }
 
 struct dump {
     struct buffer *buffer;
     struct err *err;
+    bool has_failed; /* jansson does not always pass it on */
 };
 
 static int append_dumped(const char *bytes, size_t size_bytes, void *context) {
     struct dump *dump = context;
     struct text text = {.bytes = bytes, .size_bytes = size_bytes};
-    return buffer_append(dump->buffer, text, dump->err) ? 0 : -1;
+    dump->has_failed = dump->has_failed || !buffer_append(dump->buffer, text, dump->err);
+    return dump->has_failed ? -1 : 0;
 }
 
 static bool no_memory(struct err *err) {
@@ -32,7 +51,8 @@ static bool no_memory(struct err *err) {
 
 static bool dump_json(const json_t *root, size_t flags, struct buffer *buffer, struct err *err) {
     struct dump dump = {.buffer = buffer, .err = err};
-    return json_dump_callback(root, append_dumped, &dump, flags) == 0 || no_memory(err);
+    bool is_dumped = json_dump_callback(root, append_dumped, &dump, flags) == 0;
+    return (is_dumped && !dump.has_failed && !has_lacked_memory) || no_memory(err);
 }
 
 bool manifest_seal(json_t *root, struct digest *digest, struct err *err) {
@@ -176,6 +196,7 @@ static json_t *to_json(const struct manifest *manifest) {
 
 bool manifest_format(const struct manifest *manifest, struct buffer *text, struct err *err) {
     buffer_clear(text);
+    manifest_use_memory();
     json_t *root = to_json(manifest);
     if (root == NULL) {
         return no_memory(err);

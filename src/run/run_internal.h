@@ -106,8 +106,9 @@ bool stage_owns_path(const struct stage *stage, const char *path);
 
 /* --- manifest_write.c, manifest_read.c -------------------------------------------------------- */
 
-/* jansson takes its memory from core/memory.h from then on. */
+/* jansson takes its memory from core/memory.h from then on, and has not lacked any so far. */
 void manifest_use_memory(void);
+bool manifest_lacked_memory(void); /* since then, in this thread */
 
 struct json_t;
 
