@@ -28,7 +28,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 /*
  * orgs: every selected org. Key: org_id. disposition: rated, set_aside, listed; reason is null when
  * rated. terms: 0 = today's prices, 1 = the terms sealed with the revision before (see prices).
- * days, next_days: days of the period and of the one after it. Day i of
+ * days, next_days: days of the period and of the one after it;
+ * subscribed_days: days of the period with subscribed time in them. Day i of
  * the period is written as the date first_date + i in every table.
  */
 #define ORGS_COLUMNS(X)                                                                            \
@@ -43,6 +44,7 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(ORGS_FIRST_DATE, "first_date", DATE, false)                                                  \
     X(ORGS_DAYS, "days", INT64, false)                                                             \
     X(ORGS_NEXT_DAYS, "next_days", INT64, false)                                                   \
+    X(ORGS_SUBSCRIBED_DAYS, "subscribed_days", INT64, false)                                       \
     X(ORGS_PLAN_ID, "plan_id", UTF8, true)                                                         \
     X(ORGS_TERMS, "terms", INT64, false)                                                           \
     X(ORGS_OVERAGE_ENABLED, "overage_enabled", BOOL, false)                                        \

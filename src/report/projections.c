@@ -25,7 +25,7 @@ static bool projections_put(struct report_file *file, const struct report_orgs *
                             struct err *err) {
     report_text(file, orgs->org_id);
     report_text(file, table_get_text(row, PROJECTIONS_METRIC));
-    report_int64(file, table_get_int64(&orgs->cursor, ORGS_DAYS));
+    report_int64(file, table_get_int64(usage, USAGE_DAYS_WITH_DATA));
     projections_decimal(file, row, PROJECTIONS_SLOPE_PER_DAY);
     projections_decimal(file, row, PROJECTIONS_GROWTH_30_DAYS);
     projections_decimal(file, row, PROJECTIONS_R_SQUARED);

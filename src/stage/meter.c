@@ -247,6 +247,9 @@ static bool meter_price(struct meter *meter, const struct table_cursor *org,
                               table_get_decimal(&series->cursor, SERIES_CLOSING_LEVEL));
         }
     }
+    if (!has_series && aggregation_table[price->price.aggregation].is_level) {
+        metered.days_with_data = table_get_int64(org, ORGS_SUBSCRIBED_DAYS); /* a level of zero */
+    }
     meter->events_out += events;
     table_put_text(usage, USAGE_ORG_ID, meter->org_id);
     table_put_text(usage, USAGE_METRIC, price->metric);
