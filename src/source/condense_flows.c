@@ -1,0 +1,149 @@
+/* Flows: quantities added up by slot and day. */
+#include <assert.h>
+
+#include "condense.h"
+
+size_t condense_day(const struct calendar *calendar, int64_t at_us) {
+    int64_t offset_us = at_us - calendar->starts_us[0];
+    size_t day = (size_t)(offset_us / INSTANT_DAY_US);
+    day = day < calendar->days_count ? day : calendar->days_count - 1;
+    /* Days of 23 and 25 hours put the guess off by one. */
+    while (day > 0 && at_us < calendar->starts_us[day]) {
+        day--;
+    }
+    while (day + 1 < calendar->days_count && at_us >= calendar->starts_us[day + 1]) {
+        day++;
+    }
+    return day;
+}
+
+static inline void add_to_cell(struct condense *condense, uint32_t slot, int64_t at_us,
+                               struct decimal quantity) {
+    struct slot_state *state = &condense->slots[slot - condense->window_from];
+    size_t day = condense_day(state->calendar, at_us);
+    size_t place = (size_t)(slot - condense->window_from) * CALENDAR_DAYS_MAX + day;
+    struct cell *cell = &condense->cells[place];
+    tally_add(&cell->sum, quantity);
+    cell->count++;
+    state->first_us = at_us < state->first_us ? at_us : state->first_us;
+    state->last_us = at_us > state->last_us ? at_us : state->last_us;
+}
+
+static bool take_pairs(struct condense *condense, struct spill_reader *reader, struct err *err) {
+    while (!spill_is_at_end(reader)) {
+        const unsigned char *bytes;
+        size_t size_bytes;
+        if (!spill_take_chunk(reader, &bytes, &size_bytes, err)) {
+            return false;
+        }
+        for (size_t at = 0; at < size_bytes; at += SPILL_PAIR_BYTES) {
+            uint64_t pair[2];
+            memcpy(pair, bytes + at, sizeof pair);
+            uint32_t slot = (uint32_t)(pair[0] >> PAIR_TIME_BITS);
+            if (slot < condense->window_from || slot >= condense->window_until) {
+                continue;
+            }
+            const struct calendar *calendar =
+                condense->slots[slot - condense->window_from].calendar;
+            add_to_cell(condense, slot,
+                        calendar->starts_us[0] + (int64_t)(pair[0] & PAIR_TIME_MASK),
+                        packed_to_decimal((int64_t)pair[1]));
+        }
+    }
+    return true;
+}
+
+static bool take_wide(struct condense *condense, struct spill_reader *reader, struct err *err) {
+    while (!spill_is_at_end(reader)) {
+        const unsigned char *bytes;
+        struct flow_record record;
+        if (!spill_take(reader, sizeof record, &bytes, err)) {
+            return false;
+        }
+        memcpy(&record, bytes, sizeof record);
+        if (record.slot >= condense->window_from && record.slot < condense->window_until) {
+            add_to_cell(condense, record.slot, record.occurred_at_us, record.quantity);
+        }
+    }
+    return true;
+}
+
+/* Every slot's calendar, from the orgs of the bucket whose slots lie in the window. */
+static void reset_slots(struct condense *condense) {
+    const struct usage *usage = condense->usage;
+    const struct usage_bucket *bucket = &usage->buckets[condense->bucket];
+    for (uint32_t index = 0; index < bucket->orgs_count; index++) {
+        uint32_t rank = bucket->org_first + index;
+        const struct catalog_org *org = &usage->catalog->orgs[rank];
+        uint32_t from = usage->places[rank].slot_first;
+        uint32_t until = from + (org->plan != NULL ? org->plan->prices_count : 0);
+        from = from < condense->window_from ? condense->window_from : from;
+        until = until > condense->window_until ? condense->window_until : until;
+        for (uint32_t slot = from; slot < until; slot++) {
+            condense->slots[slot - condense->window_from] = (struct slot_state){
+                .calendar = &org->calendar->calendar,
+                .first_us = INT64_MAX,
+                .last_us = INT64_MIN,
+            };
+        }
+    }
+}
+
+bool condense_open_window(struct condense *condense, uint32_t slot, struct err *err) {
+    const struct usage_bucket *bucket = &condense->usage->buckets[condense->bucket];
+    assert(slot < bucket->slots_count);
+    uint32_t left = bucket->slots_count - slot;
+    uint32_t count = left < condense->window_capacity ? left : condense->window_capacity;
+    condense->window_from = slot;
+    condense->window_until = slot + count;
+    memset(condense->cells, 0, (size_t)count * CALENDAR_DAYS_MAX * sizeof *condense->cells);
+    reset_slots(condense);
+    return condense_each_stream(condense, STREAM_FLOWS, take_pairs, err) &&
+           condense_each_stream(condense, STREAM_FLOWS_WIDE, take_wide, err);
+}
+
+static bool write_days(struct condense *condense, const struct condense_series *series,
+                       int64_t number, struct err *err) {
+    const struct calendar *calendar = &series->org->calendar->calendar;
+    struct table_writer *days = condense->writers->days;
+    const struct cell *cells =
+        &condense->cells[(size_t)(series->slot - condense->window_from) * CALENDAR_DAYS_MAX];
+    for (size_t day = 0; day < calendar->days_count; day++) {
+        if (cells[day].count == 0) {
+            continue;
+        }
+        struct decimal sum;
+        if (!tally_to_decimal(&cells[day].sum, &sum)) {
+            return condense_out_of_range(series, err);
+        }
+        table_put_int64(days, DAYS_SERIES, number);
+        table_put_date(days, DAYS_DAY, calendar->dates[day]);
+        table_put_decimal(days, DAYS_SUM, sum);
+        table_put_int64(days, DAYS_COUNT, (int64_t)cells[day].count);
+        if (!table_end_row(days, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool condense_flow(struct condense *condense, const struct condense_series *series,
+                   struct err *err) {
+    const struct slot_state *state = &condense->slots[series->slot - condense->window_from];
+    if (state->first_us == INT64_MAX) {
+        return true;
+    }
+    const struct cell *cells =
+        &condense->cells[(size_t)(series->slot - condense->window_from) * CALENDAR_DAYS_MAX];
+    struct condense_events events = {.first_us = state->first_us, .last_us = state->last_us};
+    for (size_t day = 0; day < CALENDAR_DAYS_MAX; day++) {
+        events.count += cells[day].count;
+        tally_merge(&events.units, &cells[day].sum);
+    }
+    int64_t number;
+    return condense_begin_series(condense, series, &events, &number, err) &&
+           table_end_row(condense->writers->series, err) &&
+           write_days(condense, series, number, err) &&
+           (series->price->price.aggregation != AGGREGATION_UNIQUE ||
+            condense_keys(condense, series, number, err));
+}

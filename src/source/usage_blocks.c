@@ -1,0 +1,299 @@
+/*
+ * A CSV file by all jobs at once, in blocks.
+ *
+ * A block owns the rows that begin in it. Where its first row begins depends on whether the block
+ * begins inside quotes, and so on all quotes before it: workers take blocks in order, and each,
+ * before it looks at its rows, waits until the blocks before have told how many quotes and lines
+ * they hold. That is known right after a block was read, so nobody waits long, and the file is read
+ * once. A block without a quote or a NUL goes through split_row; all others, and the rest of a
+ * block from the first odd line on, go through csv_read, as does a row too long for the window.
+ *
+ * Strict CSV has an even number of quotes before every row. A file that is not strict may lead us
+ * astray behind its first bad quote, but that quote is in a row that csv_read has refused, and
+ * one bad row stops the run.
+ */
+#include <assert.h>
+
+#include "core/memory.h"
+#include "split.h"
+#include "sys/process.h"
+#include "usage_state.h"
+
+enum {
+    PAD_BYTES = 8,        /* readable before the window: see feed_row */
+    TAIL_BYTES = 4 * 1024 /* read beyond a block, for the row that crosses its end */
+};
+
+struct blocks {
+    struct usage *usage;
+    const struct csv_file *csv;
+    feed_function *take;
+    uint64_t blocks_count;
+    _Atomic uint64_t next_block;
+
+    pthread_mutex_t mutex; /* guards what follows */
+    pthread_cond_t turned;
+    uint64_t turn;     /* the block whose quotes and lines are to be told next */
+    bool is_in_quotes; /* at its start */
+    uint64_t line;     /* of its first byte */
+    bool has_stopped;  /* a worker failed */
+};
+
+/* One block in hand. window[0] is the byte before it. */
+struct block {
+    struct blocks *blocks;
+    struct usage_feed *feed;
+    char *memory;
+    char *window;
+    uint32_t *places;
+    size_t places_count;
+    uint64_t offset; /* in the file, of window[1] */
+    size_t end;      /* in the window: the block is window[1, end) */
+    size_t tail_end; /* what was read beyond it is window[end, tail_end) */
+    struct split_facts facts;
+    bool is_in_quotes;
+    uint64_t line;
+};
+
+static bool block_init(struct block *block, struct err *err) {
+    size_t window_bytes = 1 + block->blocks->usage->block_bytes + TAIL_BYTES;
+    block->memory = mem_alloc(PAD_BYTES + window_bytes);
+    block->places = mem_alloc((window_bytes + SPLIT_PLACES_SLACK) * sizeof *block->places);
+    if (block->memory == NULL || block->places == NULL) {
+        return err_memory(err, window_bytes * (1 + sizeof *block->places));
+    }
+    block->window = block->memory + PAD_BYTES;
+    return true;
+}
+
+static void block_release(struct block *block) {
+    mem_free(block->memory);
+    mem_free(block->places);
+}
+
+static bool block_load(struct block *block, uint64_t index, struct err *err) {
+    const struct csv_file *csv = block->blocks->csv;
+    size_t block_bytes = block->blocks->usage->block_bytes;
+    block->offset = csv->layout.rows_offset + index * block_bytes;
+    assert(block->offset < csv->size_bytes);
+    uint64_t left = csv->size_bytes - block->offset;
+    size_t wanted = left < block_bytes + TAIL_BYTES ? (size_t)left : block_bytes + TAIL_BYTES;
+    /* The first row begins where its block does, as if a line had ended there. */
+    size_t before = index > 0 ? 1 : 0;
+    size_t read_bytes;
+    block->window[0] = '\n';
+    if (!file_read_at(&csv->file, block->offset - before, block->window + 1 - before,
+                      wanted + before, &read_bytes, err)) {
+        return false;
+    }
+    if (read_bytes < wanted + before) {
+        return err_set(err, ERR_INPUT, "'%s' was cut while it was read", csv->name);
+    }
+    block->end = 1 + (wanted < block_bytes ? wanted : block_bytes);
+    block->tail_end = 1 + wanted;
+    block->facts = (struct split_facts){0};
+    block->places_count = split_index(block->window, 1, block->end, block->places, &block->facts);
+    return true;
+}
+
+static bool count_quotes_is_odd(const struct block *block) {
+    bool is_odd = false;
+    for (size_t at = 1; block->facts.has_quote && at < block->end; at++) {
+        is_odd ^= block->window[at] == '"';
+    }
+    return is_odd;
+}
+
+/* Waits for the blocks before and tells those after. False: another worker failed. */
+static bool block_take_turn(struct block *block, uint64_t index) {
+    struct blocks *blocks = block->blocks;
+    bool is_odd = count_quotes_is_odd(block);
+    (void)pthread_mutex_lock(&blocks->mutex);
+    while (blocks->turn != index && !blocks->has_stopped) {
+        (void)pthread_cond_wait(&blocks->turned, &blocks->mutex);
+    }
+    block->is_in_quotes = blocks->is_in_quotes;
+    block->line = blocks->line;
+    blocks->is_in_quotes ^= is_odd;
+    blocks->line += block->facts.lines_count;
+    blocks->turn = index + 1;
+    bool has_stopped = blocks->has_stopped;
+    (void)pthread_cond_broadcast(&blocks->turned);
+    (void)pthread_mutex_unlock(&blocks->mutex);
+    return !has_stopped;
+}
+
+static void stop_others(struct blocks *blocks) {
+    (void)pthread_mutex_lock(&blocks->mutex);
+    blocks->has_stopped = true;
+    (void)pthread_cond_broadcast(&blocks->turned);
+    (void)pthread_mutex_unlock(&blocks->mutex);
+}
+
+/* --- the rows of a block -----------------------------------------------------------------------
+ */
+
+static bool take_csv_row(void *context, const struct csv_row *row, struct err *err) {
+    struct block *block = context;
+    return block->blocks->take(block->feed, row->fields, row->line, false, err);
+}
+
+/* All rows from window[at] on that begin in the block, through libcsv. */
+static bool read_slowly(struct block *block, size_t at, uint64_t line, struct err *err) {
+    struct csv_range range = {
+        .from = block->offset + at - 1,
+        .until = block->offset + block->end - 1,
+        .line = line,
+    };
+    return csv_read(block->blocks->csv, range, take_csv_row, block, block->feed->problems, NULL,
+                    err);
+}
+
+/* Where the first row begins, from window[1] on; false: none does. */
+static bool find_first_row(const struct block *block, size_t *at, uint64_t *line) {
+    bool is_in_quotes = block->is_in_quotes;
+    *line = block->line;
+    *at = 1;
+    if (!is_in_quotes && block->window[0] == '\n') {
+        return true;
+    }
+    for (; *at < block->end; (*at)++) {
+        char byte = block->window[*at];
+        is_in_quotes ^= byte == '"';
+        *line += byte == '\n';
+        if (byte == '\n' && !is_in_quotes) {
+            (*at)++;
+            return *at < block->end;
+        }
+    }
+    return false;
+}
+
+/*
+ * The row that begins in the block and ends beyond it, by adding it to the places. False in
+ * *is_added when it is for csv_read: too long, the last one without a line feed, or with a quote or
+ * a NUL.
+ */
+static void add_crossing_row(struct block *block, struct split *split, bool *is_added) {
+    const char *tail = block->window + block->end;
+    const char *feed = memchr(tail, '\n', block->tail_end - block->end);
+    *is_added = false;
+    if (feed == NULL) {
+        return;
+    }
+    struct split_facts facts = {0};
+    size_t until = (size_t)(feed - block->window) + 1;
+    split->places_count +=
+        split_index(block->window, block->end, until, block->places + split->places_count, &facts);
+    split->has_carriage_return |= facts.has_carriage_return;
+    split->has_high_byte |= facts.has_high_byte;
+    *is_added = !facts.has_quote && !facts.has_nul;
+}
+
+static bool read_fast(struct block *block, struct err *err) {
+    struct split split = {
+        .window = block->window,
+        .places = block->places,
+        .places_count = block->places_count,
+        .layout = &block->blocks->csv->layout,
+        .has_carriage_return = block->facts.has_carriage_return,
+        .has_high_byte = block->facts.has_high_byte,
+    };
+    if (!find_first_row(block, &split.offset, &split.line)) {
+        return true;
+    }
+    while (split.place < split.places_count && block->places[split.place] < split.offset) {
+        split.place++;
+    }
+    struct text fields[CSV_COLUMNS_MAX];
+    for (size_t column = 0; column < CSV_COLUMNS_MAX; column++) {
+        fields[column] = (struct text){.bytes = "", .size_bytes = 0};
+    }
+    bool is_added = false;
+    for (;;) {
+        uint64_t line;
+        enum split_result result = split_row(&split, fields, &line);
+        if (result == SPLIT_ROW) {
+            if (!block->blocks->take(block->feed, fields, line, true, err)) {
+                return false;
+            }
+            continue;
+        }
+        if (result == SPLIT_END && split.offset >= block->end) {
+            return true;
+        }
+        if (result == SPLIT_END && !is_added) {
+            add_crossing_row(block, &split, &is_added);
+            if (is_added) {
+                continue;
+            }
+        }
+        return read_slowly(block, split.offset, split.line, err);
+    }
+}
+
+static bool read_block(struct block *block, struct err *err) {
+    if (!block->is_in_quotes && !block->facts.has_quote && !block->facts.has_nul) {
+        return read_fast(block, err);
+    }
+    size_t at;
+    uint64_t line;
+    return !find_first_row(block, &at, &line) || read_slowly(block, at, line, err);
+}
+
+/* --- workers -----------------------------------------------------------------------------------
+ */
+
+static bool work_on_blocks(struct block *block, struct err *err) {
+    struct blocks *blocks = block->blocks;
+    for (;;) {
+        uint64_t index = atomic_fetch_add(&blocks->next_block, 1);
+        if (index >= blocks->blocks_count) {
+            return true;
+        }
+        if (!interrupt_check(err) || !block_load(block, index, err)) {
+            return false;
+        }
+        if (!block_take_turn(block, index)) {
+            return true; /* the worker that failed says why */
+        }
+        if (!read_block(block, err)) {
+            return false;
+        }
+        usage_progress(blocks->usage, block->end - 1);
+    }
+}
+
+static bool read_blocks_worker(void *context, size_t worker, struct err *err) {
+    struct blocks *blocks = context;
+    struct block block = {.blocks = blocks, .feed = &blocks->usage->feeds[worker]};
+    bool is_done = block_init(&block, err) && work_on_blocks(&block, err);
+    if (!is_done) {
+        stop_others(blocks);
+    }
+    block_release(&block);
+    return is_done;
+}
+
+bool usage_read_blocks(struct usage *usage, const struct csv_file *csv, feed_function *take,
+                       struct err *err) {
+    struct blocks blocks = {
+        .usage = usage,
+        .csv = csv,
+        .take = take,
+        .line = csv->layout.rows_line,
+    };
+    uint64_t rows_offset = csv->layout.rows_offset;
+    uint64_t rows_bytes = csv->size_bytes > rows_offset ? csv->size_bytes - rows_offset : 0;
+    blocks.blocks_count = (rows_bytes + usage->block_bytes - 1) / usage->block_bytes;
+    if (blocks.blocks_count == 0) {
+        return true;
+    }
+    size_t workers = usage->jobs < blocks.blocks_count ? usage->jobs : (size_t)blocks.blocks_count;
+    (void)pthread_mutex_init(&blocks.mutex, NULL);
+    (void)pthread_cond_init(&blocks.turned, NULL);
+    bool is_done = process_parallel(workers, workers, read_blocks_worker, &blocks, err);
+    (void)pthread_cond_destroy(&blocks.turned);
+    (void)pthread_mutex_destroy(&blocks.mutex);
+    return is_done;
+}

@@ -1,0 +1,466 @@
+/*
+ * One row of usage: judged, counted, and spread to where it is condensed.
+ *
+ * Two lanes. Most rows are changes of a flow, inside the period of a rated org, with a short
+ * number: take_plain spills those as a pair. All others go the long way round, through a
+ * feed_event.
+ */
+#include <assert.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "usage_state.h"
+
+static const char *const column_names[USAGE_COLUMNS_COUNT] = {
+    [USAGE_COLUMN_ORG_ID] = "org_id",         [USAGE_COLUMN_METRIC] = "metric",
+    [USAGE_COLUMN_QUANTITY] = "quantity",     [USAGE_COLUMN_OCCURRED_AT] = "occurred_at",
+    [USAGE_COLUMN_EVENT_ID] = "event_id",     [USAGE_COLUMN_KIND] = "kind",
+    [USAGE_COLUMN_UNIQUE_KEY] = "unique_key", [USAGE_COLUMN_RECORDED_AT] = "recorded_at",
+};
+
+const int64_t packed_powers[DECIMAL_PLACES + 1] = {
+    1,
+    10,
+    100,
+    1000,
+    10000,
+    100000,
+    1000000,
+    10000000,
+    100000000,
+    1000000000,
+    10000000000,
+    100000000000,
+    1000000000000,
+    10000000000000,
+    100000000000000,
+    1000000000000000,
+};
+
+bool feed_append(struct usage_feed *feed, enum usage_stream stream, uint32_t bucket,
+                 const void *bytes, size_t size_bytes, struct err *err) {
+    return spill_append(feed->usage->spill, &feed->streams[stream][bucket], bytes, size_bytes, err);
+}
+
+void feed_hash(const struct usage *usage, struct text text, uint64_t hash[2]) {
+    XXH128_hash_t result = XXH3_128bits_withSecret(text.bytes, text.size_bytes, usage->hash_secret,
+                                                   sizeof usage->hash_secret);
+    hash[0] = result.low64;
+    hash[1] = result.high64;
+}
+
+/* --- the org and the price ---------------------------------------------------------------------
+ */
+
+void feed_look_at_org(struct usage_feed *feed, uint32_t rank) {
+    const struct catalog_org *org = &feed->usage->catalog->orgs[rank];
+    int64_t start_us = calendar_start(&org->calendar->calendar).us;
+    feed->org = (struct feed_org){
+        .rank = rank,
+        .org = org,
+        .start_us = start_us,
+        .length_us = (uint64_t)(calendar_end(&org->calendar->calendar).us - start_us),
+        .place = feed->usage->places[rank],
+        .is_rated = org->plan != NULL && org->disposition == ORG_RATED,
+    };
+}
+
+/* Most rows are of the org of the row before, or of the one after it. */
+static inline uint32_t find_org(const struct usage_feed *feed, struct text org_id) {
+    const struct catalog *catalog = feed->usage->catalog;
+    uint32_t rank = feed->org.rank;
+    if (rank < catalog->orgs_count) {
+        if (text_equals(org_id, feed->org.org->org_id)) {
+            return rank;
+        }
+        if (rank + 1 < catalog->orgs_count && text_equals(org_id, catalog->orgs[rank + 1].org_id)) {
+            return rank + 1;
+        }
+    }
+    return catalog_find_org(catalog, org_id);
+}
+
+static inline const struct feed_route *find_route(struct usage_feed *feed,
+                                                  const struct catalog_plan *plan,
+                                                  const struct metric_entry *entry) {
+    static const struct feed_route none = {0};
+    if (plan == NULL) {
+        return &none;
+    }
+    size_t plan_index = (size_t)((uintptr_t)plan / sizeof *plan);
+    struct feed_route *route = &feed->routes[(plan_index + 61 * entry->metric) % FEED_ROUTES_COUNT];
+    if (route->plan != plan || route->metric != entry->metric) {
+        const struct catalog_org of_plan = {.plan = plan};
+        *route = (struct feed_route){.plan = plan, .metric = entry->metric};
+        route->price = catalog_find_price(&of_plan, entry->name, &route->slot);
+    }
+    return route;
+}
+
+static bool is_subscribed_at(const struct catalog_org *org, int64_t at_us) {
+    if (org->is_whole_period) {
+        return true;
+    }
+    for (uint32_t index = 0; index < org->subscribed_count; index++) {
+        if (at_us >= org->subscribed[index].from.us && at_us < org->subscribed[index].until.us) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- where an event goes -----------------------------------------------------------------------
+ */
+
+static bool append_aside(struct usage_feed *feed, uint32_t metric, const struct feed_event *event,
+                         enum aside_kind kind, struct err *err) {
+    struct aside_record record = {
+        .quantity = event->quantity,
+        .occurred_at_us = event->occurred_at.us,
+        .org = feed->org.rank,
+        .metric = metric,
+        .kind = (uint8_t)kind,
+    };
+    return feed_append(feed, STREAM_ASIDES, feed->org.place.bucket, &record, sizeof record, err);
+}
+
+static bool append_flow(struct usage_feed *feed, uint32_t slot, const struct feed_event *event,
+                        const struct price *price, struct err *err) {
+    uint32_t bucket = feed->org.place.bucket;
+    uint64_t offset_us = (uint64_t)(event->occurred_at.us - feed->org.start_us);
+    if (event->is_packed && slot < PAIR_SLOTS_MAX) {
+        uint64_t pair[2] = {(uint64_t)slot << PAIR_TIME_BITS | offset_us, (uint64_t)event->packed};
+        if (!feed_append(feed, STREAM_FLOWS, bucket, pair, sizeof pair, err)) {
+            return false;
+        }
+    } else {
+        struct flow_record record = {event->quantity, event->occurred_at.us, slot, 0};
+        if (!feed_append(feed, STREAM_FLOWS_WIDE, bucket, &record, sizeof record, err)) {
+            return false;
+        }
+    }
+    if (price->aggregation != AGGREGATION_UNIQUE) {
+        return true;
+    }
+    struct series_record key = {
+        .value.key_hash = {event->key_hash[0], event->key_hash[1]},
+        .occurred_at_us = event->occurred_at.us,
+        .slot = slot,
+        .kind = SERIES_KIND_KEY,
+    };
+    return feed_append(feed, STREAM_SERIES, bucket, &key, sizeof key, err);
+}
+
+static bool append_level(struct usage_feed *feed, uint32_t slot, const struct feed_event *event,
+                         bool is_metered, struct err *err) {
+    uint32_t bucket = feed->org.place.bucket;
+    struct text event_id = event->is_set ? event->event_id : (struct text){0};
+    if (is_metered && event->is_packed && slot < PAIR_SLOTS_MAX && event_id.size_bytes == 0) {
+        uint64_t offset_us = (uint64_t)(event->occurred_at.us - feed->org.start_us);
+        uint64_t pair[2] = {(uint64_t)slot << (PAIR_TIME_BITS + 1) | offset_us << 1 |
+                                !event->is_set,
+                            (uint64_t)event->packed};
+        return feed_append(feed, STREAM_LEVELS, bucket, pair, sizeof pair, err);
+    }
+    struct series_record record = {
+        .value.quantity = event->quantity,
+        .occurred_at_us = event->occurred_at.us,
+        .slot = slot,
+        .event_id_bytes = (uint32_t)event_id.size_bytes,
+        .kind = SERIES_KIND_LEVEL,
+        .is_change = !event->is_set,
+        .is_metered = is_metered,
+    };
+    return feed_append(feed, STREAM_SERIES, bucket, &record, sizeof record, err) &&
+           feed_append(feed, STREAM_SERIES, bucket, event_id.bytes, event_id.size_bytes, err);
+}
+
+/*
+ * A row of a level counts by where it lies, but it moves the level wherever it lies before the end:
+ * before the start it is part of the opening level, or, with a recorded one, only what that had not
+ * seen.
+ */
+static bool take_level(struct usage_feed *feed, struct metric_entry *entry, uint32_t slot,
+                       const struct feed_event *event, enum usage_category *category,
+                       struct err *err) {
+    const struct feed_org *org = &feed->org;
+    int64_t at_us = event->occurred_at.us;
+    *category = USAGE_OUTSIDE;
+    if (at_us >= org->start_us + (int64_t)org->length_us) {
+        return true;
+    }
+    if (at_us < org->start_us) {
+        bool has_opening =
+            catalog_find_opening(feed->usage->catalog, org->rank, entry->name) != NULL;
+        if (event->is_late || (has_opening && !event->is_after_start)) {
+            return true;
+        }
+        return append_level(feed, slot, event, false, err) &&
+               (!has_opening || append_aside(feed, entry->metric, event, ASIDE_LATE_OPENING, err));
+    }
+    bool is_subscribed = is_subscribed_at(org->org, at_us);
+    if (event->is_late) {
+        *category = is_subscribed ? USAGE_LATE : USAGE_OUTSIDE;
+        return !is_subscribed || append_aside(feed, entry->metric, event, ASIDE_LATE, err);
+    }
+    *category = is_subscribed ? USAGE_METERED : USAGE_OUTSIDE;
+    return append_level(feed, slot, event, is_subscribed, err);
+}
+
+static bool take_flow(struct usage_feed *feed, struct metric_entry *entry,
+                      const struct feed_route *route, const struct feed_event *event,
+                      enum usage_category *category, struct err *err) {
+    const struct feed_org *org = &feed->org;
+    uint64_t offset_us = (uint64_t)event->occurred_at.us - (uint64_t)org->start_us;
+    if (offset_us >= org->length_us || !is_subscribed_at(org->org, event->occurred_at.us)) {
+        *category = USAGE_OUTSIDE;
+        return true;
+    }
+    if (event->is_late) {
+        *category = USAGE_LATE;
+        return append_aside(feed, entry->metric, event, ASIDE_LATE, err);
+    }
+    if (route->price == NULL) {
+        *category = USAGE_UNPRICED;
+        return append_aside(feed, entry->metric, event, ASIDE_UNPRICED, err);
+    }
+    *category = USAGE_METERED;
+    return append_flow(feed, org->place.slot_first + route->slot, event, &route->price->price, err);
+}
+
+static void count_event(struct metric_entry *entry, enum usage_category category,
+                        const struct feed_event *event) {
+    entry->totals.events[category]++;
+    if (!event->is_set) {
+        tally_add(&entry->totals.units[category], event->quantity);
+    }
+}
+
+bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struct feed_event *event,
+                struct err *err) {
+    const struct feed_org *org = &feed->org;
+    enum usage_category category = USAGE_SET_ASIDE;
+    if (org->is_rated) {
+        const struct feed_route *route = find_route(feed, org->org->plan, entry);
+        bool is_level =
+            route->price != NULL && aggregation_table[route->price->price.aggregation].is_level;
+        bool is_done = is_level ? take_level(feed, entry, org->place.slot_first + route->slot,
+                                             event, &category, err)
+                                : take_flow(feed, entry, route, event, &category, err);
+        if (!is_done) {
+            return false;
+        }
+    } else if (org->org->plan == NULL) {
+        uint64_t offset_us = (uint64_t)event->occurred_at.us - (uint64_t)org->start_us;
+        if (offset_us < org->length_us) {
+            catalog_mark_active(feed->usage->catalog, org->rank);
+        }
+    }
+    if (category != USAGE_METERED) { /* those are counted from what was condensed */
+        count_event(entry, category, event);
+    }
+    return true;
+}
+
+/* --- judging a row -----------------------------------------------------------------------------
+ */
+
+struct judged {
+    struct usage_feed *feed;
+    const struct text *fields;
+    uint64_t line;
+    bool is_bad;
+    uint32_t rank; /* or CATALOG_NOT_SELECTED */
+    uint32_t entry;
+    struct feed_event event;
+};
+
+static bool refuse(struct judged *judged, enum usage_column column, struct err *err,
+                   const char *reason) {
+    judged->is_bad = true;
+    return problems_add(judged->feed->problems, judged->feed->file_name, judged->line,
+                        column_names[column], judged->fields[column], err, "%s", reason);
+}
+
+static bool judge_org(struct judged *judged, struct err *err) {
+    struct text org_id = judged->fields[USAGE_COLUMN_ORG_ID];
+    if (org_id.size_bytes == 0) {
+        return refuse(judged, USAGE_COLUMN_ORG_ID, err, "is not given");
+    }
+    judged->rank = find_org(judged->feed, org_id);
+    if (judged->rank == CATALOG_NONE) {
+        return refuse(judged, USAGE_COLUMN_ORG_ID, err, "is not in orgs.csv");
+    }
+    if (judged->rank != CATALOG_NOT_SELECTED && judged->rank != judged->feed->org.rank) {
+        feed_look_at_org(judged->feed, judged->rank);
+    }
+    return true;
+}
+
+static bool judge_metric(struct judged *judged, struct err *err) {
+    struct text metric = judged->fields[USAGE_COLUMN_METRIC];
+    if (metric.size_bytes == 0) {
+        return refuse(judged, USAGE_COLUMN_METRIC, err, "is not given");
+    }
+    if (metric.size_bytes > CATALOG_METRIC_BYTES_MAX) { /* not even a place in the table */
+        return refuse(judged, USAGE_COLUMN_METRIC, err, catalog_check_metric(metric));
+    }
+    if (!metric_table_find(&judged->feed->metrics, metric, &judged->entry, err)) {
+        return false;
+    }
+    const char *refusal = judged->feed->metrics.entries[judged->entry].refusal;
+    if (refusal != NULL) {
+        return refuse(judged, USAGE_COLUMN_METRIC, err, refusal);
+    }
+    if (judged->feed->usage->catalog->has_seats_file && text_equals(metric, text_from("seats"))) {
+        return refuse(judged, USAGE_COLUMN_METRIC, err,
+                      "seats are counted from seats.csv, which is given too");
+    }
+    return true;
+}
+
+static bool judge_quantity(struct judged *judged, bool is_padded, struct err *err) {
+    struct text quantity = judged->fields[USAGE_COLUMN_QUANTITY];
+    struct feed_event *event = &judged->event;
+    if (is_padded && parse_quantity_short(quantity, &event->packed)) {
+        event->is_packed = true;
+        event->quantity = packed_to_decimal(event->packed);
+        return true;
+    }
+    if (quantity.size_bytes == 0) {
+        return refuse(judged, USAGE_COLUMN_QUANTITY, err, "is not given");
+    }
+    enum decimal_fault fault = decimal_parse(quantity, &event->quantity);
+    if (fault != DECIMAL_OK) {
+        return refuse(judged, USAGE_COLUMN_QUANTITY, err, decimal_fault_text(fault));
+    }
+    event->is_packed = packed_from_decimal(event->quantity, &event->packed);
+    return true;
+}
+
+static bool judge_times(struct judged *judged, struct err *err) {
+    struct text occurred_at = judged->fields[USAGE_COLUMN_OCCURRED_AT];
+    if (occurred_at.size_bytes == 0) {
+        return refuse(judged, USAGE_COLUMN_OCCURRED_AT, err, "is not given");
+    }
+    const char *reason =
+        parse_instant(occurred_at, &judged->feed->date, &judged->event.occurred_at);
+    if (reason != NULL && !refuse(judged, USAGE_COLUMN_OCCURRED_AT, err, reason)) {
+        return false;
+    }
+    struct text recorded_at = judged->fields[USAGE_COLUMN_RECORDED_AT];
+    if (recorded_at.size_bytes == 0) {
+        return true;
+    }
+    struct instant recorded;
+    reason = parse_instant(recorded_at, &judged->feed->date, &recorded);
+    if (reason != NULL) {
+        return refuse(judged, USAGE_COLUMN_RECORDED_AT, err, reason);
+    }
+    const struct catalog *catalog = judged->feed->usage->catalog;
+    judged->event.is_late = catalog->has_cutoff && instant_compare(recorded, catalog->cutoff) > 0;
+    judged->event.is_after_start = recorded.us >= judged->feed->org.start_us;
+    return true;
+}
+
+/* What the org's plan makes of the metric says what kind and unique_key may be. */
+static bool judge_kind(struct judged *judged, const struct price *price, struct err *err) {
+    struct text kind = judged->fields[USAGE_COLUMN_KIND];
+    bool is_level = price != NULL && aggregation_table[price->aggregation].is_level;
+    judged->event.is_set = is_level;
+    if (kind.size_bytes > 0) {
+        judged->event.is_set = text_equals(kind, text_from("set"));
+        if (!judged->event.is_set && !text_equals(kind, text_from("delta"))) {
+            return refuse(judged, USAGE_COLUMN_KIND, err, "is neither 'set' nor 'delta'");
+        }
+        if (judged->event.is_set && price != NULL && !is_level) {
+            return refuse(judged, USAGE_COLUMN_KIND, err,
+                          "the org's plan adds this metric up: it cannot be set");
+        }
+    }
+    struct text key = judged->fields[USAGE_COLUMN_UNIQUE_KEY];
+    judged->event.has_key = key.size_bytes > 0;
+    if (judged->event.has_key) {
+        feed_hash(judged->feed->usage, key, judged->event.key_hash);
+    } else if (price != NULL && price->aggregation == AGGREGATION_UNIQUE) {
+        return refuse(judged, USAGE_COLUMN_UNIQUE_KEY, err,
+                      "is not given, but the org's plan counts unique ones");
+    }
+    return true;
+}
+
+/* The long way: any row that the plain lane did not take, its org and metric judged. */
+static bool take_judged(struct judged *judged, struct err *err) {
+    struct usage_feed *feed = judged->feed;
+    struct metric_entry *entry = &feed->metrics.entries[judged->entry];
+    bool is_selected = judged->rank != CATALOG_NOT_SELECTED;
+    const struct catalog_price *price =
+        is_selected ? find_route(feed, feed->org.org->plan, entry)->price : NULL;
+    if (!judge_kind(judged, price != NULL ? &price->price : NULL, err)) {
+        return false;
+    }
+    if (judged->is_bad) {
+        return true;
+    }
+    entry->totals.events_read++;
+    if (!judged->event.is_set) {
+        tally_add(&entry->totals.units_read, judged->event.quantity);
+    }
+    if (!is_selected) {
+        count_event(entry, USAGE_NOT_SELECTED, &judged->event);
+        return true;
+    }
+    struct text event_id = judged->fields[USAGE_COLUMN_EVENT_ID];
+    if (event_id.size_bytes == 0) {
+        return feed_event(feed, entry, &judged->event, err);
+    }
+    if (price != NULL && aggregation_table[price->price.aggregation].is_level) {
+        judged->event.event_id = event_id;
+    }
+    return feed_identified(feed, entry, &judged->event, event_id, judged->line, err);
+}
+
+/* Whether it was taken; false may also be a failure. */
+static inline bool take_plain(struct judged *judged, bool *is_taken, struct err *err) {
+    struct usage_feed *feed = judged->feed;
+    const struct feed_org *org = &feed->org;
+    const struct feed_event *event = &judged->event;
+    const struct text *fields = judged->fields;
+    uint64_t offset_us = (uint64_t)event->occurred_at.us - (uint64_t)org->start_us;
+    *is_taken = false;
+    if (judged->rank != org->rank || !org->is_rated || !event->is_packed ||
+        offset_us >= org->length_us || !org->org->is_whole_period ||
+        (fields[USAGE_COLUMN_EVENT_ID].size_bytes | fields[USAGE_COLUMN_KIND].size_bytes |
+         fields[USAGE_COLUMN_UNIQUE_KEY].size_bytes |
+         fields[USAGE_COLUMN_RECORDED_AT].size_bytes) != 0) {
+        return true;
+    }
+    struct metric_entry *entry = &feed->metrics.entries[judged->entry];
+    const struct feed_route *route = find_route(feed, org->org->plan, entry);
+    uint32_t slot = org->place.slot_first + route->slot;
+    if (route->price == NULL || route->price->price.aggregation > AGGREGATION_COUNT ||
+        slot >= PAIR_SLOTS_MAX) {
+        return true;
+    }
+    _Static_assert(AGGREGATION_SUM == 0 && AGGREGATION_COUNT == 1, "sum and count come first");
+    *is_taken = true;
+    entry->totals.events_read++;
+    tally_add(&entry->totals.units_read, event->quantity);
+    uint64_t pair[2] = {(uint64_t)slot << PAIR_TIME_BITS | offset_us, (uint64_t)event->packed};
+    return spill_append_pair(feed->usage->spill, &feed->streams[STREAM_FLOWS][org->place.bucket],
+                             feed->usage->chunk_bytes, pair, err);
+}
+
+bool feed_row(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
+              struct err *err) {
+    struct judged judged = {.feed = feed, .fields = fields, .line = line};
+    if (!judge_org(&judged, err) || !judge_metric(&judged, err) ||
+        !judge_quantity(&judged, is_padded, err) || !judge_times(&judged, err)) {
+        return false;
+    }
+    if (judged.is_bad) {
+        return true;
+    }
+    bool is_taken;
+    return take_plain(&judged, &is_taken, err) && (is_taken || take_judged(&judged, err));
+}

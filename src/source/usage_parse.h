@@ -1,0 +1,154 @@
+/*
+ * The common shapes of quantities and time stamps, read eight bytes at a time. Anything else is
+ * false here and goes to decimal_parse and instant_parse, which know all shapes and every reason.
+ * Internal to src/source.
+ *
+ * A packed quantity is a decimal in 64 bits: mantissa x 2^4 + decimal places, the mantissa signed
+ * and within PACKED_MANTISSA_MAX. One value may have several packed forms.
+ */
+#ifndef PERIODCLOSE_SOURCE_USAGE_PARSE_H
+#define PERIODCLOSE_SOURCE_USAGE_PARSE_H
+
+#include <string.h>
+
+#include "core/decimal.h"
+#include "core/instant.h"
+
+#define PACKED_MANTISSA_MAX ((INT64_C(1) << 59) - 1)
+
+extern const int64_t packed_powers[DECIMAL_PLACES + 1]; /* 10^0 … 10^15 */
+
+static inline int64_t packed_from(int64_t mantissa, unsigned places) {
+    return (int64_t)((uint64_t)mantissa << 4 | places);
+}
+
+static inline struct decimal packed_to_decimal(int64_t packed) {
+    int64_t mantissa = packed >> 4;
+    unsigned places = (unsigned)packed & 15;
+    return (struct decimal){(int128)mantissa * packed_powers[DECIMAL_PLACES - places]};
+}
+
+/* False: it takes more than 64 bits. */
+static inline bool packed_from_decimal(struct decimal value, int64_t *packed) {
+    int128 mantissa = value.units;
+    unsigned places = DECIMAL_PLACES;
+    while (places > 0 && mantissa % 1000 == 0) {
+        mantissa /= 1000;
+        places -= 3;
+    }
+    if (mantissa > PACKED_MANTISSA_MAX || mantissa < -PACKED_MANTISSA_MAX) {
+        return false;
+    }
+    *packed = packed_from((int64_t)mantissa, places);
+    return true;
+}
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+
+#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
+
+/* High bit of every byte that is no digit, given the bytes minus '0' each (as exclusive or). */
+static inline uint64_t parse_not_digits(uint64_t digits) {
+    return (digits | ((digits & EACH_BYTE(0x7F)) + EACH_BYTE(0x76))) & EACH_BYTE(0x80);
+}
+
+/* Eight digits, the first in the lowest byte. */
+static inline uint64_t parse_eight(uint64_t digits) {
+    digits = digits * 10 + (digits >> 8);
+    return (((digits & UINT64_C(0x000000FF000000FF)) * UINT64_C(0x000F424000000064)) +
+            (((digits >> 16) & UINT64_C(0x000000FF000000FF)) * UINT64_C(0x0000271000000001))) >>
+           32;
+}
+
+/*
+ * Up to eight bytes: digits with at most one point among them, and at least one digit. The eight
+ * bytes that end with the text are read: those before it must be readable.
+ */
+static inline bool parse_quantity_short(struct text text, int64_t *packed) {
+    uint64_t bytes;
+    if (text.size_bytes == 0 || text.size_bytes > sizeof bytes) {
+        return false;
+    }
+    memcpy(&bytes, text.bytes + text.size_bytes - sizeof bytes, sizeof bytes);
+    unsigned unused_bits = (unsigned)(8 * (sizeof bytes - text.size_bytes));
+    uint64_t digits = (bytes ^ EACH_BYTE('0')) >> unused_bits << unused_bits;
+    uint64_t odd = parse_not_digits(digits);
+    unsigned places = 0;
+    if (odd != 0) {
+        unsigned point_bits = (unsigned)__builtin_ctzll(odd) - 7;
+        if ((digits >> point_bits & 0xFF) != ('.' ^ '0') || (odd & (odd - 1)) != 0 ||
+            text.size_bytes == 1) {
+            return false;
+        }
+        /* The digits before the point move up over it. */
+        uint64_t before = digits & ((UINT64_C(1) << point_bits) - 1);
+        uint64_t after = point_bits == 56 ? 0 : digits >> (point_bits + 8) << (point_bits + 8);
+        digits = after | before << 8;
+        places = (56 - point_bits) / 8;
+    }
+    *packed = packed_from((int64_t)parse_eight(digits), places);
+    return true;
+}
+
+/* HH:MM:SS at bytes, a second of 60 left to instant_parse. */
+static inline bool parse_time_of_day(const char *bytes, int64_t *seconds) {
+    uint64_t text;
+    memcpy(&text, bytes, sizeof text);
+    const uint64_t colons = UINT64_C(0x00003A00003A0000);
+    const uint64_t colons_mask = UINT64_C(0x0000FF0000FF0000);
+    uint64_t digits = (text ^ EACH_BYTE('0')) & ~colons_mask;
+    if ((text & colons_mask) != colons || parse_not_digits(digits) != 0) {
+        return false;
+    }
+    uint64_t pairs = digits * 10 + (digits >> 8);
+    unsigned hour = (unsigned)(pairs & 0xFF);
+    unsigned minute = (unsigned)(pairs >> 24 & 0xFF);
+    unsigned second = (unsigned)(pairs >> 48 & 0xFF);
+    *seconds = (int64_t)hour * 3600 + minute * 60 + second;
+    return hour < 24 && minute < 60 && second < 60;
+}
+
+#else
+
+static inline bool parse_quantity_short(struct text text, int64_t *packed) {
+    (void)text;
+    (void)packed;
+    return false;
+}
+
+static inline bool parse_time_of_day(const char *bytes, int64_t *seconds) {
+    (void)bytes;
+    (void)seconds;
+    return false;
+}
+
+#endif
+
+/* The date of the time stamp before: most are followed by one of the same date. */
+struct parse_date {
+    char text[11]; /* YYYY-MM-DDT */
+    int64_t start_us;
+};
+
+/* YYYY-MM-DDTHH:MM:SSZ; NULL or the reason, as instant_parse. */
+static inline const char *parse_instant(struct text text, struct parse_date *date,
+                                        struct instant *result) {
+    enum { DATE_BYTES = 11, TIME_BYTES = 8, STAMP_BYTES = DATE_BYTES + TIME_BYTES + 1 };
+    int64_t seconds;
+    if (text.size_bytes == STAMP_BYTES && text.bytes[STAMP_BYTES - 1] == 'Z' &&
+        parse_time_of_day(text.bytes + DATE_BYTES, &seconds)) {
+        if (memcmp(text.bytes, date->text, DATE_BYTES) == 0) {
+            result->us = date->start_us + seconds * 1000000;
+            return NULL;
+        }
+        const char *reason = instant_parse(text, result);
+        if (reason == NULL) {
+            memcpy(date->text, text.bytes, DATE_BYTES);
+            date->start_us = result->us - seconds * 1000000;
+        }
+        return reason;
+    }
+    return instant_parse(text, result);
+}
+
+#endif

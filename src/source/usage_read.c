@@ -1,0 +1,234 @@
+/* usage*.csv and seats.csv: which files there are, and their rows. */
+#include <stdio.h>
+
+#include "core/memory.h"
+#include "usage_state.h"
+
+enum { FILES_MAX = 60000 };
+
+static const struct csv_column usage_columns[USAGE_COLUMNS_COUNT] = {
+    [USAGE_COLUMN_ORG_ID] = {"org_id", true},
+    [USAGE_COLUMN_METRIC] = {"metric", true},
+    [USAGE_COLUMN_QUANTITY] = {"quantity", true},
+    [USAGE_COLUMN_OCCURRED_AT] = {"occurred_at", true},
+    [USAGE_COLUMN_EVENT_ID] = {"event_id", false},
+    [USAGE_COLUMN_KIND] = {"kind", false},
+    [USAGE_COLUMN_UNIQUE_KEY] = {"unique_key", false},
+    [USAGE_COLUMN_RECORDED_AT] = {"recorded_at", false},
+};
+
+enum seats_column {
+    SEATS_COLUMN_ORG_ID,
+    SEATS_COLUMN_USER_ID,
+    SEATS_COLUMN_ROLE,
+    SEATS_COLUMN_ASSIGNED_AT,
+    SEATS_COLUMN_REVOKED_AT,
+    SEATS_COLUMNS_COUNT,
+};
+
+static const struct csv_column seats_columns[SEATS_COLUMNS_COUNT] = {
+    [SEATS_COLUMN_ORG_ID] = {"org_id", true},
+    [SEATS_COLUMN_USER_ID] = {"user_id", true},
+    [SEATS_COLUMN_ROLE] = {"role", false},
+    [SEATS_COLUMN_ASSIGNED_AT] = {"assigned_at", true},
+    [SEATS_COLUMN_REVOKED_AT] = {"revoked_at", false},
+};
+
+/* --- which files -------------------------------------------------------------------------------
+ */
+
+static bool is_usage_file(const char *name) {
+    size_t size_bytes = strlen(name);
+    return size_bytes >= strlen("usage.csv") && strncmp(name, "usage", strlen("usage")) == 0 &&
+           strcmp(name + size_bytes - strlen(".csv"), ".csv") == 0 &&
+           strcmp(name, "usage_history.csv") != 0;
+}
+
+/* Sizes are only for progress and for how many partitions to make: what is no file is told later.
+ */
+static uint64_t size_of(const struct usage *usage, const char *name) {
+    struct err err = {0};
+    char path[FILE_PATH_MAX];
+    struct file file = FILE_CLOSED;
+    enum path_kind kind;
+    uint64_t size_bytes = 0;
+    if (!path_format(path, &err, "%s/%s", usage->folder, name) ||
+        !path_kind(usage->sys, path, &kind, &err) || kind != PATH_FILE ||
+        !file_open_read(usage->sys, path, &file, &err) || !file_size(&file, &size_bytes, &err)) {
+        size_bytes = 0;
+    }
+    file_abandon(&file);
+    err_release(&err);
+    return size_bytes;
+}
+
+static bool find_files(struct usage *usage, struct err *err) {
+    struct directory_listing listing;
+    if (!directory_list(usage->sys, usage->folder, &listing, err)) {
+        return false;
+    }
+    usage->files = mem_alloc((listing.names_count + 1) * sizeof *usage->files);
+    bool is_done = usage->files != NULL || err_memory(err, listing.names_count);
+    for (size_t index = 0; is_done && index < listing.names_count; index++) {
+        const char *name = listing.names[index];
+        if (!is_usage_file(name)) {
+            continue;
+        }
+        if (usage->files_count == FILES_MAX) {
+            is_done = err_set(err, ERR_INPUT, "'%.700s' has more than %d usage files",
+                              usage->folder, FILES_MAX);
+            continue;
+        }
+        struct usage_file *file = &usage->files[usage->files_count++];
+        (void)snprintf(file->name, sizeof file->name, "%s", name);
+        usage->total_bytes += size_of(usage, name);
+    }
+    directory_release(&listing);
+    return is_done;
+}
+
+/* So many that the distinct events of a partition fit in memory, if they are of common size. */
+static void plan_partitions(struct usage *usage) {
+    enum { ROW_BYTES_COMMON = 64, EVENT_BYTES = 80 };
+    uint64_t events_bytes = usage->total_bytes / ROW_BYTES_COMMON * EVENT_BYTES;
+    uint64_t count = events_bytes / (usage->memory_bytes / 4) + 1;
+    count = count < usage->jobs * 2 ? usage->jobs * 2 : count;
+    usage->partitions_count =
+        count < usage->partitions_max ? (uint32_t)count : usage->partitions_max;
+}
+
+/* --- reading -----------------------------------------------------------------------------------
+ */
+
+static bool read_file(struct usage *usage, const char *name, uint32_t file_index,
+                      const struct csv_column *columns, size_t columns_count, feed_function *take,
+                      struct problems *problems, struct err *err) {
+    struct csv_file csv;
+    bool is_found;
+    if (!csv_open(usage->sys, usage->folder, name, columns, columns_count, true, &csv, &is_found,
+                  problems, err)) {
+        return false;
+    }
+    if (!is_found) {
+        return true;
+    }
+    for (size_t job = 0; job < usage->jobs; job++) {
+        usage->feeds[job].file_name = name;
+        usage->feeds[job].file_index = file_index;
+    }
+    bool is_done = usage_read_blocks(usage, &csv, take, err);
+    csv_close(&csv);
+    return is_done && usage_merge_problems(usage, problems, err);
+}
+
+bool usage_read_csv(struct usage *usage, struct problems *problems, struct err *err) {
+    if (!find_files(usage, err)) {
+        return false;
+    }
+    plan_partitions(usage);
+    for (uint32_t index = 0; index < usage->files_count; index++) {
+        if (!read_file(usage, usage->files[index].name, index, usage_columns, USAGE_COLUMNS_COUNT,
+                       feed_row, problems, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool usage_read_seats_csv(struct usage *usage, struct problems *problems, struct err *err) {
+    return read_file(usage, "seats.csv", 0, seats_columns, SEATS_COLUMNS_COUNT, feed_seat, problems,
+                     err);
+}
+
+/* --- a seat ------------------------------------------------------------------------------------
+ */
+
+static bool refuse_seat(struct usage_feed *feed, const struct text *fields, uint64_t line,
+                        enum seats_column column, const char *reason, struct err *err) {
+    return problems_add(feed->problems, feed->file_name, line, seats_columns[column].name,
+                        fields[column], err, "%s", reason);
+}
+
+/* Judges the two instants; *is_bad when one is. */
+static bool judge_seat_times(struct usage_feed *feed, const struct text *fields, uint64_t line,
+                             struct seat_record *seat, bool *is_bad, struct err *err) {
+    struct instant assigned_at = {0};
+    struct instant revoked_at = {INT64_MAX};
+    const char *reason = fields[SEATS_COLUMN_ASSIGNED_AT].size_bytes == 0
+                             ? "is not given"
+                             : instant_parse(fields[SEATS_COLUMN_ASSIGNED_AT], &assigned_at);
+    if (reason != NULL) {
+        *is_bad = true;
+        if (!refuse_seat(feed, fields, line, SEATS_COLUMN_ASSIGNED_AT, reason, err)) {
+            return false;
+        }
+    }
+    bool is_assigned = reason == NULL;
+    reason = fields[SEATS_COLUMN_REVOKED_AT].size_bytes == 0
+                 ? NULL
+                 : instant_parse(fields[SEATS_COLUMN_REVOKED_AT], &revoked_at);
+    if (reason == NULL && is_assigned && instant_compare(revoked_at, assigned_at) < 0) {
+        reason = "is before assigned_at";
+    }
+    if (reason != NULL) {
+        *is_bad = true;
+        return refuse_seat(feed, fields, line, SEATS_COLUMN_REVOKED_AT, reason, err);
+    }
+    seat->assigned_at_us = assigned_at.us;
+    seat->revoked_at_us = revoked_at.us;
+    return true;
+}
+
+/* An org with a seat active in its period cannot be passed over for having no plan. */
+static void mark_active_seat(const struct usage_feed *feed, const struct seat_record *seat) {
+    const struct feed_org *org = &feed->org;
+    int64_t end_us = org->start_us + (int64_t)org->length_us;
+    if (org->org->plan == NULL && seat->assigned_at_us < seat->revoked_at_us &&
+        seat->assigned_at_us < end_us && seat->revoked_at_us > org->start_us) {
+        catalog_mark_active(feed->usage->catalog, org->rank);
+    }
+}
+
+bool feed_seat(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
+               struct err *err) {
+    (void)is_padded;
+    struct seat_record seat = {0};
+    bool is_bad = false;
+    uint32_t rank = CATALOG_NOT_SELECTED;
+    const char *reason = "is not given";
+    if (fields[SEATS_COLUMN_ORG_ID].size_bytes > 0) {
+        rank = catalog_find_org(feed->usage->catalog, fields[SEATS_COLUMN_ORG_ID]);
+        reason = rank == CATALOG_NONE ? "is not in orgs.csv" : NULL;
+    }
+    if (reason != NULL) {
+        is_bad = true;
+        if (!refuse_seat(feed, fields, line, SEATS_COLUMN_ORG_ID, reason, err)) {
+            return false;
+        }
+    }
+    struct text user_id = fields[SEATS_COLUMN_USER_ID];
+    if (user_id.size_bytes == 0) {
+        is_bad = true;
+        if (!refuse_seat(feed, fields, line, SEATS_COLUMN_USER_ID, "is not given", err)) {
+            return false;
+        }
+    }
+    if (!judge_seat_times(feed, fields, line, &seat, &is_bad, err)) {
+        return false;
+    }
+    if (is_bad || rank == CATALOG_NOT_SELECTED) {
+        return true;
+    }
+    if (rank != feed->org.rank) {
+        feed_look_at_org(feed, rank);
+    }
+    mark_active_seat(feed, &seat);
+    struct text role = fields[SEATS_COLUMN_ROLE];
+    seat.org = rank;
+    seat.user_id_bytes = (uint32_t)user_id.size_bytes;
+    seat.role_bytes = (uint32_t)role.size_bytes;
+    uint32_t bucket = feed->org.place.bucket;
+    return feed_append(feed, STREAM_SEATS, bucket, &seat, sizeof seat, err) &&
+           feed_append(feed, STREAM_SEATS, bucket, user_id.bytes, user_id.size_bytes, err) &&
+           feed_append(feed, STREAM_SEATS, bucket, role.bytes, role.size_bytes, err);
+}

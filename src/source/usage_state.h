@@ -1,0 +1,283 @@
+/*
+ * What the files of the usage reader share: buckets, records, feeds. Internal to src/source.
+ *
+ * Orgs are cut into buckets, contiguous in rank and within one shard. A slot is one priced
+ * (org, metric): the slots of a bucket are numbered by org and then by the plan's prices, so that a
+ * record of 16 bytes can name its series by a slot. Each thread has a feed: its own streams, its
+ * own totals.
+ */
+#ifndef PERIODCLOSE_SOURCE_USAGE_STATE_H
+#define PERIODCLOSE_SOURCE_USAGE_STATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "sorter.h"
+#include "source/spill.h"
+#include "source/usage.h"
+#include "usage_parse.h"
+#include "usage_tally.h"
+
+/* --- streams and their records -----------------------------------------------------------------
+ */
+
+enum usage_stream {
+    STREAM_FLOWS,      /* pairs: metered, of sum, count, unique */
+    STREAM_FLOWS_WIDE, /* struct flow_record: what does not fit a pair */
+    STREAM_LEVELS,     /* pairs: metered, of levels */
+    STREAM_SERIES,     /* struct series_record and event_id: other rows of levels; unique keys */
+    STREAM_ASIDES,     /* struct aside_record */
+    STREAM_SEATS,      /* struct seat_record, user_id, role */
+    STREAMS_COUNT,
+};
+
+/*
+ * A pair is two words. Flows: slot x 2^42 + microseconds since the period's start. Levels: slot x
+ * 2^43 + 2 x microseconds + 1 for a change (so that sets come first). Then the packed quantity.
+ */
+enum { PAIR_TIME_BITS = 42, PAIR_SLOTS_MAX = 1 << 21 };
+
+#define PAIR_TIME_MASK ((UINT64_C(1) << PAIR_TIME_BITS) - 1)
+
+_Static_assert(CALENDAR_DAYS_MAX *INT64_C(90000000000) < (INT64_C(1) << PAIR_TIME_BITS),
+               "an instant of a period, its days of 25 hours, must fit a pair");
+
+struct flow_record {
+    struct decimal quantity;
+    int64_t occurred_at_us;
+    uint32_t slot;
+    uint32_t padding;
+};
+
+enum series_kind { SERIES_KIND_LEVEL, SERIES_KIND_KEY };
+
+struct series_record {
+    union {
+        struct decimal quantity;
+        uint64_t key_hash[2]; /* of the unique_key */
+    } value;
+    int64_t occurred_at_us;
+    uint32_t slot;
+    uint32_t event_id_bytes; /* they follow */
+    uint8_t kind;            /* enum series_kind */
+    uint8_t is_change;       /* else a set */
+    uint8_t is_metered;
+    uint8_t padding[13];
+};
+
+enum aside_kind { ASIDE_LATE, ASIDE_LATE_OPENING, ASIDE_UNPRICED, ASIDES_KINDS_COUNT };
+
+struct aside_record {
+    struct decimal quantity;
+    int64_t occurred_at_us;
+    uint32_t org;
+    uint32_t metric;
+    uint8_t kind; /* enum aside_kind */
+    uint8_t padding[15];
+};
+
+struct seat_record {
+    int64_t assigned_at_us;
+    int64_t revoked_at_us; /* INT64_MAX: not revoked */
+    uint32_t org;
+    uint32_t user_id_bytes; /* they follow, then the role's */
+    uint32_t role_bytes;
+    uint32_t padding;
+};
+
+/* --- buckets -----------------------------------------------------------------------------------
+ */
+
+struct usage_bucket {
+    uint32_t org_first;
+    uint32_t orgs_count;
+    uint32_t slots_count;
+};
+
+struct usage_place {
+    uint32_t bucket;
+    uint32_t slot_first; /* of the org, in its bucket */
+};
+
+/* --- metrics -----------------------------------------------------------------------------------
+ */
+
+struct metric_totals {
+    uint64_t events_read;
+    struct tally units_read;
+    uint64_t events[USAGE_CATEGORIES_COUNT];
+    struct tally units[USAGE_CATEGORIES_COUNT];
+};
+
+/* Names to numbers, in order of first sight; shared by the feeds, guarded by a mutex. */
+struct metric_names;
+
+struct metric_names *metric_names_create(struct err *err);
+void metric_names_destroy(struct metric_names *names);
+bool metric_names_add(struct metric_names *names, struct text name, uint32_t *metric,
+                      struct text *kept, struct err *err);
+/* After all reading: */
+uint32_t metric_names_count(const struct metric_names *names);
+struct text metric_names_text(const struct metric_names *names, uint32_t metric);
+bool metric_names_find(const struct metric_names *names, struct text name, uint32_t *metric);
+
+/* A feed's own look-up and totals. */
+struct metric_entry {
+    struct text name;
+    uint32_t metric;
+    uint32_t follower;   /* the entry that came after this one last time */
+    const char *refusal; /* NULL: a good name */
+    struct metric_totals totals;
+};
+
+struct metric_table {
+    struct metric_names *names;
+    struct metric_entry *entries;
+    uint32_t entries_count;
+    uint32_t entries_capacity;
+    uint32_t *index; /* entry + 1, open addressing */
+    uint32_t index_capacity;
+    uint32_t last; /* the entry of the row before */
+};
+
+void metric_table_release(struct metric_table *table);
+bool metric_table_find(struct metric_table *table, struct text name, uint32_t *entry,
+                       struct err *err);
+
+/* --- feeds -------------------------------------------------------------------------------------
+ */
+
+/* The org of the row before, and what its rows need. */
+struct feed_org {
+    uint32_t rank; /* CATALOG_NONE: none yet */
+    const struct catalog_org *org;
+    int64_t start_us;
+    uint64_t length_us; /* of the period */
+    struct usage_place place;
+    bool is_rated; /* it has a plan and is not set aside */
+};
+
+/* Price of a metric in a plan, found before. */
+struct feed_route {
+    const struct catalog_plan *plan;
+    uint32_t metric;
+    uint32_t slot;                     /* in the plan */
+    const struct catalog_price *price; /* NULL: none */
+};
+
+enum { FEED_ROUTES_COUNT = 256 };
+
+struct usage_feed {
+    struct usage *usage;
+    struct problems *problems;
+    struct spill_stream *streams[STREAMS_COUNT]; /* [stream][bucket]; allocated when first used */
+    struct spill_stream *partitions;             /* events with an id, by hash */
+    struct metric_table metrics;
+    struct feed_org org;
+    struct parse_date date;
+    struct feed_route *routes; /* FEED_ROUTES_COUNT */
+    const char *file_name;
+    uint32_t file_index;
+};
+
+/* One row as text, its fields as in usage_columns, its line. */
+enum usage_column {
+    USAGE_COLUMN_ORG_ID,
+    USAGE_COLUMN_METRIC,
+    USAGE_COLUMN_QUANTITY,
+    USAGE_COLUMN_OCCURRED_AT,
+    USAGE_COLUMN_EVENT_ID,
+    USAGE_COLUMN_KIND,
+    USAGE_COLUMN_UNIQUE_KEY,
+    USAGE_COLUMN_RECORDED_AT,
+    USAGE_COLUMNS_COUNT,
+};
+
+/* is_padded: eight bytes before every field are readable. */
+bool feed_row(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
+              struct err *err);
+
+/* A row that stands: no duplicate. */
+struct feed_event {
+    struct decimal quantity;
+    int64_t packed;
+    bool is_packed;
+    bool is_set;         /* else a change */
+    bool is_late;        /* recorded after the cutoff */
+    bool is_after_start; /* recorded at or after the period's start */
+    struct instant occurred_at;
+    struct text event_id; /* levels only; else empty */
+    bool has_key;
+    uint64_t key_hash[2];
+};
+
+void feed_look_at_org(struct usage_feed *feed, uint32_t rank);
+/* Finds the category and spills. */
+bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struct feed_event *event,
+                struct err *err);
+/* An event with an id, before duplicates are told apart. */
+bool feed_identified(struct usage_feed *feed, struct metric_entry *entry,
+                     const struct feed_event *event, struct text event_id, uint64_t line,
+                     struct err *err);
+bool feed_append(struct usage_feed *feed, enum usage_stream stream, uint32_t bucket,
+                 const void *bytes, size_t size_bytes, struct err *err);
+void feed_hash(const struct usage *usage, struct text text, uint64_t hash[2]);
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+enum { HASH_SECRET_BYTES = 192 };
+
+struct usage_file {
+    char name[256];
+};
+
+struct usage {
+    const struct sys *sys;
+    const struct catalog *catalog;
+    char folder[FILE_PATH_MAX];
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    void *progress_context;
+    size_t jobs;
+    uint64_t memory_bytes; /* of one job */
+    struct spill *spill;
+    size_t chunk_bytes;
+    size_t block_bytes; /* of a file read at a time */
+    struct usage_bucket *buckets;
+    uint32_t buckets_count;
+    struct usage_place *places; /* by rank */
+    uint32_t partitions_count;
+    uint32_t partitions_max;
+    struct metric_names *names;
+    struct usage_feed *feeds; /* jobs of them */
+    struct usage_file *files; /* usage files read, for messages */
+    uint32_t files_count;
+    _Atomic uint64_t done_bytes;
+    uint64_t total_bytes;
+    unsigned char hash_secret[HASH_SECRET_BYTES];
+
+    pthread_mutex_t metered_mutex; /* guards what condensing adds */
+    struct metric_totals *metered; /* by metric; NULL before condensing */
+    uint32_t *metric_ranks;        /* by metric: place among the names in order; once sealed */
+    bool is_sealed;                /* streams are flushed */
+
+    struct usage_metric_totals *totals;
+};
+
+/* Flushes every stream; then they can be read. */
+bool usage_seal(struct usage *usage, struct err *err);
+/* What was found bad by each feed goes to the caller's collector. */
+bool usage_merge_problems(struct usage *usage, struct problems *problems, struct err *err);
+/* One row of a CSV file for a feed: feed_row, feed_seat. */
+typedef bool feed_function(struct usage_feed *feed, const struct text *fields, uint64_t line,
+                           bool is_padded, struct err *err);
+bool feed_seat(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
+               struct err *err);
+/* Reads all rows of an open file with all jobs. */
+bool usage_read_blocks(struct usage *usage, const struct csv_file *csv, feed_function *take,
+                       struct err *err);
+bool usage_settle_partition(struct usage *usage, struct usage_feed *feed, uint32_t partition,
+                            struct err *err);
+void usage_progress(struct usage *usage, uint64_t more_bytes);
+
+#endif
