@@ -1,7 +1,8 @@
 # periodclose: closes billing periods. `make help` lists what there is.
 #
-# Two flavours are built from the same sources: release (what is installed, what whole-program tests
-# run) and checked (AddressSanitizer and UBSan, what unit tests run). A module is one folder under
+# Flavours are built from the same sources: release (what is installed, what whole-program tests
+# run), checked (AddressSanitizer and UBSan, what unit tests run), fuzz (clang's libFuzzer on top of
+# those), and two that only look for warnings, lint-gcc and lint-clang. A module is one folder under
 # src/ and include/; it may use the modules to its right in MODULES only (tests/lint checks it).
 
 MODULES := cli stage emit report source run rating table sys core
@@ -17,15 +18,26 @@ LIBRARIES := -lcsv -lxxhash
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -DPERIODCLOSE_VERSION='"$(VERSION)"'
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
 CFLAGS_ALL := -std=c17 -pthread $(WARNINGS) $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-CFLAGS_release := -O2 -g
-CFLAGS_checked := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
-LDFLAGS_checked := -fsanitize=address,undefined
 LDLIBS_ALL := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) $(LIBRARIES) -pthread
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+CC_release := $(CC)
+CC_checked := $(CC)
+CC_fuzz := clang
+CC_lint-gcc := gcc
+CC_lint-clang := clang
+CFLAGS_release := -O2 -g
+CFLAGS_checked := -O1 -g -fno-omit-frame-pointer $(SANITIZE)
+CFLAGS_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link $(SANITIZE)
+CFLAGS_lint-gcc := -O2
+CFLAGS_lint-clang := -O2
+LDFLAGS_checked := -fsanitize=address,undefined
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 
 # --- what is built ------------------------------------------------------------------------------
 
 .PHONY: all
-all: $(BUILD)/periodclose
+all: $(BUILD)/periodclose ## builds build/periodclose
 
 # objects of one module in one flavour: $(call objects,FLAVOUR,MODULE)
 objects = $(patsubst src/%.c,$(BUILD)/$(1)/%.o,$(wildcard src/$(2)/*.c))
@@ -33,12 +45,12 @@ objects = $(patsubst src/%.c,$(BUILD)/$(1)/%.o,$(wildcard src/$(2)/*.c))
 define flavour_rules
 $(BUILD)/$(1)/%.o: src/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(CC_$(1)) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 $(BUILD)/$(1)/tests/%.o: tests/%.c
 	@mkdir -p $$(@D)
-	$$(CC) $$(CPPFLAGS) -Itests $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(CC_$(1)) $$(CPPFLAGS) -Itests $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
-$(foreach flavour,release checked,$(eval $(call flavour_rules,$(flavour))))
+$(foreach flavour,release checked fuzz lint-gcc lint-clang,$(eval $(call flavour_rules,$(flavour))))
 
 define library_rule
 $(BUILD)/$(1)/lib$(2).a: $$(call objects,$(1),$(2))
@@ -46,12 +58,26 @@ $(BUILD)/$(1)/lib$(2).a: $$(call objects,$(1),$(2))
 	@rm -f $$@
 	$$(AR) rcs $$@ $$^
 endef
-$(foreach flavour,release checked,$(foreach module,$(MODULES),$(eval $(call library_rule,$(flavour),$(module)))))
+$(foreach flavour,release checked fuzz,$(foreach module,$(MODULES),$(eval $(call library_rule,$(flavour),$(module)))))
 
 libraries = $(foreach module,$(2),$(BUILD)/$(1)/lib$(module).a)
 
 $(BUILD)/periodclose: $(call libraries,release,$(MODULES))
 	$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $(BUILD)/release/cli/main.o $^ $(LDLIBS_ALL)
+
+# --- first steps --------------------------------------------------------------------------------
+
+.PHONY: deps test-deps
+deps: ## installs the Debian packages that building needs, where they are missing
+	@deploy/deps.sh build
+test-deps: ## installs what tests and lint need on top of that
+	@deploy/deps.sh build test
+
+# Two calls of make, because flags come from pkg-config, which deps may have to install first.
+.PHONY: demo
+demo: deps ## deps, build, then close fixtures/acme and fixtures/focus into build/demo
+	@$(MAKE) --no-print-directory $(BUILD)/periodclose
+	@deploy/demo.sh $(BUILD)
 
 # --- unit tests: tests/MODULE/NAME_test.c is one cmocka program, linked with its module and those
 # --- to its right ---------------------------------------------------------------------------------
@@ -66,7 +92,7 @@ $(support): $(patsubst tests/%.c,$(BUILD)/checked/tests/%.o,$(wildcard tests/sup
 
 define module_tests
 $(BUILD)/checked/tests/$(1)/%_test: $(BUILD)/checked/tests/$(1)/%_test.o $$(support) $$(call libraries,checked,$$(call below,$(1),$$(MODULES)))
-	$$(CC) $$(LDFLAGS_checked) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS_ALL)
+	$$(CC_checked) $$(LDFLAGS_checked) $$(LDFLAGS) -o $$@ $$^ -lcmocka $$(LDLIBS_ALL)
 .PHONY: test-$(1)
 test-$(1): $$(call unit_tests,$(1))
 	@set -e; for program in $$^; do echo "== $$$$program"; $$$$program; done
@@ -74,11 +100,100 @@ endef
 $(foreach module,$(MODULES),$(eval $(call module_tests,$(module))))
 
 .PHONY: test-unit
-test-unit: $(foreach module,$(MODULES),test-$(module))
+test-unit: $(foreach module,$(MODULES),test-$(module)) ## unit tests alone; test-MODULE for those of one module
 
-.PHONY: clean
-clean:
+# Writes the tables that other people's readers are tried on.
+arrow_sample := $(BUILD)/checked/tests/table/arrow_sample
+$(arrow_sample): $(arrow_sample).o $(support) $(call libraries,checked,$(call below,table,$(MODULES)))
+	$(CC_checked) $(LDFLAGS_checked) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
+
+# --- all tests ----------------------------------------------------------------------------------
+
+test_programs := $(foreach module,$(MODULES),$(call unit_tests,$(module))) $(arrow_sample)
+
+.PHONY: test test-programs print-test-programs
+test: test-deps ## installs what tests need and runs them all; log in build/test.log
+	@CC='$(CC)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' tests/run_all.sh $(BUILD)
+test-programs: $(BUILD)/periodclose $(test_programs)
+print-test-programs:
+	@printf '%s\n' $(test_programs)
+
+.PHONY: expected
+expected: ## rewrites the expected reports of fixtures/ with the reference close
+	PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/reference/expected.mjs
+
+.PHONY: bench
+bench: $(BUILD)/periodclose ## measures against DuckDB and a bare libcsv pass
+	tests/bench/run.sh $(BUILD)
+
+# --- fuzzing: tests/fuzz/NAME_fuzz.c is one libFuzzer target, tests/fuzz/corpus/NAME its seeds -----
+
+FUZZ_SECONDS ?= 60
+fuzz_names := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzz_programs := $(patsubst %,$(BUILD)/fuzz/tests/fuzz/%_fuzz,$(fuzz_names))
+$(BUILD)/fuzz/tests/fuzz/%_fuzz: $(BUILD)/fuzz/tests/fuzz/%_fuzz.o $(call libraries,fuzz,$(filter-out cli,$(MODULES)))
+	$(CC_fuzz) $(LDFLAGS_fuzz) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
+
+.PHONY: fuzz fuzz-programs
+fuzz-programs: $(fuzz_programs)
+fuzz: test-deps ## fuzzes the readers, FUZZ_SECONDS=60 each
+	@$(MAKE) --no-print-directory fuzz-programs
+	@tests/fuzz/run.sh $(BUILD) $(FUZZ_SECONDS) $(fuzz_names)
+
+# --- lint ---------------------------------------------------------------------------------------
+
+sources := $(wildcard src/*/*.c)
+test_sources := $(wildcard tests/*/*.c)
+lint_objects = $(patsubst src/%.c,$(BUILD)/$(1)/%.o,$(sources)) $(patsubst %.c,$(BUILD)/$(1)/%.o,$(test_sources))
+
+.PHONY: lint lint-gcc lint-clang lint-tidy
+lint: test-deps ## gcc, clang, clang-tidy, clang-format, shellcheck, include directions, house rules
+	@tests/lint/run.sh $(BUILD)
+lint-gcc: $(call lint_objects,lint-gcc)
+lint-clang: $(call lint_objects,lint-clang)
+
+# One file at a time, again only when it or a header of it changed (its object then did, too).
+$(BUILD)/lint-tidy/%.ok: src/%.c $(BUILD)/lint-clang/%.o .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- $(CPPFLAGS) $(CFLAGS_ALL)
+	@touch $@
+$(BUILD)/lint-tidy/tests/%.ok: tests/%.c $(BUILD)/lint-clang/tests/%.o .clang-tidy
+	@mkdir -p $(@D)
+	clang-tidy --quiet $< -- $(CPPFLAGS) -Itests $(CFLAGS_ALL)
+	@touch $@
+lint-tidy: $(patsubst %.o,%.ok,$(subst /lint-clang/,/lint-tidy/,$(call lint_objects,lint-clang)))
+
+# --- installing ---------------------------------------------------------------------------------
+
+INSTALL ?= install
+bin_file := $(DESTDIR)$(PREFIX)/bin/periodclose
+man_file := $(DESTDIR)$(PREFIX)/share/man/man1/periodclose.1
+completion_file := $(DESTDIR)$(PREFIX)/share/bash-completion/completions/periodclose
+
+# The program writes its own man page and completion, so that they cannot fall behind it.
+$(BUILD)/periodclose.1: $(BUILD)/periodclose
+	@$< help man >$@.new && mv $@.new $@
+$(BUILD)/periodclose.bash: $(BUILD)/periodclose
+	@$< help completion >$@.new && mv $@.new $@
+
+.PHONY: docs install uninstall
+docs: $(BUILD)/periodclose.1 $(BUILD)/periodclose.bash
+install: all docs ## installs program, man page and bash completion; takes DESTDIR and PREFIX
+	$(INSTALL) -D -m 755 $(BUILD)/periodclose $(bin_file)
+	$(INSTALL) -D -m 644 $(BUILD)/periodclose.1 $(man_file)
+	$(INSTALL) -D -m 644 $(BUILD)/periodclose.bash $(completion_file)
+	@echo "installed; examples for systemd, cron, Kubernetes and Docker are in deploy/"
+uninstall: ## removes what install put there
+	rm -f $(bin_file) $(man_file) $(completion_file)
+
+# --- the rest -----------------------------------------------------------------------------------
+
+.PHONY: clean help
+clean: ## removes build/
 	rm -rf $(BUILD)
+help: ## lists the targets
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS="$$(printf '\t')" read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 .SECONDARY:
