@@ -1,0 +1,136 @@
+/* verify: quantities once more, from the rows by day that extract sealed. */
+#include <stdio.h>
+
+#include "verify_shard.h"
+
+enum { SERIES_COLUMN = 0 };
+
+_Static_assert(DAYS_SERIES == 0 && KEYS_SERIES == 0 && LEVELS_SERIES == 0,
+               "rows by day have their series in the first column");
+
+static void days_next(struct verify_days *days) {
+    days->has_row = table_cursor_next(&days->cursor);
+}
+
+static struct verify_days days_start(const struct table *table) {
+    struct verify_days days = {.cursor = table_cursor_start(table)};
+    days_next(&days);
+    return days;
+}
+
+static bool days_are_of(const struct verify_days *days, int64_t series) {
+    return days->has_row && table_get_int64(&days->cursor, SERIES_COLUMN) == series;
+}
+
+void verify_quantities_start(struct verify_shard *shard) {
+    shard->series = terms_walk_start(shard->tables.series);
+    shard->days = days_start(shard->tables.days);
+    shard->keys = days_start(shard->tables.keys);
+    shard->levels = days_start(shard->tables.levels);
+}
+
+static struct recompute_number not_negative(struct decimal value) {
+    bool is_negative;
+    struct recompute_number number = recompute_read(value, &is_negative);
+    return is_negative ? (struct recompute_number){.count = 0} : number;
+}
+
+/* sum, count, unique; also the number of events. */
+static struct recompute_number quantity_of_flow(struct verify_shard *shard, int64_t series,
+                                                enum aggregation aggregation, int64_t *events) {
+    struct recompute_flow flow = {0};
+    for (; days_are_of(&shard->days, series); days_next(&shard->days)) {
+        int64_t count = table_get_int64(&shard->days.cursor, DAYS_COUNT);
+        *events += count;
+        if (aggregation == AGGREGATION_SUM) {
+            recompute_flow_add(&flow, table_get_decimal(&shard->days.cursor, DAYS_SUM));
+        } else if (aggregation == AGGREGATION_COUNT) {
+            recompute_flow_add_count(&flow, count);
+        }
+    }
+    for (; days_are_of(&shard->keys, series); days_next(&shard->keys)) {
+        if (aggregation == AGGREGATION_UNIQUE) {
+            recompute_flow_add_count(&flow, table_get_int64(&shard->keys.cursor, KEYS_KEYS));
+        }
+    }
+    return recompute_flow_quantity(&flow);
+}
+
+/* last, max, time_weighted. */
+static struct recompute_number quantity_of_level(struct verify_shard *shard, int64_t series,
+                                                 enum aggregation aggregation) {
+    struct recompute_average average = {0};
+    struct decimal highest = DECIMAL_ZERO; /* a level below zero bills as zero */
+    for (; days_are_of(&shard->levels, series); days_next(&shard->levels)) {
+        const struct table_cursor *row = &shard->levels.cursor;
+        if (!table_is_null(row, LEVELS_HIGHEST) &&
+            table_get_decimal(row, LEVELS_HIGHEST).units > highest.units) {
+            highest = table_get_decimal(row, LEVELS_HIGHEST);
+        }
+        if (aggregation == AGGREGATION_TIME_WEIGHTED) {
+            recompute_average_add(&average, table_get_decimal(row, LEVELS_SHARE),
+                                  table_get_int64(row, LEVELS_SHARE_REMAINDER));
+        }
+    }
+    if (aggregation == AGGREGATION_TIME_WEIGHTED) {
+        return recompute_average_quantity(&average,
+                                          table_get_instant(shard->org, ORGS_PERIOD_END).us -
+                                              table_get_instant(shard->org, ORGS_PERIOD_START).us);
+    }
+    if (aggregation == AGGREGATION_MAX) {
+        return not_negative(highest);
+    }
+    return table_is_null(&shard->series.cursor, SERIES_METERED_LEVEL)
+               ? (struct recompute_number){.count = 0}
+               : not_negative(table_get_decimal(&shard->series.cursor, SERIES_METERED_LEVEL));
+}
+
+static bool verify_events(struct verify_shard *shard, int64_t expected) {
+    int64_t sealed = table_get_int64(&shard->usage, USAGE_EVENTS);
+    if (sealed == expected) {
+        return true;
+    }
+    char sealed_text[32];
+    char expected_text[32];
+    (void)snprintf(sealed_text, sizeof sealed_text, "%lld", (long long)sealed);
+    (void)snprintf(expected_text, sizeof expected_text, "%lld", (long long)expected);
+    verify_disagree(shard, "events", sealed_text, expected_text);
+    return false;
+}
+
+bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation) {
+    struct decimal sealed = table_get_decimal(&shard->usage, USAGE_QUANTITY);
+    struct text org_id = table_get_text(shard->org, ORGS_ORG_ID);
+    struct recompute_number expected = {.count = 0};
+    int64_t events = 0;
+    if (terms_walk_to(&shard->series, org_id, shard->metric)) {
+        int64_t series = table_get_int64(&shard->series.cursor, SERIES_SERIES);
+        events = table_get_int64(&shard->series.cursor, SERIES_EVENTS);
+        if (aggregation_table[aggregation].is_level) {
+            expected = quantity_of_level(shard, series, aggregation);
+        } else {
+            events = 0;
+            expected = quantity_of_flow(shard, series, aggregation, &events);
+        }
+    }
+    bool is_quantity = verify_value(shard, "quantity", sealed, &expected);
+    return verify_events(shard, events) && is_quantity;
+}
+
+void verify_quantities_end(struct verify_shard *shard) {
+    const struct {
+        const struct verify_days *days;
+        const char *name;
+    } tables[] = {{&shard->days, "days"}, {&shard->keys, "keys"}, {&shard->levels, "levels"}};
+    for (size_t index = 0; index < sizeof tables / sizeof tables[0]; index++) {
+        struct disagreement *found =
+            tables[index].days->has_row ? disagreements_add(&shard->disagreements) : NULL;
+        if (found != NULL) {
+            disagreement_name(found->org_id, text_from(tables[index].name));
+            disagreement_name(found->what, text_from("rows by day"));
+            (void)snprintf(found->sealed, sizeof found->sealed, "rows of series %lld",
+                           (long long)table_get_int64(&tables[index].days->cursor, SERIES_COLUMN));
+            (void)snprintf(found->expected, sizeof found->expected, "metered by no price");
+        }
+    }
+}
