@@ -83,7 +83,7 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
 const char *run_pinned(const struct run *run, enum pin_group group, const char *name);
 size_t run_pins_count(const struct run *run, enum pin_group group);
 const char *run_pin_name(const struct run *run, enum pin_group group, size_t pin_index);
-/* Writes the manifest with what is pinned so far. */
+/* Writes the manifest with what is pinned so far. Not while a stage is performed (asserted). */
 bool run_save(struct run *run, struct err *err);
 /*
  * Digest of the options and inputs but `now`, and for a replay of its origin and of what it began

@@ -104,7 +104,7 @@ bool performance_seal(struct run *run, bool is_volatile, struct err *err) {
     performance->sealed.elapsed_us = elapsed_us > 0 ? elapsed_us : 0;
     performance->sealed.is_volatile = is_volatile;
     manifest->stages[manifest->stages_count++] = performance->sealed;
-    if (!manifest_update_id(manifest, err) || (!is_volatile && !run_save(run, err))) {
+    if (!manifest_update_id(manifest, err) || (!is_volatile && !save_manifest(run, err))) {
         manifest_pop(manifest, &performance->sealed);
         return false;
     }
@@ -181,7 +181,7 @@ bool run_execute(struct run *run, const struct run_options *options, struct stag
     /* A run that is finished needs nothing: also one of another program version. */
     if (!replay_check_ready(run, err) ||
         (run_next_stage(run) != NULL && !check_versions(run, err)) ||
-        (!run->is_saved && !run_save(run, err))) {
+        (!run->is_saved && !save_manifest(run, err))) {
         return false;
     }
     run->options = options;

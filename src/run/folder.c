@@ -158,7 +158,7 @@ bool run_move_aside(const struct sys *sys, const char *path, struct stage_list s
                     char moved_to[FILE_PATH_MAX], struct err *err) {
     char trimmed[FILE_PATH_MAX];
     char aside[FILE_PATH_MAX];
-    enum folder_kind kind;
+    enum folder_kind kind = FOLDER_MISSING;
     moved_to[0] = '\0';
     if (!path_format(trimmed, err, "%s", path)) {
         return false;

@@ -105,8 +105,8 @@ bool lock_write(struct file *lock, const char *command, struct err *err) {
     (void)instant_format(clock_now(lock->sys), since);
     (void)snprintf(text, sizeof text - 1, "process %d on %s since %s: %s", process_id(), host,
                    since, command);
-    (void)strcat(text, "\n");
     size_t size_bytes = strlen(text);
+    text[size_bytes++] = '\n';
     return file_write_at(lock, 0, text, size_bytes, err) && file_truncate(lock, size_bytes, err);
 }
 

@@ -16,8 +16,8 @@ bool manifest_init(struct manifest *manifest, struct stage_list list, struct err
 
 static void pins_release(struct pins *pins) {
     for (size_t row = 0; row < pins->rows_count; row++) {
-        mem_free((void *)(uintptr_t)pins->rows[row].name);
-        mem_free((void *)(uintptr_t)pins->rows[row].value);
+        mem_free((void *)pins->rows[row].name);
+        mem_free((void *)pins->rows[row].value);
     }
     mem_free(pins->rows);
     *pins = (struct pins){0};
@@ -85,7 +85,7 @@ bool pins_add(struct pins *pins, struct pin pin, struct err *err) {
     }
     kept.value = duplicate(pin.value, err);
     if (kept.value == NULL) {
-        mem_free((void *)(uintptr_t)kept.name);
+        mem_free((void *)kept.name);
         return false;
     }
     memmove(pins->rows + place + 1, pins->rows + place,
@@ -99,8 +99,8 @@ void pins_drop_tentative(struct pins *pins) {
     size_t kept = 0;
     for (size_t row = 0; row < pins->rows_count; row++) {
         if (pins->rows[row].is_tentative) {
-            mem_free((void *)(uintptr_t)pins->rows[row].name);
-            mem_free((void *)(uintptr_t)pins->rows[row].value);
+            mem_free((void *)pins->rows[row].name);
+            mem_free((void *)pins->rows[row].value);
         } else {
             pins->rows[kept++] = pins->rows[row];
         }
@@ -118,7 +118,7 @@ bool sealed_stage_init(struct sealed_stage *sealed, const struct stage *stage, s
 
 void sealed_stage_release(struct sealed_stage *sealed) {
     for (size_t index = 0; index < sealed->files_count; index++) {
-        mem_free((void *)(uintptr_t)sealed->files[index].path);
+        mem_free((void *)sealed->files[index].path);
     }
     mem_free(sealed->files);
     totals_destroy(sealed->totals);

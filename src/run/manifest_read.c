@@ -22,7 +22,8 @@ struct reader {
 
 static bool damaged(const struct reader *reader, const char *what) {
     (void)err_set(reader->err, ERR_DAMAGED, "'%.500s' is damaged: %s", reader->path, what);
-    return err_hint(reader->err, "restore the file from a backup, or run again with --restart");
+    (void)err_hint(reader->err, "restore the file from a backup, or run again with --restart");
+    return false;
 }
 
 static bool read_string(const struct reader *reader, const json_t *object, const char *key,
@@ -30,7 +31,8 @@ static bool read_string(const struct reader *reader, const json_t *object, const
     const json_t *member = json_object_get(object, key);
     if (!json_is_string(member)) {
         (void)damaged(reader, "a member is missing or is no text");
-        return err_wrap(reader->err, "'%s'", key);
+        (void)err_wrap(reader->err, "'%s'", key);
+        return false;
     }
     *value = json_string_value(member);
     return true;
@@ -42,7 +44,8 @@ static bool read_integer(const struct reader *reader, const json_t *object, cons
     if (!json_is_integer(member) || json_integer_value(member) < 0 ||
         json_integer_value(member) > max) {
         (void)damaged(reader, "a member is missing, is no whole number or is out of range");
-        return err_wrap(reader->err, "'%s'", key);
+        (void)err_wrap(reader->err, "'%s'", key);
+        return false;
     }
     *value = json_integer_value(member);
     return true;
@@ -53,7 +56,8 @@ static bool read_array(const struct reader *reader, const json_t *object, const 
     *array = json_object_get(object, key);
     if (!json_is_array(*array) || json_array_size(*array) > count_max) {
         (void)damaged(reader, "a member is missing, is no list or is too long");
-        return err_wrap(reader->err, "'%s'", key);
+        (void)err_wrap(reader->err, "'%s'", key);
+        return false;
     }
     return true;
 }
@@ -63,7 +67,8 @@ static bool read_pins(const struct reader *reader, json_t *root, const char *key
     json_t *object = json_object_get(root, key);
     if (!json_is_object(object) || json_object_size(object) > PINS_COUNT_MAX) {
         (void)damaged(reader, "a member is missing or is no object");
-        return err_wrap(reader->err, "'%s'", key);
+        (void)err_wrap(reader->err, "'%s'", key);
+        return false;
     }
     const char *name;
     json_t *value;

@@ -225,6 +225,7 @@ static bool adopt(struct run *replay, struct err *err) {
     size_t carried_count = replay->carried_count;
     memcpy(manifest->stages, replay->carried, carried_count * sizeof *replay->carried);
     manifest->stages_count = carried_count;
+    manifest->shards_count = replay->carried_shards_count;
     replay->carried_count = 0;
     replay_release(replay);
     return manifest_update_id(manifest, err) && run_save(replay, err);
@@ -242,15 +243,15 @@ static bool make_replay(struct run *replay, const struct run *run, const struct 
     if (!carry_stages(replay, run, stages_count, err)) {
         return false;
     }
-    replay->manifest.shards_count = run->manifest.shards_count;
+    replay->carried_shards_count = run->manifest.shards_count;
     return replay->replaced_count > 0 || adopt(replay, err);
 }
 
 static bool keep_replaced(struct run *replay, const struct table_schema *const *replaced,
                           size_t replaced_count, struct err *err) {
-    replay->replaced = mem_alloc(replaced_count * sizeof *replay->replaced);
+    replay->replaced = mem_alloc(replaced_count * sizeof(const struct table_schema *));
     if (replay->replaced == NULL) {
-        return err_memory(err, replaced_count * sizeof *replay->replaced);
+        return err_memory(err, replaced_count * sizeof(const struct table_schema *));
     }
     for (size_t index = 0; index < replaced_count; index++) {
         replay->replaced[index] = replaced[index];

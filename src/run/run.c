@@ -3,7 +3,7 @@
  *
  * The invariants of include/run/run.h and what keeps them:
  *  1. done = listed, and every listed file is as listed     verify_stages, from run_open
- *  2. the manifest changes by file_replace, last            run_save, from performance_seal
+ *  2. the manifest changes by file_replace, last            save_manifest, from performance_seal
  *  3. stages are listed in order                            performance_seal (asserted), read_stage
  *  4. one process at a time                                 lock_take, from run_open
  *  5. files of unlisted stages are leftovers                folder_clean, from run_open
@@ -166,8 +166,7 @@ bool run_tell_command(struct run *run, const char *command, struct err *err) {
     return lock_write(&run->lock, command, err);
 }
 
-bool run_save(struct run *run, struct err *err) {
-    assert(run_is_locked(run));
+bool save_manifest(struct run *run, struct err *err) {
     char path[FILE_PATH_MAX];
     struct buffer text = {0};
     bool is_fine = run_path_format(run, path, MANIFEST_FILE, err) &&
@@ -179,6 +178,11 @@ bool run_save(struct run *run, struct err *err) {
     }
     run->is_saved = true;
     return true;
+}
+
+bool run_save(struct run *run, struct err *err) {
+    assert(run_is_locked(run) && run->performance.stage == NULL);
+    return save_manifest(run, err);
 }
 
 /* --- pins ----------------------------------------------------------------------------------- */

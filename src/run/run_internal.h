@@ -161,11 +161,14 @@ struct run {
     /* a replay that is being made, see replay.c */
     struct sealed_stage *carried;
     size_t carried_count;
+    size_t carried_shards_count;
     const struct table_schema **replaced; /* still to be written anew */
     size_t replaced_count;
 };
 
 bool run_is_locked(const struct run *run); /* opened for writing */
+/* Also while a stage is being sealed. */
+bool save_manifest(struct run *run, struct err *err);
 bool run_path_format(const struct run *run, char path[FILE_PATH_MAX], const char *relative,
                      struct err *err);
 

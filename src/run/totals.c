@@ -26,7 +26,7 @@ void totals_destroy(struct totals *totals) {
         return;
     }
     for (size_t row = 0; row < totals->rows_count; row++) {
-        mem_free((void *)(uintptr_t)totals->rows[row].name);
+        mem_free((void *)totals->rows[row].name);
     }
     mem_free(totals->rows);
     mem_free(totals);
