@@ -15,8 +15,13 @@
 #include "source/catalog.h"
 #include "table/checkpoint.h"
 
-/* Terms sealed with the revision before (--previous): that run's extract tables. Orgs rated there
- * are rated with them; the others with today's. */
+/*
+ * Terms sealed with the revision before (--previous): that run's extract tables, which stay open
+ * until dataset_destroy. Orgs rated there are rated with them (plan, prices, limits, cap, currency,
+ * calendar), the others with today's. The rest of orgs.csv is today's for all. An org rated there
+ * that orgs.csv lacks today is a problem; a period that is no longer the sealed one (another tz
+ * database) is ERR_MISMATCH.
+ */
 struct sealed_terms {
     struct table *const *orgs; /* one per shard */
     struct table *const *limits;
@@ -27,7 +32,7 @@ struct sealed_terms {
 };
 
 struct dataset_options {
-    const char *folder;
+    const char *folder;         /* missing, or no folder: ERR_INPUT */
     const char *scratch_folder; /* exists; files in it may be lost */
     struct month month;
     bool has_cutoff;
@@ -65,7 +70,14 @@ struct dataset_writers {
 bool dataset_write(const struct dataset *dataset, size_t shard_index,
                    const struct dataset_writers *writers, struct err *err);
 
-/* The folder's files and their sizes, in order of names, for the manifest's pinned inputs. */
+/* usage.csv and usage*.csv, but not usage_history.csv. */
+bool dataset_is_usage_file(const char *name);
+
+/*
+ * The folder's files that are read, and their sizes, in order of names, for the manifest's pinned
+ * inputs. *files goes back through mem_free. A missing folder, or a folder in place of a file, is
+ * ERR_INPUT; missing files are not told here.
+ */
 struct dataset_file {
     char name[256];
     uint64_t size_bytes;

@@ -31,7 +31,8 @@ static inline void test_folder_remove(struct test_folder *folder) {
 static inline void test_folder_write(const struct test_folder *folder, const char *name,
                                      struct text content) {
     char path[FILE_PATH_MAX];
-    (void)snprintf(path, sizeof path, "%s/%s", folder->path, name);
+    struct err err = {0};
+    assert_true(path_format(path, &err, "%s/%s", folder->path, name));
     FILE *file = fopen(path, "w");
     assert_non_null(file);
     assert_int_equal(fwrite(content.bytes, 1, content.size_bytes, file), content.size_bytes);

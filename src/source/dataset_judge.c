@@ -1,0 +1,101 @@
+/* Who is rated, who is set aside and why; and the same in a sentence, for the reports. */
+#include <stdio.h>
+
+#include "dataset_judge.h"
+
+static enum org_reason judge_history(const struct dataset *dataset, const struct org_extra *extra) {
+    int32_t before = month_number(dataset->options.month) - 1;
+    if (extra->latest_period == 0 || extra->latest_period == before) {
+        return ORG_REASON_NONE;
+    }
+    return extra->latest_period < before ? ORG_REASON_PERIOD_GAP : ORG_REASON_PERIOD_OVERLAP;
+}
+
+/* In the order of the reasons that count first. */
+static enum org_reason judge(const struct dataset *dataset, uint32_t rank) {
+    const struct catalog_org *org = &dataset->catalog.orgs[rank];
+    const struct org_extra *extra = &dataset->extras[rank];
+    if (dataset->options.has_cutoff &&
+        instant_compare(calendar_end(&org->calendar->calendar), dataset->options.cutoff) > 0) {
+        return ORG_REASON_PERIOD_OPEN;
+    }
+    if (extra->sealed_plan > 0) {
+        return ORG_REASON_NONE; /* its plan, currency and period were judged then */
+    }
+    if (org->plan == NULL) {
+        return (enum org_reason)org->reason; /* two_plans, or not_subscribed so far */
+    }
+    if (org->plan->currency != extra->currency) {
+        return ORG_REASON_CURRENCY_MISMATCH;
+    }
+    return judge_history(dataset, extra);
+}
+
+void dataset_judge_orgs(struct dataset *dataset) {
+    for (uint32_t rank = 0; rank < dataset->catalog.orgs_count; rank++) {
+        struct catalog_org *org = &dataset->catalog.orgs[rank];
+        enum org_reason reason = judge(dataset, rank);
+        org->reason = (uint8_t)reason;
+        org->disposition = (uint8_t)org_reason_table[reason].disposition;
+    }
+}
+
+/* --- in a sentence ---------------------------------------------------------------------------- */
+
+static bool append_two_plans(const struct dataset *dataset, const struct subscription_end *end,
+                             struct buffer *detail, struct err *err) {
+    char at[INSTANT_TEXT_MAX];
+    struct text first = dataset->catalog.plans[end->plans[0]].plan_id;
+    struct text second = dataset->catalog.plans[end->plans[1]].plan_id;
+    (void)instant_format((struct instant){end->until.us - 1}, at);
+    return buffer_append(detail, first, err) && buffer_append(detail, text_from(" and "), err) &&
+           buffer_append(detail, second, err) &&
+           buffer_append_format(detail, err, " both in force at %s", at);
+}
+
+static bool append_last_period(const struct org_extra *extra, const char *start,
+                               struct buffer *detail, struct err *err) {
+    char month[INSTANT_TEXT_MAX];
+    (void)month_format((struct month){extra->latest_period / 12, extra->latest_period % 12 + 1},
+                       month);
+    return buffer_append_format(detail, err, "last recorded period %s, this one begins %s", month,
+                                start);
+}
+
+bool dataset_format_detail(const struct dataset *dataset, uint32_t rank,
+                           const struct subscription_end *end, struct buffer *detail,
+                           struct err *err) {
+    const struct catalog_org *org = &dataset->catalog.orgs[rank];
+    const struct org_extra *extra = &dataset->extras[rank];
+    const struct interval *period = calendar_period(org->calendar);
+    char from[INSTANT_TEXT_MAX];
+    char until[INSTANT_TEXT_MAX];
+    char cutoff[INSTANT_TEXT_MAX];
+    (void)instant_format(period->from, from);
+    (void)instant_format(period->until, until);
+    buffer_clear(detail);
+    switch ((enum org_reason)org->reason) {
+    case ORG_REASON_NONE:
+    case ORG_REASONS_COUNT:
+        return true;
+    case ORG_REASON_NO_PLAN:
+        return buffer_append_format(
+            detail, err, "usage or seats, but no subscription from %s to %s", from, until);
+    case ORG_REASON_NOT_SUBSCRIBED:
+        return buffer_append_format(detail, err, "no subscription from %s to %s", from, until);
+    case ORG_REASON_TWO_PLANS:
+        return append_two_plans(dataset, end, detail, err);
+    case ORG_REASON_CURRENCY_MISMATCH:
+        return buffer_append_format(detail, err, "org is %s, plan ", extra->currency->code) &&
+               buffer_append(detail, org->plan->plan_id, err) &&
+               buffer_append_format(detail, err, " is %s", org->plan->currency->code);
+    case ORG_REASON_PERIOD_GAP:
+    case ORG_REASON_PERIOD_OVERLAP:
+        return append_last_period(extra, from, detail, err);
+    case ORG_REASON_PERIOD_OPEN:
+        (void)instant_format(dataset->options.cutoff, cutoff);
+        return buffer_append_format(detail, err, "period ends %s, after the cutoff %s", until,
+                                    cutoff);
+    }
+    return true;
+}
