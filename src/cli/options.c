@@ -202,7 +202,7 @@ bool options_parse(int argc, char *const *argv, uint64_t allowed, struct arena *
             is_over = true;
             continue;
         }
-        struct option_word word;
+        struct option_word word = {.value = NULL};
         if (strcmp(argument, "-h") == 0) {
             argument = "--help";
         }

@@ -66,6 +66,13 @@ struct totals *run_totals(struct run *run) {
     return run->performance.sealed.totals;
 }
 
+/* Also a table that the stage at hand has committed already, which the manifest does not list yet. */
+static bool table_is_there(struct run *run, const struct stage *stage, const char *relative) {
+    return manifest_find_file(&run->manifest, relative) != NULL ||
+           (run->performance.stage == stage &&
+            sealed_stage_find(&run->performance.sealed, relative) != NULL);
+}
+
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
                     struct table **table, struct err *err) {
     assert(run->is_verified);
@@ -78,7 +85,7 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
         !run_path_format(run, path, relative, err)) {
         return false;
     }
-    if (manifest_find_file(&run->manifest, relative) == NULL) {
+    if (!table_is_there(run, stage, relative)) {
         (void)err_set(err, ERR_MISMATCH, "'%.600s' is not there: stage '%s' is not done", path,
                       stage->name);
         return err_hint(err, "type the command that began this run again, it goes on there");

@@ -1,0 +1,240 @@
+/*
+ * replay: computes a run again from one of its checkpoints, in a new directory; with other prices,
+ * what the period would have cost under them.
+ *
+ * The stages before --from are carried over as they are. With --prices, plans.csv, prices.csv and
+ * tiers.csv of that folder take the place of the sealed tables; they must price exactly the metrics
+ * that were metered, aggregated alike, or the quantities would not be theirs.
+ */
+#include "cli/closing.h"
+#include "cli/commands.h"
+#include "rating/terms.h"
+#include "source/price_list.h"
+#include "stage/stages.h"
+
+static const struct table_schema *const replaced_tables[] = {
+    &checkpoint_plans,
+    &checkpoint_prices,
+    &checkpoint_tiers,
+};
+
+enum { REPLACED_COUNT = sizeof replaced_tables / sizeof replaced_tables[0] };
+
+struct replay {
+    struct cli *cli;
+    struct run *origin;
+    struct run *run;
+    struct run *previous; /* of a revision: needed to compute differences again */
+    struct run_options options;
+    const struct stage *from;
+    const char *prices_folder; /* NULL: the sealed prices */
+};
+
+/* --- other prices -------------------------------------------------------------------------------
+ */
+
+static bool price_list_row_fits(const struct terms_plan *sealed, const struct catalog_plan *plan,
+                                struct err *err) {
+    if (sealed->currency != plan->currency) {
+        return err_set(err, ERR_MISMATCH, "plan '%.*s': was %s, is %s in --prices",
+                       (int)plan->plan_id.size_bytes, plan->plan_id.bytes, sealed->currency->code,
+                       plan->currency->code);
+    }
+    for (uint32_t index = 0; index < plan->prices_count; index++) {
+        const struct catalog_price *price = &plan->prices[index];
+        const struct terms_price *metered = terms_find_price(sealed, price->metric);
+        if (metered == NULL || metered->price.aggregation != price->price.aggregation) {
+            (void)err_set(err, ERR_MISMATCH, "plan '%.*s', metric '%.*s': %s",
+                          (int)plan->plan_id.size_bytes, plan->plan_id.bytes,
+                          (int)price->metric.size_bytes, price->metric.bytes,
+                          metered == NULL ? "was not metered in this run"
+                                          : "was metered with another aggregation");
+            return err_hint(err, "a what-if changes prices, tiers and included units; other "
+                                 "metrics need a run of their own");
+        }
+    }
+    if (plan->prices_count != sealed->prices_count) {
+        return err_set(err, ERR_MISMATCH,
+                       "plan '%.*s': %zu metrics were metered, --prices has %u of them",
+                       (int)plan->plan_id.size_bytes, plan->plan_id.bytes, sealed->prices_count,
+                       plan->prices_count);
+    }
+    return true;
+}
+
+static const struct catalog_plan *price_list_find(const struct price_list *list,
+                                                  struct text plan_id) {
+    for (uint32_t index = 0; index < list->plans_count; index++) {
+        if (text_equals(list->plans[index].plan_id, plan_id)) {
+            return &list->plans[index];
+        }
+    }
+    return NULL;
+}
+
+/* Writes every sealed plan with the new prices, under the terms it had. */
+static bool replay_write_terms(struct replay *replay, const struct terms *sealed,
+                               const struct price_list *list, struct err *err) {
+    struct table_writer *writers[REPLACED_COUNT] = {0};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < REPLACED_COUNT; index++) {
+        is_fine = run_replay_create(replay->run, replaced_tables[index], &writers[index], err);
+    }
+    const struct price_list_writers of_plans = {
+        .plans = writers[0], .prices = writers[1], .tiers = writers[2]};
+    for (size_t index = 0; is_fine && index < sealed->plans_count; index++) {
+        const struct terms_plan *old = &sealed->plans[index];
+        const struct catalog_plan *plan = price_list_find(list, old->plan_id);
+        if (plan == NULL) {
+            is_fine =
+                err_set(err, ERR_INPUT, "%s/plans.csv: plan '%.*s' of the run is missing",
+                        replay->prices_folder, (int)old->plan_id.size_bytes, old->plan_id.bytes);
+            break;
+        }
+        struct catalog_plan under_old_terms = *plan;
+        under_old_terms.terms = old->terms;
+        is_fine = price_list_row_fits(old, plan, err) &&
+                  price_list_write(&under_old_terms, &of_plans, err);
+    }
+    for (size_t index = 0; index < REPLACED_COUNT; index++) {
+        if (is_fine) {
+            is_fine = run_replay_commit(replay->run, replaced_tables[index], writers[index], err);
+        } else {
+            table_writer_destroy(writers[index]);
+        }
+    }
+    return is_fine;
+}
+
+static bool replay_replace_prices(struct replay *replay, struct err *err) {
+    struct terms sealed;
+    struct table *tables[REPLACED_COUNT] = {0};
+    struct price_list list = {0};
+    struct problems *problems = problems_create(err);
+    bool is_fine = problems != NULL &&
+                   price_list_load(replay->cli->sys, replay->prices_folder, &list, problems, err) &&
+                   problems_check(problems, err);
+    for (size_t index = 0; is_fine && index < REPLACED_COUNT; index++) {
+        is_fine = run_input_open(replay->origin, replaced_tables[index], 0, &tables[index], err);
+    }
+    is_fine = is_fine &&
+              terms_load(&sealed, tables[0], tables[1], tables[2], replay->cli->arena, err) &&
+              replay_write_terms(replay, &sealed, &list, err);
+    for (size_t index = 0; index < REPLACED_COUNT; index++) {
+        table_close(tables[index]);
+    }
+    price_list_release(&list);
+    problems_destroy(problems);
+    return is_fine;
+}
+
+/* --- the replay ---------------------------------------------------------------------------------
+ */
+
+static bool replay_find_from(struct replay *replay, struct err *err) {
+    const char *name;
+    if (!cli_required(replay->cli, OPTION_FROM, &name, err)) {
+        return false;
+    }
+    replay->from = stage_find(stages_all(), name);
+    if (replay->from == NULL) {
+        (void)err_set(err, ERR_USAGE, "--from: '%s' is no stage", name);
+        return err_hint(err, "periodclose --help lists them");
+    }
+    if (replay->from == &stage_extract) {
+        (void)err_set(err, ERR_USAGE, "--from: stage '%s' reads the source, and a replay does not",
+                      name);
+        return err_hint(err, "replay from meter or later, or start a run of its own");
+    }
+    if (replay->prices_folder != NULL && replay->from->number > stage_rate.number) {
+        return err_set(err, ERR_USAGE, "--prices: they are applied by stage '%s', replay from it",
+                       stage_rate.name);
+    }
+    return true;
+}
+
+/* A replayed revision computes its differences to the same run again. */
+static bool replay_open_previous(struct replay *replay, struct stage_session *session,
+                                 struct err *err) {
+    const char *id = run_pinned(replay->origin, PIN_INPUT, pin_previous);
+    const char *path = run_pinned(replay->origin, PIN_VERSION, pin_previous_path);
+    session->reason = run_pinned(replay->origin, PIN_OPTION, pin_reason);
+    if (session->reason != NULL && session->reason[0] == '\0') {
+        session->reason = NULL;
+    }
+    if (id == NULL || path == NULL || replay->from->number > stage_record.number) {
+        return true;
+    }
+    if (!run_open_jobs(replay->cli->sys, path, stages_all(), RUN_INSPECT, replay->options.jobs,
+                       &replay->previous, err)) {
+        return err_wrap(err, "the run that %s revised", run_path(replay->origin));
+    }
+    if (run_id(replay->previous) == NULL || strcmp(run_id(replay->previous), id) != 0) {
+        return err_set(err, ERR_MISMATCH, "%s: is run %s, the one that was revised is %s", path,
+                       run_id(replay->previous) != NULL ? run_id(replay->previous) : "(none)", id);
+    }
+    session->previous = replay->previous;
+    return true;
+}
+
+static bool replay_start(struct replay *replay, const char *path, const char *new_path,
+                         struct err *err) {
+    bool has_prices = replay->prices_folder != NULL;
+    return run_open_jobs(replay->cli->sys, path, stages_all(), RUN_INSPECT, replay->options.jobs,
+                         &replay->origin, err) &&
+           run_replay(replay->origin, new_path, replay->from, replaced_tables,
+                      has_prices ? REPLACED_COUNT : 0, &replay->run, err) &&
+           run_tell_command(replay->run, replay->cli->command_line, err);
+}
+
+static bool replay_do(struct replay *replay, struct err *err) {
+    struct cli *cli = replay->cli;
+    struct stage_session session = {0};
+    const char *path = cli->positionals[0];
+    const char *new_path;
+    closing_next_same(cli);
+    replay->prices_folder = option_value(&cli->options, OPTION_PRICES);
+    if (!cli_required(cli, OPTION_RUN_DIR, &new_path, err) || !replay_find_from(replay, err) ||
+        !closing_options(cli, &replay->options, err) ||
+        !replay_start(replay, path, new_path, err) ||
+        !replay_open_previous(replay, &session, err)) {
+        return false;
+    }
+    if (replay->prices_folder != NULL && !replay_replace_prices(replay, err)) {
+        return false;
+    }
+    if (!closing_execute(cli, replay->run, &session, &replay->options, err)) {
+        return false;
+    }
+    cli_next(cli, "periodclose diff %s %s", path, new_path);
+    return true;
+}
+
+static bool replay_run(struct cli *cli, struct err *err) {
+    struct replay replay = {.cli = cli};
+    bool is_fine = replay_do(&replay, err);
+    run_close(replay.previous);
+    run_close(replay.run);
+    run_close(replay.origin);
+    return is_fine;
+}
+
+const struct command command_replay = {
+    .name = "replay",
+    .summary = "compute a run again from a checkpoint; with other prices: what if",
+    .arguments = "RUN --from STAGE --run-dir NEW [--prices DIR]",
+    .positionals_min = 1,
+    .positionals_max = 1,
+    .options = OPTION_BIT(OPTION_FROM) | OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_PRICES) |
+               OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY),
+    .description =
+        "Takes the sealed stages before STAGE from RUN as they are and computes the rest\n"
+        "in NEW. The same program gives the same bytes. A replay is marked as one and can\n"
+        "never record or emit.\n\n"
+        "With --prices, the plans.csv, prices.csv and tiers.csv of that folder are taken\n"
+        "instead of the sealed ones: what would this period have cost? `diff` then shows\n"
+        "it org by org.",
+    .example = "periodclose replay /var/lib/periodclose/2026-10 --from rate "
+               "--prices new-prices --run-dir what-if",
+    .run = replay_run,
+};
