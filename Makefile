@@ -99,6 +99,13 @@ test-$(1): $$(call unit_tests,$(1))
 endef
 $(foreach module,$(MODULES),$(eval $(call module_tests,$(module))))
 
+# The same for tests of the whole program from inside: they are linked with every module.
+$(BUILD)/checked/tests/program/%_test: $(BUILD)/checked/tests/program/%_test.o $(support) $(call libraries,checked,$(MODULES))
+	$(CC_checked) $(LDFLAGS_checked) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+.PHONY: test-program
+test-program: $(call unit_tests,program)
+	@set -e; for program in $^; do echo "== $program"; $program; done
+
 .PHONY: test-unit
 test-unit: $(foreach module,$(MODULES),test-$(module)) ## unit tests alone; test-MODULE for those of one module
 
@@ -109,11 +116,11 @@ $(arrow_sample): $(arrow_sample).o $(support) $(call libraries,checked,$(call be
 
 # --- all tests ----------------------------------------------------------------------------------
 
-test_programs := $(foreach module,$(MODULES),$(call unit_tests,$(module))) $(arrow_sample)
+test_programs := $(foreach module,$(MODULES) program,$(call unit_tests,$(module))) $(arrow_sample)
 
 .PHONY: test test-programs print-test-programs
 test: test-deps ## installs what tests need and runs them all; log in build/test.log
-	@CC='$(CC)' CFLAGS='$(CFLAGS)' LDFLAGS='$(LDFLAGS)' tests/run_all.sh $(BUILD)
+	@MAKE='$(MAKE)' tests/run_all.sh $(BUILD)
 test-programs: $(BUILD)/periodclose $(test_programs)
 print-test-programs:
 	@printf '%s\n' $(test_programs)
@@ -148,7 +155,7 @@ lint_objects = $(patsubst src/%.c,$(BUILD)/$(1)/%.o,$(sources)) $(patsubst %.c,$
 
 .PHONY: lint lint-gcc lint-clang lint-tidy
 lint: test-deps ## gcc, clang, clang-tidy, clang-format, shellcheck, include directions, house rules
-	@tests/lint/run.sh $(BUILD)
+	@MAKE='$(MAKE)' tests/lint/run.sh $(BUILD)
 lint-gcc: $(call lint_objects,lint-gcc)
 lint-clang: $(call lint_objects,lint-clang)
 
@@ -192,7 +199,7 @@ uninstall: ## removes what install put there
 clean: ## removes build/
 	rm -rf $(BUILD)
 help: ## lists the targets
-	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | \
 		while IFS="$$(printf '\t')" read -r target text; do printf '  %-12s %s\n' "$$target" "$$text"; done
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -4,7 +4,7 @@
 #   no-floats      no float, double, or function that goes through one, in C code
 #   no-notes       no line that puts work off
 #   top-level      the top level holds what the design says, and nothing else
-#   npm-lock       package-lock.json names no registry's host
+#   npm-lock       no package-lock.json names a registry's host
 set -euo pipefail
 rule=$1
 cd "${2:-$(dirname "${BASH_SOURCE[0]}")/../..}"
@@ -58,7 +58,10 @@ top_level() {
 }
 
 npm_lock() {
-    ! grep -nE '"resolved"|https?://registry|_authToken' tests/package-lock.json tests/.npmrc
+    local files
+    mapfile -t files < <(find tests -name node_modules -prune -o \
+        '(' -name package-lock.json -o -name .npmrc ')' -print)
+    ! grep -nE '"resolved"|https?://registry|_authToken' /dev/null "${files[@]}"
 }
 
 case $rule in

@@ -1,0 +1,217 @@
+#!/usr/bin/env bash
+# Runs every test and ends with "N passed, N failed": tests/run_all.sh [BUILD]  (make test)
+#
+# Suites, two side by side (JOBS), each with a time limit and a log of its own:
+#   unit       cmocka programs under AddressSanitizer and UBSan; their TAP output is counted
+#   readback   our Arrow files read by npm apache-arrow and by polars; one test each
+#   fuzz       every fuzz target over its seed corpus; one test each
+#   program    tests/program/*.sh, the release build from outside; "ok - " and "not ok - " lines
+#
+# Counting errs on the side of failure. Whatever a suite printed, it fails at least once more if it
+# exits with an error no line accounts for, dies, runs out of time, tells fewer tests than it
+# promised, tells none, or could not be built. Everything goes into BUILD/test.log too.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+root=$PWD
+build=${1:-build}
+jobs=${JOBS:-2}
+case $build in /*) ;; *) build=$root/$build ;; esac
+results=$build/test
+rm -rf "$results"
+mkdir -p "$results"
+unset MAKEFLAGS MFLAGS MAKELEVEL "${!PERIODCLOSE_@}"
+export LC_ALL=C TZ=UTC PERIODCLOSE=$build/periodclose PATH=$build/tools/bin:$root/build/tools/bin:$PATH
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+
+exec > >(tee "$build/test.log") 2>&1
+tee_pid=$!
+
+make_all() { make "-j$jobs" "BUILD=${build#"$root"/}" "$@"; }
+
+# A target that does not build is a failed suite, even where an older program still lies there.
+is_current() { [ -z "$build_failed" ] || make_all -q "${1#"$root"/}" >/dev/null 2>&1; }
+
+names=()
+declare -A command_of kind_of limit_of
+suite() { # NAME KIND SECONDS COMMAND
+    names+=("$1")
+    kind_of[$1]=$2
+    limit_of[$1]=$3
+    command_of[$1]=$4
+}
+
+# --- counting -----------------------------------------------------------------------------------
+
+lines_count() { grep -cE "$1" "$2" || true; }
+
+# TAP of cmocka: every group says how many tests it has before it runs them.
+count_tap() { # LOG
+    promised=$(sed -n 's/^1\.\.\([0-9][0-9]*\)$/\1/p' "$1" | awk '{ sum += $1 } END { print sum + 0 }')
+    passed=$(lines_count '^ok [0-9]' "$1")
+    failed=$(lines_count '^not ok [0-9]' "$1")
+}
+
+# Lines of lib.sh, and its closing line, without which a script did not come to its end.
+count_lines() { # LOG
+    passed=$(lines_count '^ok - ' "$1")
+    failed=$(lines_count '^not ok - ' "$1")
+    promised=$(sed -n 's/^# .*: \([0-9]*\) ok, \([0-9]*\) not ok$/\1 \2/p' "$1" |
+        awk '{ sum += $1 + $2 } END { print sum + 0 }')
+}
+
+judge() { # NAME: sets passed, failed and reason
+    local log=$results/$1.log status promised=0
+    status=$(cat "$results/$1.status" 2>/dev/null || echo lost)
+    reason=
+    case ${kind_of[$1]} in
+        tap) count_tap "$log" ;;
+        lines) count_lines "$log" ;;
+        exit)
+            passed=$((status == 0 ? 1 : 0))
+            failed=$((1 - passed))
+            promised=1
+            ;;
+    esac
+    if [ "$status" = 124 ] || [ "$status" = 137 ]; then
+        reason="ran out of its ${limit_of[$1]} s"
+    elif [ "$status" = unbuilt ]; then
+        reason="could not be built"
+    elif [ "$status" = lost ] || { [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; }; then
+        reason="exit $status"
+    elif [ $((passed + failed)) -eq 0 ]; then
+        reason="told no test"
+    elif [ $((passed + failed)) -ne "$promised" ]; then
+        reason="told $((passed + failed)) tests of $promised"
+    elif [ "$status" -eq 0 ] && [ "$failed" -gt 0 ]; then
+        reason="exit 0 with failed tests"
+    fi
+    # The tests a dead suite never told are failed ones.
+    local untold=$((promised - passed - failed))
+    if [ -n "$reason" ]; then
+        failed=$((failed + (untold > 0 ? untold : 1)))
+    fi
+}
+
+total_passed=0
+total_failed=0
+report() { # NAME
+    local passed=0 failed=0 reason
+    judge "$1"
+    total_passed=$((total_passed + passed))
+    total_failed=$((total_failed + failed))
+    printf '%s  %-40s %4d passed, %d failed (%s s)%s\n' "$([ "$failed" -eq 0 ] && echo ok || echo NO)" \
+        "$1" "$passed" "$failed" "$(cat "$results/$1.seconds" 2>/dev/null)" "${reason:+: $reason}"
+    if [ "$failed" -gt 0 ]; then
+        failed_suites+=("$1")
+        grep -aE -A 40 '^not ok|ERROR: |runtime error: |\[  ERROR' "$results/$1.log" | head -n 60 |
+            cut -c -300 | sed 's/^/    | /'
+        [ -n "$reason" ] && tail -n 15 "$results/$1.log" | cut -c -300 | sed 's/^/    > /'
+    fi
+}
+
+# --- running ------------------------------------------------------------------------------------
+
+run_one() { # NAME: in the background
+    local name=$1 started=$SECONDS status=0
+    (
+        CMOCKA_MESSAGE_OUTPUT=TAP timeout -k 10 "${limit_of[$name]}" \
+            bash -c "${command_of[$name]}" >"$results/$name.log" 2>&1 </dev/null
+    ) || status=$?
+    echo $((SECONDS - started)) >"$results/$name.seconds"
+    echo "$status" >"$results/$name.status.new"
+    mv "$results/$name.status.new" "$results/$name.status"
+}
+
+# Starts a suite whenever one of the places is free, and reports each as soon as it is over.
+run_all() {
+    local waiting=("${names[@]}") running=() name still
+    while [ ${#waiting[@]} -gt 0 ] || [ ${#running[@]} -gt 0 ]; do
+        while [ ${#waiting[@]} -gt 0 ] && [ ${#running[@]} -lt "$jobs" ]; do
+            name=${waiting[0]}
+            waiting=("${waiting[@]:1}")
+            if [ -e "$results/$name.status" ]; then # could not be built
+                report "$name"
+                continue
+            fi
+            run_one "$name" &
+            running+=("$name:$!")
+        done
+        [ ${#running[@]} -eq 0 ] || wait -n || true
+        still=()
+        for name in "${running[@]}"; do
+            if kill -0 "${name##*:}" 2>/dev/null; then
+                still+=("$name")
+            else
+                report "${name%:*}"
+            fi
+        done
+        running=("${still[@]}")
+    done
+}
+
+# --- what there is ------------------------------------------------------------------------------
+
+built_suite() { # PROGRAM NAME KIND SECONDS COMMAND
+    local program=$1
+    shift
+    suite "$@"
+    if [ ! -x "$program" ] || ! is_current "$program"; then
+        echo "$program could not be built; see the top of this log" >"$results/$1.log"
+        echo unbuilt >"$results/$1.status"
+    fi
+}
+
+list_suites() {
+    local file name program quoted
+    for file in tests/program/*.sh; do
+        if [ "$(basename "$file")" != lib.sh ] && [ -e "$file" ]; then
+            built_suite "$build/periodclose" "program-$(basename "$file" .sh)" lines 900 "bash $file"
+        fi
+    done
+    while read -r program; do
+        case $program in
+            *_test)
+                name=${program#*/checked/tests/}
+                printf -v quoted '%q' "$root/$program"
+                built_suite "$root/$program" "unit-${name/\//-}" tap 900 "$quoted"
+                ;;
+        esac
+    done < <(make_all -s print-test-programs)
+    for file in tests/table/readback_arrow.mjs tests/table/readback_polars.mjs; do
+        built_suite "$build/checked/tests/table/arrow_sample" "readback-$(basename "$file" .mjs)" \
+            exit 300 "node $file $results/samples"
+    done
+    for file in tests/fuzz/*_fuzz.c; do
+        name=$(basename "$file" _fuzz.c)
+        built_suite "$build/fuzz/tests/fuzz/${name}_fuzz" "fuzz-$name" exit 300 \
+            "$build/fuzz/tests/fuzz/${name}_fuzz -runs=0 -timeout=10 -rss_limit_mb=1024 tests/fuzz/corpus/$name"
+    done
+}
+
+echo "building (log: ${build#"$root"/}/test/build.log)"
+build_failed=
+if ! make_all -k test-programs fuzz-programs >"$results/build.log" 2>&1 </dev/null; then
+    build_failed=1
+    echo "NO  build"
+    grep -E 'error|Error|undefined reference' "$results/build.log" | head -n 40 | sed 's/^/    | /'
+fi
+failed_suites=()
+list_suites
+mkdir -p "$results/samples"
+if [ -x "$build/checked/tests/table/arrow_sample" ]; then
+    "$build/checked/tests/table/arrow_sample" "$results/samples"
+fi
+run_all
+rm -rf "$results/samples"
+
+if [ -n "$build_failed" ]; then
+    total_failed=$((total_failed + 1))
+    failed_suites+=(build)
+fi
+echo
+[ ${#failed_suites[@]} -eq 0 ] || echo "failed suites: ${failed_suites[*]}; logs in ${build#"$root"/}/test/"
+echo "${#names[@]} suites in $SECONDS s"
+echo "$total_passed passed, $total_failed failed"
+exec >&- 2>&-
+wait "$tee_pid" 2>/dev/null
+[ "$total_failed" -eq 0 ] && [ "$total_passed" -gt 0 ]
