@@ -264,7 +264,7 @@ static void the_run_id_must_be_that_of_the_pins(void **state) {
     char id[RUN_ID_TEXT_MAX];
     memcpy(id, manifest.id, sizeof id);
     assert_int_equal(strlen(id), 32);
-    struct pin *pin = (struct pin *)(uintptr_t)pins_find(&manifest.pins[PIN_OPTION], "now");
+    struct pin *pin = (struct pin *)pins_find(&manifest.pins[PIN_OPTION], "now");
     const char *now = pin->value;
     pin->value = "2027-01-01T00:00:00Z";
     assert_fine(manifest_update_id(&manifest, &err), &err);

@@ -308,9 +308,9 @@ static struct holder hold_run(void) {
         bool is_held = run_open(sys_real(), "run", small_list, RUN_CREATE, &run, &err) &&
                        run_tell_command(run, "periodclose run --period 2026-09", &err);
         char byte = is_held ? 'y' : 'n';
-        ssize_t result = write(ready[1], &byte, 1);
-        result = read(release[0], &byte, 1); /* until the other end is closed */
-        _exit(result == 0 ? 0 : 1);          /* without closing the run: as if it died */
+        bool is_told = write(ready[1], &byte, 1) == 1;
+        bool is_released = read(release[0], &byte, 1) == 0; /* until the other end is closed */
+        _exit(is_told && is_released ? 0 : 1); /* without closing the run: as if it died */
     }
     assert_true(process > 0);
     (void)close(release[0]);
