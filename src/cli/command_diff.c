@@ -1,0 +1,269 @@
+/* diff: which orgs and metrics differ between two runs, stage by stage, and by how much money. */
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "diff.h"
+#include "stage/stages.h"
+
+#define COLUMNS(...)                                                                               \
+    .columns = {__VA_ARGS__},                                                                      \
+    .columns_count = sizeof((const size_t[]){__VA_ARGS__}) / sizeof(size_t)
+
+/* In the order of the stages; what is not listed is compared by the digests of its files. */
+static const struct comparison comparisons[] = {
+    {.schema = &checkpoint_orgs,
+     .noun = "org",
+     .nouns = "orgs",
+     COLUMNS(ORGS_DISPOSITION, ORGS_REASON, ORGS_STATUS, ORGS_PLAN_ID, ORGS_CURRENCY,
+             ORGS_OVERAGE_ENABLED, ORGS_OVERAGE_CAP, ORGS_PERIOD_START),
+     .money_column = DIFF_NO_COLUMN},
+    {.schema = &checkpoint_usage,
+     .has_metric = true,
+     .noun = "quantity",
+     .nouns = "quantities",
+     COLUMNS(USAGE_QUANTITY, USAGE_EVENTS),
+     .money_column = DIFF_NO_COLUMN},
+    {.schema = &checkpoint_charges,
+     .has_metric = true,
+     .noun = "charge",
+     .nouns = "charges",
+     COLUMNS(CHARGES_LIMIT, CHARGES_OVERAGE, CHARGES_BLOCKED, CHARGES_EXACT_COST,
+             CHARGES_UNCAPPED_COST, CHARGES_CAP_REDUCTION, CHARGES_COST),
+     .money_column = CHARGES_COST},
+    {.schema = &checkpoint_projections,
+     .has_metric = true,
+     .noun = "projection",
+     .nouns = "projections",
+     COLUMNS(PROJECTIONS_PROJECTED, PROJECTIONS_PROJECTED_OVERAGE, PROJECTIONS_PROJECTED_COST,
+             PROJECTIONS_PREVIOUS),
+     .money_column = PROJECTIONS_PROJECTED_COST},
+    {.schema = &checkpoint_records,
+     .has_metric = true,
+     .noun = "record",
+     .nouns = "records",
+     COLUMNS(RECORDS_REVISION, RECORDS_COST, RECORDS_PREVIOUS_COST, RECORDS_BILLED, RECORDS_STATUS),
+     .money_column = RECORDS_BILLED},
+};
+
+enum { COMPARISONS_COUNT = sizeof comparisons / sizeof comparisons[0] };
+
+bool diff_is_wanted(const struct diff *diff, struct text org_id, struct text metric) {
+    const struct option_values *options = &diff->cli->options;
+    if (diff->metric_wanted != NULL && metric.size_bytes > 0 &&
+        !text_equals(metric, text_from(diff->metric_wanted))) {
+        return false;
+    }
+    for (size_t index = 0; index < options->values_count[OPTION_ORG]; index++) {
+        if (text_equals(org_id, text_from(options->values[OPTION_ORG][index]))) {
+            return true;
+        }
+    }
+    return options->values_count[OPTION_ORG] == 0;
+}
+
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+static const struct run_file *find_file(const struct run_file *files, size_t files_count,
+                                        const char *path) {
+    for (size_t index = 0; index < files_count; index++) {
+        if (strcmp(files[index].path, path) == 0) {
+            return &files[index];
+        }
+    }
+    return NULL;
+}
+
+/* Is the file of a table that is compared row by row? Paths are FOLDER/TABLE[.SHARD].arrow. */
+static bool is_compared(const char *path) {
+    const char *slash = strrchr(path, '/');
+    const char *name = slash != NULL ? slash + 1 : path;
+    for (size_t index = 0; index < COMPARISONS_COUNT; index++) {
+        const char *table = comparisons[index].schema->name;
+        if (strncmp(name, table, strlen(table)) == 0 && name[strlen(table)] == '.') {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Collects names of files that differ; *differs when any does, told or not. */
+static bool collect_files(const struct diff *diff, const struct stage *stage, struct buffer *names,
+                          bool *differs, struct err *err) {
+    for (enum side side = SIDE_A; side < SIDES_COUNT; side++) {
+        size_t files_count;
+        size_t others_count;
+        enum side other = side == SIDE_A ? SIDE_B : SIDE_A;
+        const struct run_file *files = run_stage_files(diff->runs[side], stage, &files_count);
+        const struct run_file *others = run_stage_files(diff->runs[other], stage, &others_count);
+        for (size_t index = 0; index < files_count; index++) {
+            const struct run_file *same = find_file(others, others_count, files[index].path);
+            if (same != NULL && digest_equals(&same->digest, &files[index].digest)) {
+                continue;
+            }
+            *differs = true;
+            const char *slash = strrchr(files[index].path, '/');
+            const char *name = slash != NULL ? slash + 1 : files[index].path;
+            bool is_told = (side == SIDE_A || same == NULL) && !is_compared(files[index].path);
+            if (is_told && !buffer_append_format(names, err, "%s%s",
+                                                 names->size_bytes > 0 ? ", " : "", name)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* --- stages -------------------------------------------------------------------------------------
+ */
+
+static bool say_counts(struct diff *diff, const struct stage *stage,
+                       const struct comparison *comparison, const struct diff_counts *counts,
+                       struct err *err) {
+    char compared[PRINT_NUMBER_MAX];
+    char differing[PRINT_NUMBER_MAX];
+    (void)print_count(counts->compared, compared);
+    (void)print_count(counts->differing, differing);
+    if (diff->format != PRINT_TEXT) {
+        return true;
+    }
+    if (counts->differing == 0) {
+        return console_out(&diff->cli->console, err, "%-8s the same: %s %s\n", stage->name,
+                           compared, counts->compared == 1 ? comparison->noun : comparison->nouns);
+    }
+    char only[SIDES_COUNT][PRINT_NUMBER_MAX];
+    (void)print_count(counts->only[SIDE_A], only[SIDE_A]);
+    (void)print_count(counts->only[SIDE_B], only[SIDE_B]);
+    bool has_only = counts->only[SIDE_A] + counts->only[SIDE_B] > 0;
+    return console_out(&diff->cli->console, err, "%-8s %s of %s %s differ", stage->name, differing,
+                       compared, comparison->nouns) &&
+           (has_only ? console_out(&diff->cli->console, err, " (%s only in A, %s only in B)\n",
+                                   only[SIDE_A], only[SIDE_B])
+                     : console_out(&diff->cli->console, err, "\n"));
+}
+
+static bool compare_rows(struct diff *diff, const struct stage *stage,
+                         const struct comparison *comparison, struct err *err) {
+    struct diff_counts counts = {0};
+    bool both_have = run_stage_is_done(diff->runs[SIDE_A], stage) &&
+                     run_stage_is_done(diff->runs[SIDE_B], stage);
+    assert(both_have);
+    if (!diff_walk(diff, comparison, false, &counts, err) ||
+        !say_counts(diff, stage, comparison, &counts, err)) {
+        return false;
+    }
+    diff->differing += counts.differing;
+    struct diff_counts again = {0};
+    return counts.differing == 0 || diff_walk(diff, comparison, true, &again, err);
+}
+
+static bool say_files(struct diff *diff, const struct stage *stage, struct text names,
+                      struct err *err) {
+    struct console *console = &diff->cli->console;
+    bool has_filter = option_is_set(&diff->cli->options, OPTION_ORG) || diff->metric_wanted != NULL;
+    if (names.size_bytes == 0 || has_filter || stage->effect == EFFECT_REPORTS) {
+        return true;
+    }
+    diff->has_other = true;
+    return diff->format != PRINT_TEXT ||
+           (console_out(console, err, "%-8s other files that differ: ", stage->name) &&
+            console_out_text(console, names, err) && console_out(console, err, "\n"));
+}
+
+static bool compare_stage(struct diff *diff, const struct stage *stage, struct err *err) {
+    struct console *console = &diff->cli->console;
+    bool is_done[SIDES_COUNT];
+    for (enum side side = SIDE_A; side < SIDES_COUNT; side++) {
+        is_done[side] = run_stage_is_done(diff->runs[side], stage);
+    }
+    if (!is_done[SIDE_A] || !is_done[SIDE_B]) {
+        diff->has_other = diff->has_other || is_done[SIDE_A] != is_done[SIDE_B];
+        return diff->format != PRINT_TEXT ||
+               console_out(console, err, "%-8s not done in %s\n", stage->name,
+                           is_done[SIDE_A]   ? "B"
+                           : is_done[SIDE_B] ? "A"
+                                             : "either");
+    }
+    struct buffer names = {0};
+    bool differs = false;
+    bool is_fine = collect_files(diff, stage, &names, &differs, err);
+    if (is_fine && !differs) {
+        is_fine = diff->format != PRINT_TEXT ||
+                  console_out(console, err, "%-8s identical\n", stage->name);
+    }
+    for (size_t index = 0; is_fine && differs && index < COMPARISONS_COUNT; index++) {
+        const struct stage_output *output;
+        if (stage_of_table(run_stages(diff->runs[SIDE_A]), comparisons[index].schema, &output) ==
+            stage) {
+            is_fine = compare_rows(diff, stage, &comparisons[index], err);
+        }
+    }
+    is_fine = is_fine && say_files(diff, stage, buffer_text(&names), err);
+    buffer_release(&names);
+    return is_fine;
+}
+
+/* --- the command --------------------------------------------------------------------------------
+ */
+
+static bool diff_all(struct diff *diff, struct err *err) {
+    struct stage_list list = run_stages(diff->runs[SIDE_A]);
+    struct console *console = &diff->cli->console;
+    if (diff->format == PRINT_TEXT
+            ? !console_out(console, err, "A  %s\nB  %s\n\n", run_path(diff->runs[SIDE_A]),
+                           run_path(diff->runs[SIDE_B]))
+            : !diff_print_header(diff, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < list.stages_count; index++) {
+        const struct stage *stage = list.stages[index];
+        /* reports are made from the tables above: what differs in them was told */
+        if (stage->effect != EFFECT_REPORTS && !compare_stage(diff, stage, err)) {
+            return false;
+        }
+    }
+    if (diff->differing > 0 || diff->has_other) {
+        diff->cli->status = ERR_DIFFERENT;
+        return diff->format != PRINT_TEXT || diff_totals(diff, err);
+    }
+    return diff->format != PRINT_TEXT || console_out(console, err, "\nidentical\n");
+}
+
+static bool diff_run(struct cli *cli, struct err *err) {
+    struct diff diff = {.cli = cli, .metric_wanted = option_value(&cli->options, OPTION_METRIC)};
+    size_t jobs;
+    if (!print_format(cli, &diff.format, err) || !cli_jobs(cli, &jobs, err)) {
+        return false;
+    }
+    bool is_fine = true;
+    for (enum side side = SIDE_A; is_fine && side < SIDES_COUNT; side++) {
+        is_fine = run_open_jobs(cli->sys, cli->positionals[side], stages_all(), RUN_INSPECT, jobs,
+                                &diff.runs[side], err);
+        if (!is_fine) {
+            diff.runs[side] = NULL;
+        }
+    }
+    is_fine = is_fine && diff_all(&diff, err);
+    run_close(diff.runs[SIDE_A]);
+    run_close(diff.runs[SIDE_B]);
+    return is_fine;
+}
+
+const struct command command_diff = {
+    .name = "diff",
+    .summary = "what differs between two runs, and by how much money",
+    .arguments = "RUN_A RUN_B [--org ID]... [--metric NAME] [--format csv|json]",
+    .positionals_min = 2,
+    .positionals_max = 2,
+    .options = OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_METRIC) | OPTION_BIT(OPTION_FORMAT) |
+               OPTION_BIT(OPTION_JOBS),
+    .description =
+        "Compares orgs, quantities, charges, projections and records, stage by stage: a line\n"
+        "for every (org, metric) that differs, with both values and the difference in money,\n"
+        "then the cost of both runs per currency. With --format csv or json, a row for every\n"
+        "value that differs.\n"
+        "\n"
+        "Exit status 0 when the runs are the same, 1 when they differ.",
+    .example = "periodclose diff /var/lib/periodclose/2026-10 what-if --metric tokens",
+    .run = diff_run,
+};

@@ -1,0 +1,198 @@
+/* diff: what differs in one (org, metric), for people, as CSV, as JSON. */
+#include <stdio.h>
+
+#include "diff.h"
+
+/* --- for people ---------------------------------------------------------------------------------
+ */
+
+static bool append_value(struct buffer *line, const struct diff_pair *pair, enum side side,
+                         const struct comparison *comparison, size_t column, struct err *err) {
+    char text[PRINT_NUMBER_MAX] = "";
+    const struct table_cursor *row = pair->rows[side];
+    if (table_is_null(row, column)) {
+        return buffer_append(line, text_from("-"), err);
+    }
+    switch (comparison->schema->columns[column].type) {
+    case TABLE_DECIMAL:
+        if (column == comparison->money_column && pair->currency != NULL) {
+            (void)print_money(table_get_decimal(row, column), pair->currency, text);
+        } else {
+            (void)print_decimal(table_get_decimal(row, column), text);
+        }
+        break;
+    case TABLE_UTF8:
+        return print_escape(line, table_get_text(row, column), err);
+    case TABLE_INT64:
+        (void)snprintf(text, sizeof text, "%lld", (long long)table_get_int64(row, column));
+        break;
+    case TABLE_TIMESTAMP:
+        (void)instant_format(table_get_instant(row, column), text);
+        break;
+    case TABLE_DATE:
+        (void)civil_format(table_get_date(row, column), text);
+        break;
+    case TABLE_BOOL:
+        return buffer_append(line, text_from(table_get_bool(row, column) ? "true" : "false"), err);
+    }
+    return buffer_append(line, text_from(text), err);
+}
+
+/* B - A; what one side does not have counts as nothing. False: does not fit, or is no money. */
+static bool money_difference(const struct diff_pair *pair, const struct comparison *comparison,
+                             struct decimal *difference) {
+    struct decimal values[SIDES_COUNT] = {DECIMAL_ZERO, DECIMAL_ZERO};
+    size_t column = comparison->money_column;
+    if (column == DIFF_NO_COLUMN || pair->currency == NULL) {
+        return false;
+    }
+    for (enum side side = SIDE_A; side < SIDES_COUNT; side++) {
+        if (pair->has[side] && !table_is_null(pair->rows[side], column)) {
+            values[side] = table_get_decimal(pair->rows[side], column);
+        }
+    }
+    return decimal_subtract(values[SIDE_B], values[SIDE_A], difference);
+}
+
+static bool append_change(struct buffer *line, const struct diff_pair *pair,
+                          const struct comparison *comparison, size_t column, bool is_first,
+                          struct err *err) {
+    const char *name = comparison->schema->columns[column].name;
+    return buffer_append_format(line, err, "%s%s ", is_first ? "" : "; ", name) &&
+           append_value(line, pair, SIDE_A, comparison, column, err) &&
+           buffer_append(line, text_from(" -> "), err) &&
+           append_value(line, pair, SIDE_B, comparison, column, err);
+}
+
+static bool append_only(struct buffer *line, const struct diff_pair *pair,
+                        const struct comparison *comparison, struct err *err) {
+    enum side side = pair->has[SIDE_A] ? SIDE_A : SIDE_B;
+    size_t column = comparison->money_column != DIFF_NO_COLUMN ? comparison->money_column
+                                                               : comparison->columns[0];
+    return buffer_append_format(line, err, "only in %s: %s ", side == SIDE_A ? "A" : "B",
+                                comparison->schema->columns[column].name) &&
+           append_value(line, pair, side, comparison, column, err);
+}
+
+static bool append_changes(struct buffer *line, const struct diff_pair *pair,
+                           const struct comparison *comparison, struct err *err) {
+    bool is_first = true;
+    if (!pair->has[SIDE_A] || !pair->has[SIDE_B]) {
+        return append_only(line, pair, comparison, err);
+    }
+    for (size_t index = 0; index < comparison->columns_count; index++) {
+        size_t column = comparison->columns[index];
+        if (!diff_cell_differs(pair, comparison, column)) {
+            continue;
+        }
+        if (!append_change(line, pair, comparison, column, is_first, err)) {
+            return false;
+        }
+        is_first = false;
+    }
+    return true;
+}
+
+static bool print_pair_text(const struct diff *diff, const struct comparison *comparison,
+                            const struct diff_pair *pair, struct err *err) {
+    enum { ORG_WIDTH = 20, METRIC_WIDTH = 16, MONEY_WIDTH = 16 };
+    struct buffer line = {0};
+    struct decimal difference;
+    char money[PRINT_NUMBER_MAX] = "";
+    if (money_difference(pair, comparison, &difference)) {
+        (void)print_difference(difference, pair->currency, money);
+    }
+    bool is_fine = buffer_append(&line, text_from("  "), err) &&
+                   print_pad(&line, pair->org_id, ORG_WIDTH, err) &&
+                   buffer_append(&line, text_from("  "), err) &&
+                   (!comparison->has_metric ||
+                    (print_pad(&line, pair->metric, METRIC_WIDTH, err) &&
+                     (comparison->money_column == DIFF_NO_COLUMN
+                          ? buffer_append(&line, text_from("  "), err)
+                          : buffer_append_format(&line, err, "  %*s  ", MONEY_WIDTH, money)))) &&
+                   append_changes(&line, pair, comparison, err) &&
+                   buffer_append(&line, text_from("\n"), err) &&
+                   console_out_text(&diff->cli->console, buffer_text(&line), err);
+    buffer_release(&line);
+    return is_fine;
+}
+
+/* --- for programs -------------------------------------------------------------------------------
+ */
+
+bool diff_print_header(const struct diff *diff, struct err *err) {
+    return diff->format != PRINT_CSV ||
+           console_out(&diff->cli->console, err,
+                       "stage,table,org_id,metric,column,a,b,difference,currency\n");
+}
+
+/* Of decimals that both sides have: B - A. */
+static bool cell_difference(const struct diff_pair *pair, const struct comparison *comparison,
+                            size_t column, char text[DECIMAL_TEXT_MAX]) {
+    struct decimal difference;
+    text[0] = '\0';
+    if (comparison->schema->columns[column].type != TABLE_DECIMAL || !pair->has[SIDE_A] ||
+        !pair->has[SIDE_B] || table_is_null(pair->rows[SIDE_A], column) ||
+        table_is_null(pair->rows[SIDE_B], column) ||
+        !decimal_subtract(table_get_decimal(pair->rows[SIDE_B], column),
+                          table_get_decimal(pair->rows[SIDE_A], column), &difference)) {
+        return false;
+    }
+    (void)decimal_format(difference, text);
+    return true;
+}
+
+static bool print_cell_row(const struct diff *diff, const struct comparison *comparison,
+                           const struct diff_pair *pair, size_t column, struct err *err) {
+    struct console *console = &diff->cli->console;
+    const struct stage_output *output;
+    const char *stage =
+        stage_of_table(run_stages(diff->runs[SIDE_A]), comparison->schema, &output)->name;
+    const struct table_column *declared = &comparison->schema->columns[column];
+    char difference[DECIMAL_TEXT_MAX];
+    const char *currency = pair->currency != NULL ? pair->currency->code : "";
+    bool has_difference = cell_difference(pair, comparison, column, difference);
+    if (diff->format == PRINT_CSV) {
+        bool is_fine = console_out(console, err, "%s,%s,", stage, comparison->schema->name) &&
+                       print_csv(console, pair->org_id, err) && console_out(console, err, ",") &&
+                       print_csv(console, pair->metric, err) &&
+                       console_out(console, err, ",%s,", declared->name);
+        for (enum side side = SIDE_A; is_fine && side < SIDES_COUNT; side++) {
+            is_fine = (!pair->has[side] ||
+                       print_cell_csv(console, pair->rows[side], column, declared->type, err)) &&
+                      console_out(console, err, ",");
+        }
+        return is_fine && console_out(console, err, "%s,%s\n", difference, currency);
+    }
+    bool is_fine =
+        console_out(console, err, "{\"stage\":\"%s\",\"table\":\"%s\",\"org_id\":", stage,
+                    comparison->schema->name) &&
+        print_json(console, pair->org_id, err) && console_out(console, err, ",\"metric\":") &&
+        (comparison->has_metric ? print_json(console, pair->metric, err)
+                                : console_out(console, err, "null")) &&
+        console_out(console, err, ",\"column\":\"%s\"", declared->name);
+    for (enum side side = SIDE_A; is_fine && side < SIDES_COUNT; side++) {
+        is_fine = console_out(console, err, ",\"%s\":", side == SIDE_A ? "a" : "b") &&
+                  (pair->has[side]
+                       ? print_cell_json(console, pair->rows[side], column, declared->type, err)
+                       : console_out(console, err, "null"));
+    }
+    const char *quote = has_difference ? "\"" : "";
+    return is_fine && console_out(console, err, ",\"difference\":%s%s%s,\"currency\":\"%s\"}\n",
+                                  quote, has_difference ? difference : "null", quote, currency);
+}
+
+bool diff_print_pair(const struct diff *diff, const struct comparison *comparison,
+                     const struct diff_pair *pair, struct err *err) {
+    if (diff->format == PRINT_TEXT) {
+        return print_pair_text(diff, comparison, pair, err);
+    }
+    for (size_t index = 0; index < comparison->columns_count; index++) {
+        size_t column = comparison->columns[index];
+        if (diff_cell_differs(pair, comparison, column) &&
+            !print_cell_row(diff, comparison, pair, column, err)) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,161 @@
+/* explain: what was recorded and billed, what a revision changed, and what may come. */
+#include <stdio.h>
+
+#include "explain.h"
+
+/* --- records ------------------------------------------------------------------------------------
+ */
+
+static const struct {
+    const char *status;
+    const char *words;
+} status_words[] = {
+    {"computed", "computed, nothing sent yet"},
+    {"recorded", "recorded"},
+    {"sent", "on the customer's bill"},
+    {"zero", "nothing to send"},
+    {"held", "held back, as the org is suspended"},
+    {"disabled", "not sent, as overage billing is switched off"},
+    {"failed", "sending failed"},
+    {"unknown", "sent, but the answer was lost"},
+};
+
+static const char *status_in_words(struct text status) {
+    for (size_t index = 0; index < sizeof status_words / sizeof status_words[0]; index++) {
+        if (text_equals(status, text_from(status_words[index].status))) {
+            return status_words[index].words;
+        }
+    }
+    return "of a status that this program does not know";
+}
+
+static bool say_adjustment(const struct explanation *explanation,
+                           const struct explain_metric *metric, struct err *err) {
+    struct table_cursor row;
+    char usage[2][PRINT_NUMBER_MAX];
+    char costs[2][PRINT_NUMBER_MAX];
+    const struct currency *currency = explanation->plan->currency;
+    if (!explain_find(explanation, explanation->tables.adjustments, metric->price->metric, &row)) {
+        return true;
+    }
+    const char *reason =
+        table_is_null(&row, ADJUSTMENTS_REASON)
+            ? ""
+            : explain_escape(explanation, table_get_text(&row, ADJUSTMENTS_REASON), err);
+    if (reason == NULL) {
+        return false;
+    }
+    (void)print_decimal(table_get_decimal(&row, ADJUSTMENTS_OLD_USAGE), usage[0]);
+    (void)print_decimal(table_get_decimal(&row, ADJUSTMENTS_NEW_USAGE), usage[1]);
+    (void)print_money(table_get_decimal(&row, ADJUSTMENTS_OLD_COST), currency, costs[0]);
+    (void)print_money(table_get_decimal(&row, ADJUSTMENTS_NEW_COST), currency, costs[1]);
+    return explain_say(explanation, err, "revised", "usage %s -> %s, cost %s -> %s", usage[0],
+                       usage[1], costs[0], costs[1]) &&
+           (reason[0] == '\0' || explain_say(explanation, err, "", "reason: %s", reason));
+}
+
+bool explain_record(const struct explanation *explanation, const struct explain_metric *metric,
+                    struct err *err) {
+    struct table_cursor row;
+    char billed[PRINT_NUMBER_MAX];
+    char cost[PRINT_NUMBER_MAX];
+    char previous[PRINT_NUMBER_MAX];
+    if (explain_find(explanation, explanation->tables.records, metric->price->metric, &row)) {
+        const struct currency *currency = explanation->plan->currency;
+        const char *words = status_in_words(table_get_text(&row, RECORDS_STATUS));
+        struct decimal previous_cost = table_get_decimal(&row, RECORDS_PREVIOUS_COST);
+        long long revision = table_get_int64(&row, RECORDS_REVISION);
+        (void)print_money(table_get_decimal(&row, RECORDS_BILLED), currency, billed);
+        (void)print_money(table_get_decimal(&row, RECORDS_COST), currency, cost);
+        (void)print_money(previous_cost, currency, previous);
+        bool is_fine = decimal_is_zero(previous_cost)
+                           ? explain_say(explanation, err, "billed", "%s: revision %lld, %s",
+                                         billed, revision, words)
+                           : explain_say(explanation, err, "billed",
+                                         "%s - %s billed before = %s: revision %lld, %s", cost,
+                                         previous, billed, revision, words);
+        if (!is_fine) {
+            return false;
+        }
+    }
+    return say_adjustment(explanation, metric, err);
+}
+
+/* --- projections --------------------------------------------------------------------------------
+ */
+
+enum { PLACES_FOR_READING = 3 };
+
+static void format_short(const struct table_cursor *row, size_t column,
+                         char text[PRINT_NUMBER_MAX]) {
+    struct decimal value = DECIMAL_ZERO;
+    if (!table_is_null(row, column)) {
+        value = table_get_decimal(row, column);
+    }
+    (void)print_decimal(explain_shorten(value, PLACES_FOR_READING), text);
+}
+
+static bool say_change(const struct explanation *explanation, const struct table_cursor *row,
+                       struct err *err) {
+    char previous[PRINT_NUMBER_MAX];
+    char percent[PRINT_NUMBER_MAX];
+    struct decimal change = {.units = 0};
+    if (table_is_null(row, PROJECTIONS_PREVIOUS)) {
+        return true;
+    }
+    (void)print_decimal(table_get_decimal(row, PROJECTIONS_PREVIOUS), previous);
+    if (table_is_null(row, PROJECTIONS_CHANGE) ||
+        __builtin_mul_overflow(table_get_decimal(row, PROJECTIONS_CHANGE).units, (int128)100,
+                               &change.units) ||
+        !decimal_in_range(change.units)) {
+        return explain_say(explanation, err, "month before", "%s", previous);
+    }
+    (void)print_decimal(explain_shorten(change, 1), percent);
+    return explain_say(explanation, err, "month before", "%s: this one is %s%s %%", previous,
+                       change.units > 0 ? "+" : "", percent);
+}
+
+static bool say_trend(const struct explanation *explanation, const struct table_cursor *row,
+                      struct err *err) {
+    char slope[PRINT_NUMBER_MAX];
+    char r_squared[PRINT_NUMBER_MAX];
+    if (table_is_null(row, PROJECTIONS_SLOPE_PER_DAY) ||
+        decimal_is_zero(table_get_decimal(row, PROJECTIONS_SLOPE_PER_DAY)) ||
+        table_is_null(row, PROJECTIONS_R_SQUARED)) {
+        return true;
+    }
+    format_short(row, PROJECTIONS_SLOPE_PER_DAY, slope);
+    format_short(row, PROJECTIONS_R_SQUARED, r_squared);
+    return explain_say(explanation, err, "",
+                       "from a line through the days: %s%s a day, R squared %s",
+                       slope[0] == '-' ? "" : "+", slope, r_squared);
+}
+
+bool explain_projection(const struct explanation *explanation, const struct explain_metric *metric,
+                        struct err *err) {
+    struct table_cursor row;
+    char projected[PRINT_NUMBER_MAX];
+    char overage[PRINT_NUMBER_MAX];
+    char cost[PRINT_NUMBER_MAX];
+    if (!explain_find(explanation, explanation->tables.projections, metric->price->metric, &row)) {
+        return true;
+    }
+    if (!say_change(explanation, &row, err)) {
+        return false;
+    }
+    if (table_is_null(&row, PROJECTIONS_PROJECTED) ||
+        table_is_null(&row, PROJECTIONS_PROJECTED_OVERAGE) ||
+        table_is_null(&row, PROJECTIONS_PROJECTED_COST)) {
+        return explain_say(explanation, err, "next period",
+                           "no estimate: the numbers do not fit in 38 digits");
+    }
+    format_short(&row, PROJECTIONS_PROJECTED, projected);
+    format_short(&row, PROJECTIONS_PROJECTED_OVERAGE, overage);
+    (void)print_money(table_get_decimal(&row, PROJECTIONS_PROJECTED_COST),
+                      explanation->plan->currency, cost);
+    return explain_say(explanation, err, "next period",
+                       "about %s in its %lld days: %s over the limit, %s", projected,
+                       (long long)table_get_int64(&explanation->org, ORGS_NEXT_DAYS), overage,
+                       cost) &&
+           say_trend(explanation, &row, err);
+}

@@ -1,0 +1,76 @@
+/*
+ * What `diff` compares: inside of the command, split over command_diff*.c.
+ *
+ * A comparison is one table that both runs have, its key (org_id, or org_id and metric) and the
+ * columns that matter. Both runs are walked side by side in key order, shard by shard each, so that
+ * shards may be cut differently and nothing grows with the number of rows.
+ */
+#ifndef PERIODCLOSE_CLI_DIFF_H
+#define PERIODCLOSE_CLI_DIFF_H
+
+#include "cli/cli.h"
+#include "cli/print.h"
+#include "cli/shard_walk.h"
+
+enum { DIFF_COLUMNS_MAX = 8, DIFF_NO_COLUMN = TABLE_COLUMNS_MAX };
+
+struct comparison {
+    const struct table_schema *schema;
+    bool has_metric; /* the key's second column; else the key is the org alone */
+    const char *noun;
+    const char *nouns;
+    size_t columns_count;
+    size_t columns[DIFF_COLUMNS_MAX];
+    size_t money_column; /* the difference that is told as money; DIFF_NO_COLUMN: none */
+};
+
+enum side { SIDE_A, SIDE_B, SIDES_COUNT };
+
+struct diff {
+    struct cli *cli;
+    struct run *runs[SIDES_COUNT];
+    enum print_format format;
+    const char *metric_wanted; /* --metric, or NULL */
+    uint64_t differing;        /* keys, over all tables */
+    bool has_other;            /* files that are told, but not row by row */
+};
+
+/* One side of a comparison: its rows, and the orgs beside them for their currencies. */
+struct diff_side {
+    struct shard_walk rows;
+    struct shard_walk orgs;
+};
+
+/* A key that is on both sides, or on one. */
+struct diff_pair {
+    bool has[SIDES_COUNT];
+    const struct table_cursor *rows[SIDES_COUNT]; /* NULL where it has none */
+    struct text org_id;
+    struct text metric;              /* empty for orgs */
+    const struct currency *currency; /* NULL: unknown */
+};
+
+struct diff_counts {
+    uint64_t compared;
+    uint64_t differing;
+    uint64_t only[SIDES_COUNT];
+};
+
+/* Is org and metric among those asked for? */
+bool diff_is_wanted(const struct diff *diff, struct text org_id, struct text metric);
+bool diff_cell_differs(const struct diff_pair *pair, const struct comparison *comparison,
+                       size_t column);
+
+/* command_diff_rows.c: walks both sides; is_printing: prints each pair that differs. */
+bool diff_walk(const struct diff *diff, const struct comparison *comparison, bool is_printing,
+               struct diff_counts *counts, struct err *err);
+
+/* command_diff_print.c */
+bool diff_print_header(const struct diff *diff, struct err *err);
+bool diff_print_pair(const struct diff *diff, const struct comparison *comparison,
+                     const struct diff_pair *pair, struct err *err);
+
+/* command_diff_totals.c: the cost of both runs per currency. */
+bool diff_totals(const struct diff *diff, struct err *err);
+
+#endif
