@@ -189,7 +189,8 @@ bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_c
 
 /*
  * Opens a sealed table (verified: not with RUN_STATUS, asserted). Shard 0 for tables that are not
- * sharded. ERR_MISMATCH when its stage is not done.
+ * sharded. ERR_MISMATCH when its stage is not done; the stage being performed may open what it has
+ * committed itself, when none of its threads commits any more.
  */
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
                     struct table **table, struct err *err);
