@@ -116,6 +116,7 @@ static bool feed_init(struct usage_feed *feed, struct usage *usage, struct err *
         .usage = usage,
         .org.rank = CATALOG_NONE,
         .metrics.names = usage->names,
+        .metrics.has_seats_file = usage->catalog->has_seats_file,
     };
     for (size_t stream = 0; stream < STREAMS_COUNT; stream++) {
         feed->streams[stream] =
@@ -277,6 +278,7 @@ bool usage_create(const struct sys *sys, const struct catalog *catalog,
     if (created == NULL) {
         return err_memory(err, sizeof *created);
     }
+    (void)pthread_mutex_init(&created->conflicts_mutex, NULL);
     (void)pthread_mutex_init(&created->metered_mutex, NULL);
     created->sys = sys;
     created->catalog = catalog;
@@ -301,6 +303,7 @@ void usage_destroy(struct usage *usage) {
     mem_free(usage->feeds);
     spill_destroy(usage->spill);
     metric_names_destroy(usage->names);
+    (void)pthread_mutex_destroy(&usage->conflicts_mutex);
     (void)pthread_mutex_destroy(&usage->metered_mutex);
     mem_free(usage->buckets);
     mem_free(usage->places);

@@ -24,16 +24,12 @@ enum {
     EVENT_IS_AFTER_START = 8,
     EVENT_HAS_KEY = 16,
 
-    FLAGS_BITS = 8,
-    LINE_BITS = 40,
     TABLE_SLOTS_MIN = 64,
-    CONFLICTS_MAX = PROBLEMS_MAX,
 };
 
-/* where: file x 2^48 + line x 2^8 + flags, so that it orders rows as they stand in the files. */
 struct event_head {
     uint64_t hash[2];
-    uint64_t where;
+    uint64_t where; /* row_where, with the flags above */
     int64_t occurred_at_us;
     int64_t packed; /* not in wide ones */
     uint32_t org;
@@ -62,12 +58,6 @@ struct kept {
     struct event_head head;
 };
 
-struct conflict {
-    uint64_t hash[2];
-    uint64_t where;
-    uint64_t other;
-};
-
 struct settling {
     struct usage *usage;
     struct usage_feed *feed;
@@ -79,8 +69,7 @@ struct settling {
     uint32_t kept_count;
     uint64_t from; /* this turn keeps hashes within [from, until] */
     uint64_t until;
-    struct conflict conflicts[CONFLICTS_MAX];
-    size_t conflicts_count;
+    struct conflicts conflicts;
 };
 
 /* --- spilling ----------------------------------------------------------------------------------
@@ -112,9 +101,7 @@ bool feed_identified(struct usage_feed *feed, struct metric_entry *entry,
                      (event->is_late ? EVENT_IS_LATE : 0) |
                      (event->is_after_start ? EVENT_IS_AFTER_START : 0) |
                      (event->has_key ? EVENT_HAS_KEY : 0);
-    uint64_t line_max = (UINT64_C(1) << LINE_BITS) - 1;
-    head.where = (uint64_t)feed->file_index << (LINE_BITS + FLAGS_BITS) |
-                 (line < line_max ? line : line_max) << FLAGS_BITS | flags;
+    head.where = row_where(feed->file_index, line, flags);
     uint32_t partition = (uint32_t)(((head.hash[0] >> 32) * feed->usage->partitions_count) >> 32);
     struct spill_stream *stream = &feed->partitions[partition];
     struct spill *spill = feed->usage->spill;
@@ -201,13 +188,7 @@ static void table_rebuild(struct settling *settling) {
         to += size_bytes;
     }
     settling->rows_bytes = to;
-    size_t left = 0;
-    for (size_t index = 0; index < settling->conflicts_count; index++) {
-        if (settling->conflicts[index].hash[1] <= settling->until) {
-            settling->conflicts[left++] = settling->conflicts[index];
-        }
-    }
-    settling->conflicts_count = left;
+    conflicts_keep(&settling->conflicts, settling->until);
 }
 
 /* Room for size_bytes more, by leaving the higher half of this turn's hashes to a later one. */
@@ -266,9 +247,7 @@ static void add_conflict(struct settling *settling, const struct event_head *lef
         .where = (is_left_first ? right : left)->where,
         .other = (is_left_first ? left : right)->where,
     };
-    if (settling->conflicts_count < CONFLICTS_MAX) {
-        settling->conflicts[settling->conflicts_count++] = conflict;
-    }
+    conflicts_add(&settling->conflicts, &conflict);
 }
 
 /* The row's event is kept already: what stands is the earlier row, recorded when the first was. */
@@ -288,7 +267,7 @@ static void meet_kept(struct settling *settling, unsigned char *bytes,
     /* The flags lie below the line, and one that is wide stays so: its tail is in the table. */
     uint64_t flags = (kept.head.where & (EVENT_IS_WIDE | EVENT_IS_SET | EVENT_HAS_KEY)) | both;
     uint64_t first = kept.head.where < row->head.where ? kept.head.where : row->head.where;
-    kept.head.where = first >> FLAGS_BITS << FLAGS_BITS | flags;
+    kept.head.where = first >> ROW_FLAGS_BITS << ROW_FLAGS_BITS | flags;
     memcpy(bytes, &kept, sizeof kept);
 }
 
@@ -397,39 +376,6 @@ static bool read_partition(struct settling *settling, uint32_t partition, struct
     return true;
 }
 
-/* --- telling conflicts -------------------------------------------------------------------------
- */
-
-static const char *where_file(const struct usage *usage, uint64_t where) {
-    return usage->files[where >> (LINE_BITS + FLAGS_BITS)].name;
-}
-
-static uint64_t where_line(uint64_t where) {
-    return where >> FLAGS_BITS & ((UINT64_C(1) << LINE_BITS) - 1);
-}
-
-static bool tell_conflicts(struct settling *settling, struct err *err) {
-    for (size_t index = 0; index < settling->conflicts_count; index++) {
-        struct conflict *conflict = &settling->conflicts[index];
-        /* Of three rows or more, all are told against the first. */
-        for (size_t other = 0; other < settling->conflicts_count; other++) {
-            const struct conflict *same = &settling->conflicts[other];
-            if (same->hash[0] == conflict->hash[0] && same->hash[1] == conflict->hash[1] &&
-                same->other < conflict->other) {
-                conflict->other = same->other;
-            }
-        }
-        if (!problems_add(settling->feed->problems, where_file(settling->usage, conflict->where),
-                          where_line(conflict->where), "event_id", (struct text){0}, err,
-                          "another row of this event, at %s:%llu, says otherwise",
-                          where_file(settling->usage, conflict->other),
-                          (unsigned long long)where_line(conflict->other))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* --- settling ----------------------------------------------------------------------------------
  */
 
@@ -450,18 +396,27 @@ static bool settling_init(struct settling *settling, struct usage *usage, struct
     return true;
 }
 
+static void keep_conflicts(struct settling *settling) {
+    struct usage *usage = settling->usage;
+    (void)pthread_mutex_lock(&usage->conflicts_mutex);
+    for (size_t index = 0; index < settling->conflicts.count; index++) {
+        conflicts_add(&usage->conflicts, &settling->conflicts.rows[index]);
+    }
+    (void)pthread_mutex_unlock(&usage->conflicts_mutex);
+}
+
 static bool settle_partition(struct settling *settling, uint32_t partition, struct err *err) {
     settling->from = 0;
     for (;;) {
         settling->until = UINT64_MAX;
         settling->rows_bytes = 0;
         settling->kept_count = 0;
-        settling->conflicts_count = 0;
+        settling->conflicts.count = 0;
         memset(settling->slots, 0, settling->slots_count * sizeof *settling->slots);
-        if (!read_partition(settling, partition, err) || !tell_conflicts(settling, err) ||
-            !feed_all_kept(settling, err)) {
+        if (!read_partition(settling, partition, err) || !feed_all_kept(settling, err)) {
             return false;
         }
+        keep_conflicts(settling);
         if (settling->until == UINT64_MAX) {
             return true;
         }
@@ -508,5 +463,6 @@ bool usage_settle_events(struct usage *usage, struct problems *problems, struct 
     if (has_events && !process_parallel(usage->jobs, usage->jobs, settle_worker, &settlers, err)) {
         return false;
     }
-    return usage_merge_problems(usage, problems, err) && usage_seal(usage, err);
+    return usage_tell_conflicts(usage, problems, err) &&
+           usage_merge_problems(usage, problems, err) && usage_seal(usage, err);
 }

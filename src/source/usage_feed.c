@@ -54,6 +54,7 @@ void feed_hash(const struct usage *usage, struct text text, uint64_t hash[2]) {
 
 void feed_look_at_org(struct usage_feed *feed, uint32_t rank) {
     const struct catalog_org *org = &feed->usage->catalog->orgs[rank];
+    bool is_rated = org->plan != NULL && org->disposition == ORG_RATED;
     int64_t start_us = calendar_start(&org->calendar->calendar).us;
     feed->org = (struct feed_org){
         .rank = rank,
@@ -61,7 +62,8 @@ void feed_look_at_org(struct usage_feed *feed, uint32_t rank) {
         .start_us = start_us,
         .length_us = (uint64_t)(calendar_end(&org->calendar->calendar).us - start_us),
         .place = feed->usage->places[rank],
-        .is_rated = org->plan != NULL && org->disposition == ORG_RATED,
+        .is_rated = is_rated,
+        .is_plain = is_rated && org->is_whole_period,
     };
 }
 
@@ -70,10 +72,11 @@ static inline uint32_t find_org(const struct usage_feed *feed, struct text org_i
     const struct catalog *catalog = feed->usage->catalog;
     uint32_t rank = feed->org.rank;
     if (rank < catalog->orgs_count) {
-        if (text_equals(org_id, feed->org.org->org_id)) {
+        if (parse_is_same(org_id, feed->org.org->org_id)) {
             return rank;
         }
-        if (rank + 1 < catalog->orgs_count && text_equals(org_id, catalog->orgs[rank + 1].org_id)) {
+        if (rank + 1 < catalog->orgs_count &&
+            parse_is_same(org_id, catalog->orgs[rank + 1].org_id)) {
             return rank + 1;
         }
     }
@@ -93,6 +96,9 @@ static inline const struct feed_route *find_route(struct usage_feed *feed,
         const struct catalog_org of_plan = {.plan = plan};
         *route = (struct feed_route){.plan = plan, .metric = entry->metric};
         route->price = catalog_find_price(&of_plan, entry->name, &route->slot);
+        route->is_plain =
+            route->price != NULL && (route->price->price.aggregation == AGGREGATION_SUM ||
+                                     route->price->price.aggregation == AGGREGATION_COUNT);
     }
     return route;
 }
@@ -312,10 +318,6 @@ static bool judge_metric(struct judged *judged, struct err *err) {
     if (refusal != NULL) {
         return refuse(judged, USAGE_COLUMN_METRIC, err, refusal);
     }
-    if (judged->feed->usage->catalog->has_seats_file && text_equals(metric, text_from("seats"))) {
-        return refuse(judged, USAGE_COLUMN_METRIC, err,
-                      "seats are counted from seats.csv, which is given too");
-    }
     return true;
 }
 
@@ -344,7 +346,7 @@ static bool judge_times(struct judged *judged, struct err *err) {
         return refuse(judged, USAGE_COLUMN_OCCURRED_AT, err, "is not given");
     }
     const char *reason =
-        parse_instant(occurred_at, &judged->feed->date, &judged->event.occurred_at);
+        parse_instant(occurred_at, &judged->feed->dates, &judged->event.occurred_at);
     if (reason != NULL && !refuse(judged, USAGE_COLUMN_OCCURRED_AT, err, reason)) {
         return false;
     }
@@ -353,7 +355,7 @@ static bool judge_times(struct judged *judged, struct err *err) {
         return true;
     }
     struct instant recorded;
-    reason = parse_instant(recorded_at, &judged->feed->date, &recorded);
+    reason = parse_instant(recorded_at, &judged->feed->dates, &recorded);
     if (reason != NULL) {
         return refuse(judged, USAGE_COLUMN_RECORDED_AT, err, reason);
     }
@@ -420,47 +422,72 @@ static bool take_judged(struct judged *judged, struct err *err) {
     return feed_identified(feed, entry, &judged->event, event_id, judged->line, err);
 }
 
-/* Whether it was taken; false may also be a failure. */
-static inline bool take_plain(struct judged *judged, bool *is_taken, struct err *err) {
-    struct usage_feed *feed = judged->feed;
-    const struct feed_org *org = &feed->org;
-    const struct feed_event *event = &judged->event;
-    const struct text *fields = judged->fields;
-    uint64_t offset_us = (uint64_t)event->occurred_at.us - (uint64_t)org->start_us;
+/*
+ * The plain lane. Nothing is changed unless the row is taken: what is not goes the long way from
+ * its start. False is a failure.
+ */
+static inline bool take_plain(struct usage_feed *feed, const struct text *fields, bool *is_taken,
+                              struct err *err) {
     *is_taken = false;
-    if (judged->rank != org->rank || !org->is_rated || !event->is_packed ||
-        offset_us >= org->length_us || !org->org->is_whole_period ||
-        (fields[USAGE_COLUMN_EVENT_ID].size_bytes | fields[USAGE_COLUMN_KIND].size_bytes |
+    int64_t packed;
+    int64_t seconds;
+    struct parse_date *date;
+    struct instant occurred_at;
+    uint32_t entry_index;
+    if ((fields[USAGE_COLUMN_EVENT_ID].size_bytes | fields[USAGE_COLUMN_KIND].size_bytes |
          fields[USAGE_COLUMN_UNIQUE_KEY].size_bytes |
-         fields[USAGE_COLUMN_RECORDED_AT].size_bytes) != 0) {
+         fields[USAGE_COLUMN_RECORDED_AT].size_bytes) != 0 ||
+        !parse_quantity_short(fields[USAGE_COLUMN_QUANTITY], &packed) ||
+        !parse_instant_seen(fields[USAGE_COLUMN_OCCURRED_AT], &feed->dates, &date, &seconds,
+                            &occurred_at)) {
         return true;
     }
-    struct metric_entry *entry = &feed->metrics.entries[judged->entry];
+    uint32_t rank = find_org(feed, fields[USAGE_COLUMN_ORG_ID]);
+    if (rank >= CATALOG_NOT_SELECTED) {
+        return true;
+    }
+    if (rank != feed->org.rank) {
+        feed_look_at_org(feed, rank);
+    }
+    struct text metric = fields[USAGE_COLUMN_METRIC];
+    if (metric.size_bytes == 0 || metric.size_bytes > CATALOG_METRIC_BYTES_MAX) {
+        return true;
+    }
+    if (!metric_table_find(&feed->metrics, metric, &entry_index, err)) {
+        return false;
+    }
+    const struct feed_org *org = &feed->org;
+    struct metric_entry *entry = &feed->metrics.entries[entry_index];
+    uint64_t offset_us = (uint64_t)occurred_at.us - (uint64_t)org->start_us;
+    if (!org->is_plain || offset_us >= org->length_us || entry->refusal != NULL) {
+        return true;
+    }
     const struct feed_route *route = find_route(feed, org->org->plan, entry);
     uint32_t slot = org->place.slot_first + route->slot;
-    if (route->price == NULL || route->price->price.aggregation > AGGREGATION_COUNT ||
-        slot >= PAIR_SLOTS_MAX) {
+    if (!route->is_plain || slot >= PAIR_SLOTS_MAX) {
         return true;
     }
-    _Static_assert(AGGREGATION_SUM == 0 && AGGREGATION_COUNT == 1, "sum and count come first");
     *is_taken = true;
     entry->totals.events_read++;
-    tally_add(&entry->totals.units_read, event->quantity);
-    uint64_t pair[2] = {(uint64_t)slot << PAIR_TIME_BITS | offset_us, (uint64_t)event->packed};
+    tally_add(&entry->totals.units_read, packed_to_decimal(packed));
+    uint64_t pair[2] = {(uint64_t)slot << PAIR_TIME_BITS | offset_us, (uint64_t)packed};
     return spill_append_pair(feed->usage->spill, &feed->streams[STREAM_FLOWS][org->place.bucket],
                              feed->usage->chunk_bytes, pair, err);
 }
 
+static bool take_long_way(struct usage_feed *feed, const struct text *fields, uint64_t line,
+                          bool is_padded, struct err *err) {
+    struct judged judged = {.feed = feed, .fields = fields, .line = line};
+    return judge_org(&judged, err) && judge_metric(&judged, err) &&
+           judge_quantity(&judged, is_padded, err) && judge_times(&judged, err) &&
+           (judged.is_bad || take_judged(&judged, err));
+}
+
 bool feed_row(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
               struct err *err) {
-    struct judged judged = {.feed = feed, .fields = fields, .line = line};
-    if (!judge_org(&judged, err) || !judge_metric(&judged, err) ||
-        !judge_quantity(&judged, is_padded, err) || !judge_times(&judged, err)) {
+    bool is_taken = false;
+    if (is_padded && !take_plain(feed, fields, &is_taken, err)) {
         return false;
     }
-    if (judged.is_bad) {
-        return true;
-    }
-    bool is_taken;
-    return take_plain(&judged, &is_taken, err) && (is_taken || take_judged(&judged, err));
+    return is_taken || take_long_way(feed, fields, line, is_padded, err);
 }

@@ -1,6 +1,6 @@
 /*
- * Metrics by number. Most rows have the metric that followed the one before the last time, so that
- * is looked at first; then the same again; then a hash.
+ * Metrics by number. A feed looks for the follower of the metric before first, see
+ * metric_table_find; then for the same again; then by hash.
  */
 #include <assert.h>
 #define XXH_INLINE_ALL
@@ -182,6 +182,9 @@ static bool table_add(struct metric_table *table, struct text name, uint32_t *en
     *entry = table->entries_count++;
     added.follower = *entry;
     added.refusal = catalog_check_metric(name);
+    if (table->has_seats_file && text_equals(name, text_from("seats"))) {
+        added.refusal = "seats are counted from seats.csv, which is given too";
+    }
     table->entries[*entry] = added;
     index_put(table->index, table->index_capacity, hash_of(name), *entry + 1);
     return true;
@@ -202,27 +205,17 @@ static bool table_look_up(struct metric_table *table, struct text name, uint32_t
     return table_add(table, name, entry, err);
 }
 
-bool metric_table_find(struct metric_table *table, struct text name, uint32_t *entry,
-                       struct err *err) {
-    if (table->entries_count > 0) {
-        uint32_t last = table->last;
-        uint32_t follower = table->entries[last].follower;
-        if (text_equals(table->entries[follower].name, name)) {
-            *entry = follower;
-            table->last = follower;
-            return true;
-        }
-        if (text_equals(table->entries[last].name, name)) {
-            *entry = last;
-            return true;
-        }
+bool metric_table_find_other(struct metric_table *table, struct text name, uint32_t *entry,
+                             struct err *err) {
+    uint32_t last = table->last;
+    if (table->entries_count > 0 && text_equals(table->entries[last].name, name)) {
+        *entry = last;
+        return true;
     }
     if (!table_look_up(table, name, entry, err)) {
         return false;
     }
-    if (table->last < table->entries_count) {
-        table->entries[table->last].follower = *entry;
-    }
+    table->entries[last].follower = *entry;
     table->last = *entry;
     return true;
 }

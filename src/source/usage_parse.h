@@ -124,31 +124,65 @@ static inline bool parse_time_of_day(const char *bytes, int64_t *seconds) {
 
 #endif
 
-/* The date of the time stamp before: most are followed by one of the same date. */
+/* Dates seen lately, by their day: text and first instant. Rows are mostly of few dates. */
+enum { PARSE_DATES_COUNT = 32, PARSE_DATE_BYTES = 11, PARSE_STAMP_BYTES = 20 };
+
 struct parse_date {
-    char text[11]; /* YYYY-MM-DDT */
+    char text[PARSE_DATE_BYTES]; /* YYYY-MM-DDT */
     int64_t start_us;
 };
 
-/* YYYY-MM-DDTHH:MM:SSZ; NULL or the reason, as instant_parse. */
-static inline const char *parse_instant(struct text text, struct parse_date *date,
-                                        struct instant *result) {
-    enum { DATE_BYTES = 11, TIME_BYTES = 8, STAMP_BYTES = DATE_BYTES + TIME_BYTES + 1 };
-    int64_t seconds;
-    if (text.size_bytes == STAMP_BYTES && text.bytes[STAMP_BYTES - 1] == 'Z' &&
-        parse_time_of_day(text.bytes + DATE_BYTES, &seconds)) {
-        if (memcmp(text.bytes, date->text, DATE_BYTES) == 0) {
-            result->us = date->start_us + seconds * 1000000;
-            return NULL;
-        }
-        const char *reason = instant_parse(text, result);
-        if (reason == NULL) {
-            memcpy(date->text, text.bytes, DATE_BYTES);
-            date->start_us = result->us - seconds * 1000000;
-        }
-        return reason;
+struct parse_dates {
+    struct parse_date dates[PARSE_DATES_COUNT];
+};
+
+/* YYYY-MM-DDTHH:MM:SSZ of a date seen lately. *date: where that date is, or would be, kept. */
+static inline bool parse_instant_seen(struct text text, struct parse_dates *dates,
+                                      struct parse_date **date, int64_t *seconds,
+                                      struct instant *result) {
+    *date = NULL;
+    if (text.size_bytes != PARSE_STAMP_BYTES || text.bytes[PARSE_STAMP_BYTES - 1] != 'Z' ||
+        !parse_time_of_day(text.bytes + PARSE_DATE_BYTES, seconds)) {
+        return false;
     }
-    return instant_parse(text, result);
+    unsigned tens = (unsigned char)text.bytes[8];
+    unsigned ones = (unsigned char)text.bytes[9];
+    *date = &dates->dates[(tens * 10 + ones) % PARSE_DATES_COUNT];
+    if (memcmp(text.bytes, (*date)->text, 8) != 0 ||
+        memcmp(text.bytes + 3, (*date)->text + 3, 8) != 0) {
+        return false;
+    }
+    result->us = (*date)->start_us + *seconds * 1000000;
+    return true;
+}
+
+/* As instant_parse, and keeps the date. */
+static inline const char *parse_instant(struct text text, struct parse_dates *dates,
+                                        struct instant *result) {
+    int64_t seconds;
+    struct parse_date *date;
+    if (parse_instant_seen(text, dates, &date, &seconds, result)) {
+        return NULL;
+    }
+    const char *reason = instant_parse(text, result);
+    if (reason == NULL && date != NULL) {
+        memcpy(date->text, text.bytes, PARSE_DATE_BYTES);
+        date->start_us = result->us - seconds * 1000000;
+    }
+    return reason;
+}
+
+/* text_equals for short texts: no call for those of eight to sixteen bytes. */
+static inline bool parse_is_same(struct text left, struct text right) {
+    size_t size_bytes = left.size_bytes;
+    if (size_bytes != right.size_bytes) {
+        return false;
+    }
+    if (size_bytes < 8 || size_bytes > 16) {
+        return size_bytes == 0 || memcmp(left.bytes, right.bytes, size_bytes) == 0;
+    }
+    return memcmp(left.bytes, right.bytes, 8) == 0 &&
+           memcmp(left.bytes + size_bytes - 8, right.bytes + size_bytes - 8, 8) == 0;
 }
 
 #endif

@@ -140,6 +140,72 @@ bool usage_read_seats_csv(struct usage *usage, struct problems *problems, struct
                      err);
 }
 
+/* --- rows that disagree ------------------------------------------------------------------------
+ */
+
+struct telling {
+    struct usage *usage;
+    struct problems *problems;
+    const struct conflict *next; /* in order of where */
+    const struct conflict *end;  /* of this file's */
+};
+
+/* An event's id was not kept: the row has it. */
+static bool tell_conflict(void *context, const struct csv_row *row, struct err *err) {
+    struct telling *telling = context;
+    for (; telling->next < telling->end && row_line(telling->next->where) <= row->line;
+         telling->next++) {
+        const struct conflict *conflict = telling->next;
+        if (!problems_add(telling->problems, telling->usage->files[row_file(conflict->where)].name,
+                          row_line(conflict->where), "event_id", row->fields[USAGE_COLUMN_EVENT_ID],
+                          err, "says otherwise than the row of this event at %s:%llu",
+                          telling->usage->files[row_file(conflict->other)].name,
+                          (unsigned long long)row_line(conflict->other))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool tell_of_file(struct telling *telling, const char *name, struct err *err) {
+    struct csv_file csv;
+    bool is_found;
+    if (!csv_open(telling->usage->sys, telling->usage->folder, name, usage_columns,
+                  USAGE_COLUMNS_COUNT, false, &csv, &is_found, telling->problems, err)) {
+        return false;
+    }
+    if (!is_found) {
+        return true;
+    }
+    struct csv_range range = {
+        .from = csv.layout.rows_offset,
+        .until = UINT64_MAX,
+        .line = csv.layout.rows_line,
+    };
+    bool is_done = csv_read(&csv, range, tell_conflict, telling, telling->problems, NULL, err);
+    csv_close(&csv);
+    return is_done;
+}
+
+bool usage_tell_conflicts(struct usage *usage, struct problems *problems, struct err *err) {
+    struct conflicts *conflicts = &usage->conflicts;
+    conflicts_unite(conflicts);
+    struct telling telling = {.usage = usage, .problems = problems, .next = conflicts->rows};
+    const struct conflict *end = conflicts->rows + conflicts->count;
+    while (telling.next < end) {
+        uint32_t file = row_file(telling.next->where);
+        telling.end = telling.next;
+        while (telling.end < end && row_file(telling.end->where) == file) {
+            telling.end++;
+        }
+        if (!tell_of_file(&telling, usage->files[file].name, err)) {
+            return false;
+        }
+        telling.next = telling.end;
+    }
+    return true;
+}
+
 /* --- a seat ------------------------------------------------------------------------------------
  */
 

@@ -15,6 +15,7 @@
 #include "sorter.h"
 #include "source/spill.h"
 #include "source/usage.h"
+#include "usage_conflicts.h"
 #include "usage_parse.h"
 #include "usage_tally.h"
 
@@ -138,11 +139,26 @@ struct metric_table {
     uint32_t *index; /* entry + 1, open addressing */
     uint32_t index_capacity;
     uint32_t last; /* the entry of the row before */
+    bool has_seats_file;
 };
 
 void metric_table_release(struct metric_table *table);
-bool metric_table_find(struct metric_table *table, struct text name, uint32_t *entry,
-                       struct err *err);
+bool metric_table_find_other(struct metric_table *table, struct text name, uint32_t *entry,
+                             struct err *err);
+
+/* Most rows have the metric that followed the one before the last time. */
+static inline bool metric_table_find(struct metric_table *table, struct text name, uint32_t *entry,
+                                     struct err *err) {
+    if (table->entries_count > 0) {
+        uint32_t follower = table->entries[table->last].follower;
+        if (parse_is_same(table->entries[follower].name, name)) {
+            *entry = follower;
+            table->last = follower;
+            return true;
+        }
+    }
+    return metric_table_find_other(table, name, entry, err);
+}
 
 /* --- feeds -------------------------------------------------------------------------------------
  */
@@ -155,6 +171,7 @@ struct feed_org {
     uint64_t length_us; /* of the period */
     struct usage_place place;
     bool is_rated; /* it has a plan and is not set aside */
+    bool is_plain; /* rated, and subscribed through the whole period */
 };
 
 /* Price of a metric in a plan, found before. */
@@ -163,6 +180,7 @@ struct feed_route {
     uint32_t metric;
     uint32_t slot;                     /* in the plan */
     const struct catalog_price *price; /* NULL: none */
+    bool is_plain;                     /* its events only add up, or are only counted */
 };
 
 enum { FEED_ROUTES_COUNT = 256 };
@@ -174,7 +192,7 @@ struct usage_feed {
     struct spill_stream *partitions;             /* events with an id, by hash */
     struct metric_table metrics;
     struct feed_org org;
-    struct parse_date date;
+    struct parse_dates dates;
     struct feed_route *routes; /* FEED_ROUTES_COUNT */
     const char *file_name;
     uint32_t file_index;
@@ -256,6 +274,9 @@ struct usage {
     uint64_t total_bytes;
     unsigned char hash_secret[HASH_SECRET_BYTES];
 
+    pthread_mutex_t conflicts_mutex; /* guards conflicts */
+    struct conflicts conflicts;
+
     pthread_mutex_t metered_mutex; /* guards what condensing adds */
     struct metric_totals *metered; /* by metric; NULL before condensing */
     uint32_t *metric_ranks;        /* by metric: place among the names in order; once sealed */
@@ -278,6 +299,8 @@ bool usage_read_blocks(struct usage *usage, const struct csv_file *csv, feed_fun
                        struct err *err);
 bool usage_settle_partition(struct usage *usage, struct usage_feed *feed, uint32_t partition,
                             struct err *err);
+/* Tells the rows of one event that disagree, their ids read again from the files. */
+bool usage_tell_conflicts(struct usage *usage, struct problems *problems, struct err *err);
 void usage_progress(struct usage *usage, uint64_t more_bytes);
 
 #endif

@@ -1,0 +1,223 @@
+/* The splitter against libcsv: on random bytes both find the same rows at the same lines. */
+#include <time.h>
+
+#include "../../src/source/split.h"
+#include "core/memory.h"
+#include "test_folder.h"
+
+static struct test_folder folder;
+
+static const struct csv_column columns[3] = {{"x", true}, {"y", true}, {"z", false}};
+
+static int setup(void **state) {
+    (void)state;
+    test_folder_create(&folder);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    test_folder_remove(&folder);
+    return 0;
+}
+
+static uint64_t random_next(uint64_t *random) {
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    return *random;
+}
+
+static void put_row(struct buffer *out, uint64_t line, const struct text *fields) {
+    struct err err = {0};
+    assert_true(buffer_append_format(out, &err, "%llu:", (unsigned long long)line));
+    for (size_t column = 0; column < 3; column++) {
+        assert_true(buffer_append_format(out, &err, "[%.*s]", (int)fields[column].size_bytes,
+                                         fields[column].bytes));
+    }
+}
+
+static bool take_row(void *context, const struct csv_row *row, struct err *err) {
+    (void)err;
+    put_row(context, row->line, row->fields);
+    return true;
+}
+
+/* What libcsv finds in content[from, until), and how many problems. */
+static uint64_t read_by_libcsv(const struct csv_file *csv, struct csv_range range,
+                               struct buffer *out) {
+    struct err err = {0};
+    struct problems *problems = problems_create(&err);
+    assert_true(csv_read(csv, range, take_row, out, problems, NULL, &err));
+    uint64_t count = problems_count(problems);
+    problems_destroy(problems);
+    return count;
+}
+
+/* As the reader of blocks does it: odd lines, and a last one without a line feed, are libcsv's. */
+static uint64_t read_by_split(const struct csv_file *csv, struct text content, uint32_t *places,
+                              struct buffer *out) {
+    size_t from = (size_t)csv->layout.rows_offset;
+    struct split_facts facts = {0};
+    size_t count = split_index(content.bytes, from, content.size_bytes, places, &facts);
+    assert_false(facts.has_nul || facts.has_quote);
+    struct split split = {
+        .window = content.bytes,
+        .places = places,
+        .places_count = count,
+        .layout = &csv->layout,
+        .has_carriage_return = facts.has_carriage_return,
+        .has_high_byte = facts.has_high_byte,
+        .offset = from,
+        .line = csv->layout.rows_line,
+    };
+    uint64_t lines = 0;
+    for (size_t at = from; at < content.size_bytes; at++) {
+        lines += content.bytes[at] == '\n';
+    }
+    assert_int_equal(facts.lines_count, lines);
+    struct text fields[CSV_COLUMNS_MAX] = {0};
+    uint64_t line;
+    enum split_result result;
+    while ((result = split_row(&split, fields, &line)) == SPLIT_ROW) {
+        put_row(out, line, fields);
+    }
+    if (result == SPLIT_END && split.offset == content.size_bytes) {
+        return 0;
+    }
+    struct csv_range rest = {split.offset, UINT64_MAX, split.line};
+    return read_by_libcsv(csv, rest, out);
+}
+
+static void compare_on(const char *header, struct text rows, uint64_t seed) {
+    struct err err = {0};
+    struct buffer content = {0};
+    assert_true(buffer_append(&content, text_from(header), &err));
+    assert_true(buffer_append(&content, rows, &err));
+    test_folder_write(&folder, "f.csv", buffer_text(&content));
+    struct problems *problems = problems_create(&err);
+    struct csv_file csv;
+    bool is_found;
+    assert_true(csv_open(sys_real(), folder.path, "f.csv", columns, 3, false, &csv, &is_found,
+                         problems, &err));
+    assert_true(is_found);
+    struct csv_range all = {csv.layout.rows_offset, UINT64_MAX, csv.layout.rows_line};
+    struct buffer by_libcsv = {0};
+    struct buffer by_split = {0};
+    uint64_t libcsv_problems = read_by_libcsv(&csv, all, &by_libcsv);
+    uint32_t *places = mem_alloc((content.size_bytes + SPLIT_PLACES_SLACK) * sizeof *places);
+    uint64_t split_problems = read_by_split(&csv, buffer_text(&content), places, &by_split);
+    if (libcsv_problems != split_problems ||
+        !text_equals(buffer_text(&by_libcsv), buffer_text(&by_split))) {
+        fail_msg("seed %llu: libcsv and split differ", (unsigned long long)seed);
+    }
+    csv_close(&csv);
+    mem_free(places);
+    problems_destroy(problems);
+    buffer_release(&content);
+    buffer_release(&by_libcsv);
+    buffer_release(&by_split);
+}
+
+static void compare_on_random(uint64_t seed) {
+    /* Mostly what matters to either; the last ones make good and bad UTF-8. */
+    static const char *const pieces[] = {
+        ",",       ",",           ",",         "\n",   "\n",         " ",        "\t",
+        "\r\n",    "\r",          "a",         "b1",   "longer one", "\xC3\xA9", ",,\n",
+        "x,y,z\n", "u, v ,\tw\n", "k,l,m\r\n", "\xFF", "\xE2\x82"};
+    const size_t pieces_count = sizeof pieces / sizeof pieces[0];
+    uint64_t random = seed * 2654435761u + 1;
+    struct buffer rows = {0};
+    struct err err = {0};
+    size_t count = random_next(&random) % 120;
+    /* In some, only what makes good rows, so that the end is reached. */
+    size_t from = random_next(&random) % 3 == 0 ? 13 : 0;
+    size_t until = from > 0 ? 17 : pieces_count - random_next(&random) % 3;
+    for (size_t index = 0; index < count; index++) {
+        const char *piece = pieces[from + random_next(&random) % (until - from)];
+        assert_true(buffer_append(&rows, text_from(piece), &err));
+    }
+    compare_on(random_next(&random) % 2 == 0 ? "x,y,z\n" : "z,other,y,x\r\n", buffer_text(&rows),
+               seed);
+    buffer_release(&rows);
+}
+
+static void split_finds_what_libcsv_finds_in_random_bytes(void **state) {
+    (void)state;
+    uint64_t first = (uint64_t)time(NULL) * 1000;
+    print_message("seeds from %llu\n", (unsigned long long)first);
+    for (uint64_t seed = first; seed < first + 1500; seed++) {
+        compare_on_random(seed);
+    }
+}
+
+static void split_finds_what_libcsv_finds_at_the_edges(void **state) {
+    (void)state;
+    static const char *const cases[] = {
+        "",
+        "\n",
+        "\n\n",
+        "a,b,c",
+        "a,b,c\n",
+        "a,b,c\r\n",
+        "a,b,c\r",
+        "a,b,c\r\r\n",
+        "\r\n",
+        "\r",
+        "  \t \n",
+        " \t\r\n",
+        ",,\n",
+        ",\n",
+        " , , \n",
+        "a,b\n",
+        "a,b,c,d\n",
+        "a,b,c\r \n",
+        "a\rb,c,d\n",
+        "a b , c d ,e\n",
+        "a,b,\xFF\n",
+        "\xC3\xA9,b,c\n",
+        "a,b,c\n  ",
+        "a,b,c\n \r\n",
+        "a,b,c \r\n",
+        "\r\na,b,c\n",
+        "\na,b,c\n\nd,e,f\n",
+    };
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        compare_on("x,y,z\n", text_from(cases[index]), index);
+    }
+}
+
+static void split_index_tells_quotes_and_nuls_at_every_place(void **state) {
+    (void)state;
+    char window[200];
+    uint32_t places[sizeof window + SPLIT_PLACES_SLACK];
+    for (size_t at = 0; at < sizeof window; at++) {
+        static const char bytes[4] = {'"', '\0', '\r', '\x80'};
+        for (size_t kind = 0; kind < sizeof bytes; kind++) {
+            memset(window, 'x', sizeof window);
+            window[at] = bytes[kind];
+            struct split_facts facts = {0};
+            assert_int_equal(split_index(window, 0, sizeof window, places, &facts), 0);
+            assert_int_equal(facts.has_quote, kind == 0);
+            assert_int_equal(facts.has_nul, kind == 1);
+            assert_int_equal(facts.has_carriage_return, kind == 2);
+            assert_int_equal(facts.has_high_byte, kind == 3);
+        }
+        memset(window, 'x', sizeof window);
+        window[at] = ',';
+        struct split_facts facts = {0};
+        assert_int_equal(split_index(window, 0, sizeof window, places, &facts), 1);
+        assert_int_equal(places[0], at);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(split_finds_what_libcsv_finds_in_random_bytes),
+        TEST(split_finds_what_libcsv_finds_at_the_edges),
+        TEST(split_index_tells_quotes_and_nuls_at_every_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
