@@ -27,7 +27,7 @@ struct recompute_number {
 struct recompute_number recompute_read(struct decimal value, bool *is_negative);
 bool recompute_is(const struct recompute_number *number, struct decimal value);
 /* As a decimal, in full. Returns the length. */
-size_t recompute_format(const struct recompute_number *number, char text[RECOMPUTE_TEXT_MAX]);
+size_t recompute_format(const struct recompute_number *value, char text[RECOMPUTE_TEXT_MAX]);
 
 void recompute_add(struct recompute_number *sum, const struct recompute_number *addend);
 
