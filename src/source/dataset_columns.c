@@ -362,34 +362,46 @@ bool column_parse(const struct column *column, struct text text, struct field *f
     return text.size_bytes == 0;
 }
 
+/* Per field: whether it is given, then its value; before a text its size (at most 1 MB: csv.h). */
+static size_t packed_bytes_max(const struct dataset_file_columns *file,
+                               const struct field *fields) {
+    size_t bytes_max = file->columns_count * (1 + sizeof(uint32_t) + sizeof(struct decimal));
+    for (size_t index = 0; index < file->columns_count; index++) {
+        bool is_text = file->columns[index].type->packed_bytes == 0;
+        bytes_max += is_text && fields[index].is_given ? fields[index].text.size_bytes : 0;
+    }
+    return bytes_max;
+}
+
 bool columns_pack(const struct dataset_file_columns *file, const struct field *fields,
                   struct buffer *buffer, struct err *err) {
+    if (!buffer_reserve(buffer, packed_bytes_max(file, fields), err)) {
+        return false;
+    }
+    char *at = buffer->bytes + buffer->size_bytes;
     for (size_t index = 0; index < file->columns_count; index++) {
         const struct field *field = &fields[index];
         size_t packed_bytes = file->columns[index].type->packed_bytes;
         if (file->columns[index].copied_to == COLUMN_NOT_COPIED) {
             continue;
         }
-        char is_given = field->is_given ? 1 : 0;
-        if (!buffer_append(buffer, (struct text){&is_given, 1}, err)) {
-            return false;
-        }
+        *at = field->is_given ? 1 : 0;
+        at++;
         if (!field->is_given) {
             continue;
         }
-        struct text value = {(const char *)&field->integer, packed_bytes};
-        if (packed_bytes == 0) {
-            uint32_t text_bytes = (uint32_t)field->text.size_bytes; /* at most 1 MB: csv.h */
-            value = field->text;
-            if (!buffer_append(buffer, (struct text){(const char *)&text_bytes, sizeof text_bytes},
-                               err)) {
-                return false;
-            }
+        if (packed_bytes > 0) {
+            memcpy(at, &field->integer, packed_bytes);
+            at += packed_bytes;
+            continue;
         }
-        if (!buffer_append(buffer, value, err)) {
-            return false;
-        }
+        uint32_t text_bytes = (uint32_t)field->text.size_bytes;
+        memcpy(at, &text_bytes, sizeof text_bytes);
+        memcpy(at + sizeof text_bytes, field->text.bytes, text_bytes);
+        at += sizeof text_bytes + text_bytes;
     }
+    buffer->size_bytes = (size_t)(at - buffer->bytes);
+    assert(buffer->size_bytes <= buffer->capacity_bytes);
     return true;
 }
 

@@ -137,7 +137,7 @@ static bool take_row(void *context, const struct dataset_row *row, struct err *e
                           err)) {
         return false;
     }
-    if (rank == CATALOG_NONE || rank == CATALOG_NOT_SELECTED ||
+    if (rank == CATALOG_NONE || rank == CATALOG_NOT_SELECTED || !row->is_sound ||
         (copy->is_sealed && dataset->extras[rank].sealed_plan > 0)) {
         return true;
     }

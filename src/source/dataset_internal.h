@@ -90,6 +90,7 @@ struct dataset_row {
     struct dataset *dataset;
     uint64_t line;
     const struct field *fields;
+    bool is_sound; /* no field was bad */
 };
 
 struct dataset_reading {

@@ -102,7 +102,7 @@ struct orgs_loading {
 static bool check_cap(const struct dataset_row *row, struct err *err) {
     const struct field *cap = &row->fields[ORG_FIELD_OVERAGE_CAP];
     const struct currency *currency = row->fields[ORG_FIELD_CURRENCY].currency;
-    if (!cap->is_given || cap->decimal.units % currency->increment.units == 0) {
+    if (!row->is_sound || !cap->is_given || cap->decimal.units % currency->increment.units == 0) {
         return true;
     }
     char shown[DECIMAL_TEXT_MAX];

@@ -206,7 +206,7 @@ static bool take_price(void *context, const struct dataset_row *row, struct err 
         fields[PRICE_FIELD_UNIT].is_given ? fields[PRICE_FIELD_UNIT].text : (struct text){"", 0};
     return dataset_keep_text(row->dataset, metric, &added->price.metric, err) &&
            dataset_keep_text(row->dataset, unit, &added->price.unit, err) &&
-           check_price(row, added, err);
+           (!row->is_sound || check_price(row, added, err));
 }
 
 static int compare_prices(const void *left_row, const void *right_row) {
@@ -378,7 +378,8 @@ static bool load_tier_rows(struct plans_loading *loading, struct err *err) {
         price->tiers_count = next - first;
         /* A tier that was dropped for another problem would only be missed here. */
         if (model_table[price->model].needs_tiers && reading.is_sound &&
-            !check_tiers(dataset, &price_rows(loading)[index], rows + first, next - first, err)) {
+            !check_tiers(dataset, &price_rows(loading)[index], next > first ? &rows[first] : NULL,
+                         next - first, err)) {
             return false;
         }
     }

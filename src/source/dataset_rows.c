@@ -43,6 +43,7 @@ static bool take_row(void *context, const struct csv_row *row, struct err *err) 
     struct reading_rows *rows = context;
     const struct dataset_file_columns *file = rows->file;
     bool has_required = true;
+    bool is_sound = true;
     if ((row->line & 0xFFF) == 0 && !interrupt_check(err)) {
         return false;
     }
@@ -52,13 +53,14 @@ static bool take_row(void *context, const struct csv_row *row, struct err *err) 
         if (column_parse(column, row->fields[index], &rows->fields[index], reason)) {
             continue;
         }
+        is_sound = false;
         has_required = has_required && !column->is_required;
         if (!problems_add(rows->dataset->problems, file->file, row->line, column->name,
                           row->fields[index], err, "%s", reason)) {
             return false;
         }
     }
-    struct dataset_row taken = {rows->dataset, row->line, rows->fields};
+    struct dataset_row taken = {rows->dataset, row->line, rows->fields, is_sound};
     return !has_required || rows->reading->take(rows->reading->context, &taken, err);
 }
 
@@ -194,13 +196,23 @@ bool keyed_add(struct dataset *dataset, struct sorter *sorter, const struct keye
             index < key_bytes ? (unsigned char)keyed->key.bytes[index] : (unsigned char)0;
         prefix = prefix << 8 | byte;
     }
+    size_t size_bytes =
+        sizeof key_bytes + key_bytes + sizeof keyed->line + keyed->payload.size_bytes;
     buffer_clear(record);
-    return buffer_append(record, (struct text){(const char *)&key_bytes, sizeof key_bytes}, err) &&
-           buffer_append(record, keyed->key, err) &&
-           buffer_append(record, (struct text){(const char *)&keyed->line, sizeof keyed->line},
-                         err) &&
-           buffer_append(record, keyed->payload, err) &&
-           sorter_add(sorter, prefix, record->bytes, record->size_bytes, err);
+    if (!buffer_reserve(record, size_bytes, err)) {
+        return false;
+    }
+    char *at = record->bytes;
+    memcpy(at, &key_bytes, sizeof key_bytes);
+    at += sizeof key_bytes;
+    memcpy(at, keyed->key.bytes, key_bytes);
+    at += key_bytes;
+    memcpy(at, &keyed->line, sizeof keyed->line);
+    at += sizeof keyed->line;
+    if (keyed->payload.size_bytes > 0) {
+        memcpy(at, keyed->payload.bytes, keyed->payload.size_bytes);
+    }
+    return sorter_add(sorter, prefix, record->bytes, size_bytes, err);
 }
 
 bool keyed_next(struct sorter *sorter, struct keyed *keyed, bool *has_row, struct err *err) {

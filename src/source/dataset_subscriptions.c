@@ -69,7 +69,8 @@ static bool take_subscription(void *context, const struct dataset_row *row, stru
         return dataset_add_problem(dataset, DATASET_SUBSCRIPTIONS, row->line, "ends_at", value,
                                    "is before starts_at", err);
     }
-    if (rank == CATALOG_NONE || rank == CATALOG_NOT_SELECTED || plan == UINT32_MAX) {
+    if (rank == CATALOG_NONE || rank == CATALOG_NOT_SELECTED || plan == UINT32_MAX ||
+        !row->is_sound) {
         return true;
     }
     return add_subscription(context, row, rank, plan, err);
