@@ -85,6 +85,7 @@ struct extraction {
     struct run *run;
     const struct stage_session *session;
     struct problems *problems;
+    struct sealed_tables sealed; /* open as long as the dataset, which points into them */
     struct dataset *dataset;
     struct usage *usage;
 };
@@ -95,7 +96,7 @@ static void extract_progress(void *context, uint64_t done, uint64_t total) {
 
 static bool extract_load(struct extraction *extraction, struct err *err) {
     const struct stage_session *session = extraction->session;
-    struct sealed_tables sealed = {0};
+    struct sealed_tables *sealed = &extraction->sealed;
     bool is_sealed = session->previous != NULL && !session->is_repriced;
     struct dataset_options options = {
         .folder = session->source_folder,
@@ -105,13 +106,11 @@ static bool extract_load(struct extraction *extraction, struct err *err) {
         .cutoff = session->cutoff,
         .selected_orgs = session->selected_orgs,
         .selected_orgs_count = session->selected_orgs_count,
-        .sealed = is_sealed ? &sealed.terms : NULL,
+        .sealed = is_sealed ? &sealed->terms : NULL,
     };
-    bool is_fine = (!is_sealed || sealed_open(&sealed, session->previous, err)) &&
-                   dataset_load(run_sys(extraction->run), &options, &extraction->dataset,
-                                extraction->problems, err);
-    sealed_close(&sealed);
-    return is_fine;
+    return (!is_sealed || sealed_open(sealed, session->previous, err)) &&
+           dataset_load(run_sys(extraction->run), &options, &extraction->dataset,
+                        extraction->problems, err);
 }
 
 static bool extract_read(struct extraction *extraction, struct err *err) {
@@ -335,6 +334,7 @@ static bool extract_perform(struct run *run, const struct stage *stage,
     }
     usage_destroy(extraction.usage);
     dataset_destroy(extraction.dataset);
+    sealed_close(&extraction.sealed);
     problems_destroy(extraction.problems);
     return is_fine;
 }
