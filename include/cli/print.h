@@ -22,7 +22,10 @@ bool print_pad(struct buffer *line, struct text text, size_t width, struct err *
 /* "1,234,567.5"; "1,234,567". Return the length. */
 size_t print_decimal(struct decimal value, char text[PRINT_NUMBER_MAX]);
 size_t print_count(uint64_t value, char text[PRINT_NUMBER_MAX]);
-/* "1,234.50 USD": the currency's decimals. */
+/* "1,234.50": the currency's decimals. */
+size_t print_amount(struct decimal amount, const struct currency *currency,
+                    char text[PRINT_NUMBER_MAX]);
+/* "1,234.50 USD" */
 size_t print_money(struct decimal amount, const struct currency *currency,
                    char text[PRINT_NUMBER_MAX]);
 /* "+1,234.50 USD": a difference, with its sign. */

@@ -5,6 +5,8 @@
 #include "diff.h"
 #include "stage/stages.h"
 
+#define BIT(column) (UINT32_C(1) << (column))
+
 #define COLUMNS(...)                                                                               \
     .columns = {__VA_ARGS__},                                                                      \
     .columns_count = sizeof((const size_t[]){__VA_ARGS__}) / sizeof(size_t)
@@ -29,6 +31,7 @@ static const struct comparison comparisons[] = {
      .nouns = "charges",
      COLUMNS(CHARGES_LIMIT, CHARGES_OVERAGE, CHARGES_BLOCKED, CHARGES_EXACT_COST,
              CHARGES_UNCAPPED_COST, CHARGES_CAP_REDUCTION, CHARGES_COST),
+     .money_columns = BIT(CHARGES_UNCAPPED_COST) | BIT(CHARGES_CAP_REDUCTION) | BIT(CHARGES_COST),
      .money_column = CHARGES_COST},
     {.schema = &checkpoint_projections,
      .has_metric = true,
@@ -36,13 +39,22 @@ static const struct comparison comparisons[] = {
      .nouns = "projections",
      COLUMNS(PROJECTIONS_PROJECTED, PROJECTIONS_PROJECTED_OVERAGE, PROJECTIONS_PROJECTED_COST,
              PROJECTIONS_PREVIOUS),
+     .money_columns = BIT(PROJECTIONS_PROJECTED_COST),
      .money_column = PROJECTIONS_PROJECTED_COST},
     {.schema = &checkpoint_records,
      .has_metric = true,
      .noun = "record",
      .nouns = "records",
      COLUMNS(RECORDS_REVISION, RECORDS_COST, RECORDS_PREVIOUS_COST, RECORDS_BILLED, RECORDS_STATUS),
+     .money_columns = BIT(RECORDS_COST) | BIT(RECORDS_PREVIOUS_COST) | BIT(RECORDS_BILLED),
      .money_column = RECORDS_BILLED},
+    {.schema = &checkpoint_items,
+     .has_metric = true,
+     .noun = "item",
+     .nouns = "items",
+     COLUMNS(ITEMS_STATUS, ITEMS_REASON, ITEMS_STRIPE_ITEM_ID),
+     .money_columns = BIT(ITEMS_BILLED),
+     .money_column = DIFF_NO_COLUMN},
 };
 
 enum { COMPARISONS_COUNT = sizeof comparisons / sizeof comparisons[0] };
@@ -145,9 +157,6 @@ static bool say_counts(struct diff *diff, const struct stage *stage,
 static bool compare_rows(struct diff *diff, const struct stage *stage,
                          const struct comparison *comparison, struct err *err) {
     struct diff_counts counts = {0};
-    bool both_have = run_stage_is_done(diff->runs[SIDE_A], stage) &&
-                     run_stage_is_done(diff->runs[SIDE_B], stage);
-    assert(both_have);
     if (!diff_walk(diff, comparison, false, &counts, err) ||
         !say_counts(diff, stage, comparison, &counts, err)) {
         return false;
@@ -157,11 +166,16 @@ static bool compare_rows(struct diff *diff, const struct stage *stage,
     return counts.differing == 0 || diff_walk(diff, comparison, true, &again, err);
 }
 
+/*
+ * Files that are compared by digest only. What follows from differing rows (the tiers of a charge)
+ * is not told again.
+ */
 static bool say_files(struct diff *diff, const struct stage *stage, struct text names,
-                      struct err *err) {
+                      bool has_differing_rows, struct err *err) {
     struct console *console = &diff->cli->console;
     bool has_filter = option_is_set(&diff->cli->options, OPTION_ORG) || diff->metric_wanted != NULL;
-    if (names.size_bytes == 0 || has_filter || stage->effect == EFFECT_REPORTS) {
+    if (names.size_bytes == 0 || has_filter ||
+        (has_differing_rows && stage->effect != EFFECT_SOURCE)) {
         return true;
     }
     diff->has_other = true;
@@ -186,6 +200,7 @@ static bool compare_stage(struct diff *diff, const struct stage *stage, struct e
     }
     struct buffer names = {0};
     bool differs = false;
+    uint64_t differing_before = diff->differing;
     bool is_fine = collect_files(diff, stage, &names, &differs, err);
     if (is_fine && !differs) {
         is_fine = diff->format != PRINT_TEXT ||
@@ -198,7 +213,8 @@ static bool compare_stage(struct diff *diff, const struct stage *stage, struct e
             is_fine = compare_rows(diff, stage, &comparisons[index], err);
         }
     }
-    is_fine = is_fine && say_files(diff, stage, buffer_text(&names), err);
+    is_fine = is_fine &&
+              say_files(diff, stage, buffer_text(&names), diff->differing > differing_before, err);
     buffer_release(&names);
     return is_fine;
 }

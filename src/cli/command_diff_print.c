@@ -15,8 +15,8 @@ static bool append_value(struct buffer *line, const struct diff_pair *pair, enum
     }
     switch (comparison->schema->columns[column].type) {
     case TABLE_DECIMAL:
-        if (column == comparison->money_column && pair->currency != NULL) {
-            (void)print_money(table_get_decimal(row, column), pair->currency, text);
+        if ((comparison->money_columns >> column & 1) != 0 && pair->currency != NULL) {
+            (void)print_amount(table_get_decimal(row, column), pair->currency, text);
         } else {
             (void)print_decimal(table_get_decimal(row, column), text);
         }

@@ -2,6 +2,7 @@
  * explain: for a person who must answer a customer. Every step from usage to cents of one org, in
  * words and numbers: what the tables say, and between them the sums that lead from one to the next.
  */
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -102,7 +103,7 @@ static bool metric_load(const struct explanation *explanation, const struct term
         if (spaced == NULL) {
             return false;
         }
-        (void)snprintf(spaced, strlen(unit) + 2, " %s", unit);
+        (void)snprintf(spaced, strlen(unit) + 2, "/%s", unit);
         metric->unit = spaced;
     }
     struct table_cursor row;
@@ -112,6 +113,9 @@ static bool metric_load(const struct explanation *explanation, const struct term
     }
     if (!explain_find(explanation, explanation->tables.usage, price->metric, &metric->usage)) {
         return err_set(err, ERR_DAMAGED, "'usage' has no row of metric '%s'", metric->name);
+    }
+    if (decimal_is_negative(table_get_decimal(&metric->usage, USAGE_QUANTITY))) {
+        return err_set(err, ERR_DAMAGED, "metric '%s': usage below zero is sealed", metric->name);
     }
     return metric_charge(explanation, metric, err);
 }
@@ -183,7 +187,20 @@ static bool explain_metrics(const struct explanation *explanation, struct err *e
     return explain_cap(explanation, err);
 }
 
+static bool currency_in_capitals(struct explanation *explanation, struct err *err) {
+    struct text code = table_get_text(&explanation->org, ORGS_CURRENCY);
+    char *capitals = arena_alloc(explanation->cli->arena, code.size_bytes + 1, err);
+    for (size_t index = 0; capitals != NULL && index < code.size_bytes; index++) {
+        capitals[index] = (char)toupper((unsigned char)code.bytes[index]);
+    }
+    explanation->currency = capitals;
+    return capitals != NULL;
+}
+
 static bool explain_all(struct explanation *explanation, struct err *err) {
+    if (!currency_in_capitals(explanation, err)) {
+        return false;
+    }
     if (!table_is_null(&explanation->org, ORGS_REASON)) {
         return explain_org(explanation, err) && explain_set_aside(explanation, err);
     }

@@ -15,10 +15,8 @@ static bool say_limit(const struct explanation *explanation, const struct explai
     (void)print_decimal(metric->price->price.included, included);
     return metric->limits.has_soft_limit
                ? explain_say(explanation, err, "limit",
-                             "%s%s: the org's own soft limit (the plan includes %s)", limit,
-                             metric->unit, included)
-               : explain_say(explanation, err, "limit", "%s%s: included in the plan", limit,
-                             metric->unit);
+                             "%s: the org's own soft limit (the plan includes %s)", limit, included)
+               : explain_say(explanation, err, "limit", "%s: included in the plan", limit);
 }
 
 static bool say_hard_limit(const struct explanation *explanation,
@@ -36,8 +34,8 @@ static bool say_hard_limit(const struct explanation *explanation,
                         : metric->price->price.has_hard_limit ? "the org's own, the plan's is "
                                                               : "the org's own";
     bool shows_plans = metric->limits.has_hard_limit && metric->price->price.has_hard_limit;
-    return explain_say(explanation, err, "hard limit", "%s%s: %s%s", hard_limit, metric->unit,
-                       whose, shows_plans ? plans : "") &&
+    return explain_say(explanation, err, "hard limit", "%s: %s%s", hard_limit, whose,
+                       shows_plans ? plans : "") &&
            (decimal_is_zero(metric->charge.blocked) ||
             explain_say(explanation, err, "blocked",
                         "%s above the hard limit: should have been refused, is not billed",
@@ -63,11 +61,9 @@ static bool say_overage(const struct explanation *explanation, const struct expl
                                  "none: the hard limit %s is within %s", hard_limit, limit);
     }
     return decimal_is_zero(charge->blocked)
-               ? explain_say(explanation, err, "overage", "%s - %s = %s%s", used, limit, overage,
-                             metric->unit)
-               : explain_say(explanation, err, "overage",
-                             "%s, not more than %s, - %s = %s - %s = %s%s", used, hard_limit, limit,
-                             hard_limit, limit, overage, metric->unit);
+               ? explain_say(explanation, err, "overage", "%s - %s = %s", used, limit, overage)
+               : explain_say(explanation, err, "overage", "min(%s; %s) - %s = %s", used, hard_limit,
+                             limit, overage);
 }
 
 /* --- price --------------------------------------------------------------------------------------
@@ -94,7 +90,8 @@ static bool say_per_unit(const struct explanation *explanation, const struct exp
     (void)print_decimal(metric->charge.overage, overage);
     (void)print_decimal(metric->price->price.unit_price, unit_price);
     format_exact(metric->charge.exact, product);
-    return explain_say(explanation, err, "per unit", "%s x %s = %s", overage, unit_price, product);
+    return explain_say(explanation, err, "per unit", "%s x %s %s%s = %s %s", overage, unit_price,
+                       explanation->currency, metric->unit, product, explanation->currency);
 }
 
 static bool say_package(const struct explanation *explanation, const struct explain_metric *metric,
@@ -107,18 +104,18 @@ static bool say_package(const struct explanation *explanation, const struct expl
     char product[EXACT_TEXT_MAX];
     struct decimal count;
     int128 whole = decimal_divide_ceiling(metric->charge.overage, price->package_size);
+    if (!decimal_from_int128(whole, &count)) {
+        return err_set(err, ERR_RANGE, "the number of packages does not fit");
+    }
     (void)print_decimal(metric->charge.overage, overage);
     (void)print_decimal(price->package_size, size);
     (void)print_decimal(price->unit_price, unit_price);
-    format_exact(metric->charge.exact, product);
-    if (!decimal_from_int128(whole, &count)) {
-        return explain_say(explanation, err, "package", "packages of %s begun by %s, each %s: %s",
-                           size, overage, unit_price, product);
-    }
     (void)print_decimal(count, packages);
+    format_exact(metric->charge.exact, product);
     return explain_say(explanation, err, "package", "%s in packages of %s: %s begun", overage, size,
                        packages) &&
-           explain_say(explanation, err, "", "%s x %s = %s", packages, unit_price, product);
+           explain_say(explanation, err, "", "%s x %s %s = %s %s", packages, unit_price,
+                       explanation->currency, product, explanation->currency);
 }
 
 /* The columns of one tier; widths are made equal over all of them. */
@@ -177,8 +174,9 @@ static bool say_tiers(const struct explanation *explanation, const struct explai
     }
     for (size_t index = 0; index < count; index++) {
         const char *label = index == 0 ? model_table[metric->price->price.model].name : "";
-        if (!explain_say(explanation, err, label, "%-*s   %*s = %*s", range, words[index].range,
-                         product, words[index].product, amount, words[index].amount)) {
+        if (!explain_say(explanation, err, label, "%-*s   %*s = %*s %s", range, words[index].range,
+                         product, words[index].product, amount, words[index].amount,
+                         explanation->currency)) {
             return false;
         }
     }
@@ -209,18 +207,25 @@ static bool say_rounding(const struct explanation *explanation, const struct exp
     char increment[PRINT_NUMBER_MAX];
     char rounding[PRINT_NUMBER_MAX];
     struct decimal difference;
+    struct exact uncapped = EXACT_ZERO;
     format_exact(metric->charge.exact, exact);
     (void)print_money(metric->charge.uncapped_cost, currency, rounded);
     (void)print_money(currency->increment, currency, increment);
-    if (!decimal_subtract(metric->charge.uncapped_cost, metric->charge.exact_cost, &difference)) {
+    if (!decimal_subtract(metric->charge.uncapped_cost, metric->charge.exact_cost, &difference) ||
+        !exact_add_decimal(&uncapped, metric->charge.uncapped_cost)) {
         return err_set(err, ERR_RANGE, "rounding does not fit");
     }
     (void)print_decimal(difference, rounding);
-    return explain_say(explanation, err, "exact cost", "%s", exact) &&
-           explain_say(explanation, err, "rounded", "%s: to %s, half away from zero%s%s%s", rounded,
-                       increment, decimal_is_zero(difference) ? "" : " (",
-                       decimal_is_zero(difference) ? "" : rounding,
-                       decimal_is_zero(difference) ? "" : ")");
+    if (metric->lines.lines_count > 1 &&
+        !explain_say(explanation, err, "exact cost", "%s %s, all tiers together", exact,
+                     explanation->currency)) {
+        return false;
+    }
+    if (exact_compare(uncapped, metric->charge.exact) == 0) {
+        return explain_say(explanation, err, "rounded", "%s: nothing to round", rounded);
+    }
+    return explain_say(explanation, err, "rounded", "%s: half away from zero to steps of %s (%s%s)",
+                       rounded, increment, difference.units > 0 ? "+" : "", rounding);
 }
 
 static bool say_reduction(const struct explanation *explanation,

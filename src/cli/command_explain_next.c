@@ -111,7 +111,7 @@ static bool say_change(const struct explanation *explanation, const struct table
         return explain_say(explanation, err, "month before", "%s", previous);
     }
     (void)print_decimal(explain_shorten(change, 1), percent);
-    return explain_say(explanation, err, "month before", "%s: this one is %s%s %%", previous,
+    return explain_say(explanation, err, "month before", "%s used: %s%s %% since", previous,
                        change.units > 0 ? "+" : "", percent);
 }
 
@@ -140,8 +140,14 @@ bool explain_projection(const struct explanation *explanation, const struct expl
     if (!explain_find(explanation, explanation->tables.projections, metric->price->metric, &row)) {
         return true;
     }
+    bool is_unused = decimal_is_zero(table_get_decimal(&metric->usage, USAGE_QUANTITY)) &&
+                     !table_is_null(&row, PROJECTIONS_PROJECTED) &&
+                     decimal_is_zero(table_get_decimal(&row, PROJECTIONS_PROJECTED));
     if (!say_change(explanation, &row, err)) {
         return false;
+    }
+    if (is_unused) {
+        return true; /* nothing used, nothing expected: nothing to say */
     }
     if (table_is_null(&row, PROJECTIONS_PROJECTED) ||
         table_is_null(&row, PROJECTIONS_PROJECTED_OVERAGE) ||

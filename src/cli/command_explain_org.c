@@ -21,7 +21,7 @@ static bool is_in_period(const struct explanation *explanation, const struct tab
 
 static bool say_subscription(const struct explanation *explanation, const char *label,
                              const struct table_cursor *row, struct err *err) {
-    char from[INSTANT_TEXT_MAX] = "ever";
+    char from[INSTANT_TEXT_MAX] = "a time not given";
     char until[INSTANT_TEXT_MAX] = "";
     const char *plan_id =
         explain_escape(explanation, table_get_text(row, SUBSCRIPTIONS_PLAN_ID), err);
@@ -146,9 +146,9 @@ bool explain_org(const struct explanation *explanation, struct err *err) {
     const struct table_cursor *org = &explanation->org;
     const char *status = explain_escape(explanation, table_get_text(org, ORGS_STATUS), err);
     const char *cutoff = run_pinned(explanation->run, PIN_OPTION, "cutoff");
-    const char *currency = explain_escape(explanation, table_get_text(org, ORGS_CURRENCY), err);
-    return status != NULL && currency != NULL && say_heading(explanation, err) &&
-           explain_say(explanation, err, "status", "%s, billed in %s%s", status, currency,
+    return status != NULL && say_heading(explanation, err) &&
+           explain_say(explanation, err, "status", "%s, billed in %s%s", status,
+                       explanation->currency,
                        table_get_bool(org, ORGS_OVERAGE_ENABLED)
                            ? ""
                            : "; overage billing is switched off (overage_enabled is false)") &&
@@ -201,8 +201,8 @@ bool explain_set_aside(const struct explanation *explanation, struct err *err) {
     if (reason_text == NULL || detail == NULL ||
         !console_out(&explanation->cli->console, err, "\nnot closed: %s, %s\n",
                      is_listed ? "listed" : "set aside", reason_text) ||
-        !explain_say(explanation, err, "why", "%s%s%s%s", words != NULL ? words->why : reason_text,
-                     detail[0] != '\0' ? " (" : "", detail, detail[0] != '\0' ? ")" : "")) {
+        !explain_say(explanation, err, "why", "%s", words != NULL ? words->why : reason_text) ||
+        (detail[0] != '\0' && !explain_say(explanation, err, "", "%s", detail))) {
         return false;
     }
     if (words == NULL || words->remedy == NULL) {

@@ -8,27 +8,29 @@
 
 static const char *const aggregation_words[AGGREGATIONS_COUNT] = {
     [AGGREGATION_SUM] = "sum of",
-    [AGGREGATION_COUNT] = "number of",
+    [AGGREGATION_COUNT] = "one for each of",
     [AGGREGATION_MAX] = "highest level",
     [AGGREGATION_LAST] = "level at the end",
     [AGGREGATION_UNIQUE] = "different keys in",
     [AGGREGATION_TIME_WEIGHTED] = "average level over the whole period",
 };
 
-static bool say_first_and_last(const struct explanation *explanation,
-                               const struct table_cursor *series, struct err *err) {
+static bool say_instants(const struct explanation *explanation, struct instant first_at,
+                         struct instant last_at, struct err *err) {
     char first[INSTANT_TEXT_MAX];
     char last[INSTANT_TEXT_MAX];
-    if (table_is_null(series, SERIES_FIRST_AT) || table_is_null(series, SERIES_LAST_AT)) {
-        return true;
-    }
-    struct instant first_at = table_get_instant(series, SERIES_FIRST_AT);
-    struct instant last_at = table_get_instant(series, SERIES_LAST_AT);
     (void)instant_format(first_at, first);
     (void)instant_format(last_at, last);
     return instant_compare(first_at, last_at) == 0
                ? explain_say(explanation, err, "", "at %s", first)
                : explain_say(explanation, err, "", "first %s, last %s", first, last);
+}
+
+static bool say_first_and_last(const struct explanation *explanation,
+                               const struct table_cursor *series, struct err *err) {
+    return table_is_null(series, SERIES_FIRST_AT) || table_is_null(series, SERIES_LAST_AT) ||
+           say_instants(explanation, table_get_instant(series, SERIES_FIRST_AT),
+                        table_get_instant(series, SERIES_LAST_AT), err);
 }
 
 static bool say_busiest_day(const struct explanation *explanation,
@@ -65,12 +67,11 @@ static bool say_flow(const struct explanation *explanation, const struct explain
     (void)print_decimal(table_get_decimal(&metric->usage, USAGE_QUANTITY), quantity);
     (void)print_count(events_count, events);
     if (series == NULL || events_count == 0) {
-        return explain_say(explanation, err, "usage", "%s%s: no events in the period", quantity,
-                           metric->unit);
+        return explain_say(explanation, err, "usage", "%s: no events in the period", quantity);
     }
-    return explain_say(explanation, err, "usage", "%s%s: %s %s event%s on %lld of %lld days",
-                       quantity, metric->unit, aggregation_words[metric->price->price.aggregation],
-                       events, events_count == 1 ? "" : "s", (long long)days_with_data,
+    return explain_say(explanation, err, "usage", "%s: %s %s event%s on %lld of %lld days",
+                       quantity, aggregation_words[metric->price->price.aggregation], events,
+                       events_count == 1 ? "" : "s", (long long)days_with_data,
                        (long long)table_get_int64(&explanation->org, ORGS_DAYS)) &&
            say_first_and_last(explanation, series, err) &&
            (days_with_data < 2 || say_busiest_day(explanation, metric, err));
@@ -175,10 +176,10 @@ static bool say_level(const struct explanation *explanation, const struct explai
     (void)print_decimal(table_get_decimal(&metric->usage, USAGE_QUANTITY), quantity);
     (void)print_count(events_count, events);
     if (series == NULL) {
-        return explain_say(explanation, err, "usage", "%s%s: the level was zero all the time",
-                           quantity, metric->unit);
+        return explain_say(explanation, err, "usage", "%s: the level was zero all the time",
+                           quantity);
     }
-    return explain_say(explanation, err, "usage", "%s%s: %s%s", quantity, metric->unit,
+    return explain_say(explanation, err, "usage", "%s: %s%s", quantity,
                        aggregation_words[aggregation],
                        aggregation == AGGREGATION_LAST ? " of the subscribed time" : "") &&
            say_opening_and_closing(explanation, series, err) &&
@@ -194,20 +195,17 @@ static bool say_level(const struct explanation *explanation, const struct explai
 static bool say_aside(const struct explanation *explanation, const struct table_cursor *row,
                       struct err *err) {
     char quantity[PRINT_NUMBER_MAX];
-    char first[INSTANT_TEXT_MAX];
-    char last[INSTANT_TEXT_MAX];
     int64_t events = table_get_int64(row, ASIDES_EVENTS);
     bool is_opening = text_equals(table_get_text(row, ASIDES_KIND), text_from("late_opening"));
     (void)print_decimal(table_get_decimal(row, ASIDES_QUANTITY), quantity);
-    (void)instant_format(table_get_instant(row, ASIDES_FIRST_AT), first);
-    (void)instant_format(table_get_instant(row, ASIDES_LAST_AT), last);
     return explain_say(explanation, err, "late",
                        is_opening
                            ? "%s in %lld event%s before the period, not yet in its recorded "
                              "opening level: counted"
                            : "%s in %lld event%s recorded after the cutoff: not counted here",
                        quantity, (long long)events, events == 1 ? "" : "s") &&
-           explain_say(explanation, err, "", "%s to %s", first, last);
+           say_instants(explanation, table_get_instant(row, ASIDES_FIRST_AT),
+                        table_get_instant(row, ASIDES_LAST_AT), err);
 }
 
 static bool say_asides(const struct explanation *explanation, const struct explain_metric *metric,

@@ -12,10 +12,11 @@ static bool print_pins(const struct inspection *inspection, enum pin_group group
     size_t count = run_pins_count(inspection->run, group);
     for (size_t index = 0; index < count; index++) {
         const char *name = run_pin_name(inspection->run, group, index);
+        const char *value = run_pinned(inspection->run, group, name);
         struct buffer line = {0};
         bool is_fine =
             buffer_append_format(&line, err, "%-10s%-24s ", index == 0 ? heading : "", name) &&
-            print_escape(&line, text_from(run_pinned(inspection->run, group, name)), err) &&
+            print_escape(&line, text_from(value[0] != '\0' ? value : "-"), err) &&
             buffer_append(&line, text_from("\n"), err) &&
             console_out_text(console, buffer_text(&line), err);
         buffer_release(&line);

@@ -68,8 +68,9 @@ static struct recompute_number quantity_of_level(struct verify_shard *shard, int
             highest = table_get_decimal(row, LEVELS_HIGHEST);
         }
         if (aggregation == AGGREGATION_TIME_WEIGHTED) {
+            int64_t left_over = table_get_int64(row, LEVELS_SHARE_REMAINDER);
             recompute_average_add(&average, table_get_decimal(row, LEVELS_SHARE),
-                                  table_get_int64(row, LEVELS_SHARE_REMAINDER));
+                                  left_over > 0 ? left_over : 0);
         }
     }
     if (aggregation == AGGREGATION_TIME_WEIGHTED) {

@@ -21,7 +21,8 @@ struct comparison {
     const char *nouns;
     size_t columns_count;
     size_t columns[DIFF_COLUMNS_MAX];
-    size_t money_column; /* the difference that is told as money; DIFF_NO_COLUMN: none */
+    uint32_t money_columns; /* bits: amounts, shown with the decimals of the currency */
+    size_t money_column;    /* the difference that is told as money; DIFF_NO_COLUMN: none */
 };
 
 enum side { SIDE_A, SIDE_B, SIDES_COUNT };

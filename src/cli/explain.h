@@ -33,6 +33,7 @@ struct explanation {
     struct explain_tables tables;
     struct table_cursor org;
     struct text org_id;
+    const char *currency;          /* the org's, in capitals: "USD" */
     const struct terms_plan *plan; /* NULL: the org is not rated */
 };
 
@@ -40,7 +41,7 @@ struct explanation {
 struct explain_metric {
     const struct terms_price *price;
     const char *name; /* escaped */
-    const char *unit; /* " tokens", or empty; escaped */
+    const char *unit; /* "/token", or empty; escaped */
     struct limits limits;
     struct table_cursor usage;
     bool has_charge;

@@ -100,11 +100,23 @@ size_t print_count(uint64_t value, char text[PRINT_NUMBER_MAX]) {
     return group_digits(plain, text);
 }
 
+size_t print_amount(struct decimal amount, const struct currency *currency,
+                    char text[PRINT_NUMBER_MAX]) {
+    char plain[DECIMAL_TEXT_MAX];
+    int128 minor_unit = 1;
+    for (int place = currency->decimals; place < DECIMAL_PLACES; place++) {
+        minor_unit *= 10;
+    }
+    if (amount.units % minor_unit != 0) {
+        return print_decimal(amount, text); /* an estimate, or an edited file: in full */
+    }
+    (void)money_format(amount, currency, plain);
+    return group_digits(plain, text);
+}
+
 size_t print_money(struct decimal amount, const struct currency *currency,
                    char text[PRINT_NUMBER_MAX]) {
-    char plain[DECIMAL_TEXT_MAX];
-    (void)money_format(amount, currency, plain);
-    size_t size = group_digits(plain, text);
+    size_t size = print_amount(amount, currency, text);
     text[size++] = ' ';
     for (const char *letter = currency->code; *letter != '\0'; letter++) {
         text[size++] = (char)toupper((unsigned char)*letter);

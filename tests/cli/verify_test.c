@@ -1,0 +1,192 @@
+#include "program.h"
+
+#include <jansson.h>
+
+#include "table/table.h"
+
+/* --- edits that the digests do not show ---------------------------------------------------------
+ */
+
+static void load(const char *path, struct buffer *content) {
+    struct err err = {0};
+    buffer_clear(content);
+    if (!file_load(sys_real(), path, 1024 * 1024, content, &err)) {
+        fail_msg("%s", err.message);
+    }
+}
+
+static void save(const char *path, const struct buffer *content) {
+    struct err err = {0};
+    assert_true(file_replace(sys_real(), path, buffer_text(content), &err));
+}
+
+/* Replaces every occurrence, of equal length; at least one. */
+static void replace(struct buffer *content, const void *from, const void *to, size_t size_bytes) {
+    size_t found = 0;
+    for (size_t at = 0; at + size_bytes <= content->size_bytes; at++) {
+        if (memcmp(content->bytes + at, from, size_bytes) == 0) {
+            memcpy(content->bytes + at, to, size_bytes);
+            found++;
+        }
+    }
+    assert_true(found > 0);
+}
+
+static struct digest digest_now(const char *path) {
+    struct table_seal seal;
+    struct err err = {0};
+    assert_true(table_file_digest(sys_real(), path, &seal, &err));
+    return seal.digest;
+}
+
+/* The manifest's own seal: the digest of its compact form without that member. */
+static void seal_manifest(struct buffer *content) {
+    json_error_t error;
+    struct digest digest;
+    struct err err = {0};
+    char text[DIGEST_TEXT_MAX];
+    json_t *root = json_loadb(content->bytes, content->size_bytes, 0, &error);
+    assert_non_null(root);
+    assert_int_equal(json_object_del(root, "sha256"), 0);
+    char *compact = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_true(digest_of(compact, strlen(compact), &digest, &err));
+    digest_format(&digest, text);
+    assert_int_equal(json_object_set_new(root, "sha256", json_string(text)), 0);
+    char *whole = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
+    buffer_clear(content);
+    assert_true(buffer_append_format(content, &err, "%s\n", whole));
+    free(compact);
+    free(whole);
+    json_decref(root);
+}
+
+/* Edits a sealed file and seals it anew: what a careful forger, or a bug in a stage, would leave.
+ */
+static void forge(const char *path, const void *from, const void *to, size_t size_bytes) {
+    struct buffer content = {0};
+    char before[DIGEST_TEXT_MAX];
+    char after[DIGEST_TEXT_MAX];
+    struct digest digest = digest_now(path);
+    digest_format(&digest, before);
+    load(path, &content);
+    replace(&content, from, to, size_bytes);
+    save(path, &content);
+    digest = digest_now(path);
+    digest_format(&digest, after);
+    load("close/manifest.json", &content);
+    replace(&content, before, after, DIGEST_TEXT_MAX - 1);
+    seal_manifest(&content);
+    save("close/manifest.json", &content);
+    buffer_release(&content);
+}
+
+static void forge_decimal(const char *path, const char *from, const char *to) {
+    struct decimal values[2];
+    assert_int_equal(decimal_parse(text_from(from), &values[0]), DECIMAL_OK);
+    assert_int_equal(decimal_parse(text_from(to), &values[1]), DECIMAL_OK);
+    forge(path, &values[0], &values[1], sizeof values[0]);
+}
+
+/* --- */
+
+static void a_sound_run_agrees_in_everything(void **state) {
+    (void)state;
+    assert_status(0, "verify", "close");
+    assert_says(program.out, "all as sealed\n");
+    assert_says(program.out, "quantities      recomputed: 80 of 80 agree\n");
+    assert_says(program.out, "charges         recomputed: 80 of 80 agree\n");
+    assert_says(program.out, "5 of 5 reports agree\n");
+    assert_says(program.out, "39 rows read again; their sums in 4 currencies are the tables'\n");
+}
+
+static void a_flipped_byte_is_damage(void **state) {
+    (void)state;
+    struct buffer content = {0};
+    load("close/30-rate/charges.arrow", &content);
+    content.bytes[content.size_bytes / 2] ^= 1;
+    save("close/30-rate/charges.arrow", &content);
+    assert_status(ERR_DAMAGED, "verify", "close");
+    assert_says(program.told, "close/30-rate/charges.arrow");
+    content.bytes[content.size_bytes / 2] ^= 1;
+    save("close/30-rate/charges.arrow", &content);
+    buffer_release(&content);
+    assert_status(0, "verify", "close");
+}
+
+static void a_wrong_cost_is_found_although_its_digest_is_right(void **state) {
+    (void)state;
+    forge_decimal("close/30-rate/charges.arrow", "16.13", "16.14");
+    assert_status(ERR_CONTROL, "verify", "close", "--jobs", "1");
+    assert_says(program.out, "charges         recomputed: 79 of 80 agree\n");
+    assert_says(program.out, "playbook_runs     cost: sealed 16.14, should be 16.13\n");
+    assert_says(program.out, "sum of cost: sealed 976.65, should be 976.66\n");
+    assert_says(program.told, "hint: do not bill from this run");
+    forge_decimal("close/30-rate/charges.arrow", "16.14", "16.13");
+    assert_status(0, "verify", "close");
+}
+
+static void a_wrong_quantity_is_found_with_what_it_costs(void **state) {
+    (void)state;
+    forge_decimal("close/20-meter/usage.arrow", "7500000", "7500001");
+    assert_status(ERR_CONTROL, "verify", "close");
+    assert_says(program.out, "quantities      recomputed: 79 of 80 agree\n");
+    assert_says(program.out, "quantity: sealed 7500001, should be 7500000\n");
+    assert_says(program.out, "overage: sealed 6500000, should be 6500001\n");
+    assert_says(program.out, "exact_cost: sealed 385, should be 385.00004\n");
+    forge_decimal("close/20-meter/usage.arrow", "7500001", "7500000");
+}
+
+static void a_wrong_average_is_found(void **state) {
+    (void)state;
+    forge_decimal("close/20-meter/usage.arrow", "2500000000", "2500000000.5");
+    assert_status(ERR_CONTROL, "verify", "close");
+    assert_says(program.out, "quantity: sealed 2500000000.5, should be 2500000000\n");
+    forge_decimal("close/20-meter/usage.arrow", "2500000000.5", "2500000000");
+}
+
+static void a_wrong_price_is_found_in_all_that_it_made(void **state) {
+    (void)state;
+    forge_decimal("close/10-extract/prices.arrow", "0.75", "0.5"); /* visitors: 3 over */
+    assert_status(ERR_CONTROL, "verify", "close");
+    assert_says(program.out, "exact_cost: sealed 2.25, should be 1.5\n");
+    assert_says(program.out, "cost: sealed 2.25, should be 1.5\n");
+    forge_decimal("close/10-extract/prices.arrow", "0.5", "0.75");
+}
+
+static void a_report_with_another_sum_is_found(void **state) {
+    (void)state;
+    static const char before[] = ",385.00,1,computed,";
+    static const char after[] = ",384.00,1,computed,";
+    forge("close/reports/overages.csv", before, after, sizeof before - 1);
+    assert_status(ERR_CONTROL, "verify", "close");
+    assert_says(program.out, "SHA256SUMS      4 of 5 reports agree\n");
+    assert_says(program.out, "sum of billed: sealed 975.65, should be 976.65\n");
+    forge("close/reports/overages.csv", after, before, sizeof before - 1);
+    assert_status(0, "verify", "close");
+}
+
+static void a_run_that_is_not_finished_tells_what_is_missing(void **state) {
+    (void)state;
+    char dataset[FILE_PATH_MAX];
+    (void)snprintf(dataset, sizeof dataset, "%s/dataset", fixture);
+    assert_status(0, "run", "--period", "2024-02", "--cutoff", "2024-03-31T02:00:00Z", "--source",
+                  dataset, "--run-dir", "begun", "--until", "meter");
+    assert_status(0, "verify", "begun");
+    assert_says(program.out, "quantities      recomputed: 80 of 80 agree\n");
+    assert_says(program.out, "charges         not rated yet\n");
+    assert_says(program.out, "reports         not written yet\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sound_run_agrees_in_everything),
+        cmocka_unit_test(a_flipped_byte_is_damage),
+        cmocka_unit_test(a_wrong_cost_is_found_although_its_digest_is_right),
+        cmocka_unit_test(a_wrong_quantity_is_found_with_what_it_costs),
+        cmocka_unit_test(a_wrong_average_is_found),
+        cmocka_unit_test(a_wrong_price_is_found_in_all_that_it_made),
+        cmocka_unit_test(a_report_with_another_sum_is_found),
+        cmocka_unit_test(a_run_that_is_not_finished_tells_what_is_missing),
+    };
+    return cmocka_run_group_tests(tests, program_setup, program_teardown);
+}
