@@ -138,8 +138,7 @@ static inline void end_line(struct split *split, size_t feed, size_t places_take
     split->line++;
 }
 
-enum split_result split_row(struct split *split, struct text fields[CSV_COLUMNS_MAX],
-                            uint64_t *line) {
+enum split_result split_row(struct split *split, struct text *fields, uint64_t *line) {
     const struct csv_layout *layout = split->layout;
     const char *window = split->window;
     size_t fields_count = layout->fields_count;

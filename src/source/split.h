@@ -56,7 +56,6 @@ enum split_result {
  * The next row that is not blank: fields[column] of the columns the file has (the others are left
  * alone), *line its line. SPLIT_ODD leaves offset and line at the odd one.
  */
-enum split_result split_row(struct split *split, struct text fields[CSV_COLUMNS_MAX],
-                            uint64_t *line);
+enum split_result split_row(struct split *split, struct text *fields, uint64_t *line);
 
 #endif

@@ -115,6 +115,7 @@ static bool feed_init(struct usage_feed *feed, struct usage *usage, struct err *
     *feed = (struct usage_feed){
         .usage = usage,
         .org.rank = CATALOG_NONE,
+        .rank_before = CATALOG_NONE,
         .metrics.names = usage->names,
         .metrics.has_seats_file = usage->catalog->has_seats_file,
     };
@@ -250,7 +251,8 @@ static void plan_memory(struct usage *usage, const struct usage_options *options
 static bool usage_init(struct usage *usage, const struct usage_options *options, struct err *err) {
     plan_memory(usage, options);
     usage->names = metric_names_create(err);
-    if (usage->names == NULL || !make_secret(usage, err) || !plan_buckets(usage, err)) {
+    if (usage->names == NULL || !make_secret(usage, err) || !plan_buckets(usage, err) ||
+        !org_index_create(usage->catalog, &usage->org_index, err)) {
         return false;
     }
     usage->partitions_max = (uint32_t)(usage->memory_bytes / 4 / usage->chunk_bytes);
@@ -307,6 +309,7 @@ void usage_destroy(struct usage *usage) {
     (void)pthread_mutex_destroy(&usage->metered_mutex);
     mem_free(usage->buckets);
     mem_free(usage->places);
+    mem_free(usage->org_index);
     mem_free(usage->files);
     mem_free(usage->metered);
     mem_free(usage->metric_ranks);

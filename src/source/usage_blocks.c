@@ -20,7 +20,7 @@
 #include "usage_state.h"
 
 enum {
-    PAD_BYTES = 8,        /* readable before the window: see feed_row */
+    PAD_BYTES = 8,        /* readable before the window: see feed_function */
     TAIL_BYTES = 4 * 1024 /* read beyond a block, for the row that crosses its end */
 };
 
@@ -53,6 +53,7 @@ struct block {
     struct split_facts facts;
     bool is_in_quotes;
     uint64_t line;
+    struct feed_line lines[FEED_LINES_MAX]; /* split and not yet taken; absent fields are empty */
 };
 
 static bool block_init(struct block *block, struct err *err) {
@@ -63,6 +64,11 @@ static bool block_init(struct block *block, struct err *err) {
         return err_memory(err, window_bytes * (1 + sizeof *block->places));
     }
     block->window = block->memory + PAD_BYTES;
+    for (size_t row = 0; row < FEED_LINES_MAX; row++) {
+        for (size_t column = 0; column < USAGE_COLUMNS_COUNT; column++) {
+            block->lines[row].fields[column] = (struct text){.bytes = "", .size_bytes = 0};
+        }
+    }
     return true;
 }
 
@@ -135,7 +141,10 @@ static void stop_others(struct blocks *blocks) {
 
 static bool take_csv_row(void *context, const struct csv_row *row, struct err *err) {
     struct block *block = context;
-    return block->blocks->take(block->feed, row->fields, row->line, false, err);
+    struct feed_line line = {.line = row->line};
+    memcpy(line.fields, row->fields, sizeof line.fields);
+    feed_find_orgs(block->feed, &line, 1);
+    return block->blocks->take(block->feed, &line, false, err);
 }
 
 /* All rows from window[at] on that begin in the block, through libcsv. */
@@ -190,6 +199,21 @@ static void add_crossing_row(struct block *block, struct split *split, bool *is_
     *is_added = !facts.has_quote && !facts.has_nul;
 }
 
+/* The rows split so far. */
+static bool take_lines(struct block *block, size_t *lines_count, struct err *err) {
+    size_t count = *lines_count;
+    *lines_count = 0;
+    if (count > 0) {
+        feed_find_orgs(block->feed, block->lines, count);
+    }
+    for (size_t row = 0; row < count; row++) {
+        if (!block->blocks->take(block->feed, &block->lines[row], true, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool read_fast(struct block *block, struct err *err) {
     struct split split = {
         .window = block->window,
@@ -205,30 +229,29 @@ static bool read_fast(struct block *block, struct err *err) {
     while (split.place < split.places_count && block->places[split.place] < split.offset) {
         split.place++;
     }
-    struct text fields[CSV_COLUMNS_MAX];
-    for (size_t column = 0; column < CSV_COLUMNS_MAX; column++) {
-        fields[column] = (struct text){.bytes = "", .size_bytes = 0};
-    }
     bool is_added = false;
+    size_t count = 0;
     for (;;) {
-        uint64_t line;
-        enum split_result result = split_row(&split, fields, &line);
+        struct feed_line *line = &block->lines[count];
+        enum split_result result = split_row(&split, line->fields, &line->line);
         if (result == SPLIT_ROW) {
-            if (!block->blocks->take(block->feed, fields, line, true, err)) {
+            count++;
+            if (count == FEED_LINES_MAX && !take_lines(block, &count, err)) {
                 return false;
             }
             continue;
         }
-        if (result == SPLIT_END && split.offset >= block->end) {
-            return true;
-        }
-        if (result == SPLIT_END && !is_added) {
+        if (result == SPLIT_END && split.offset < block->end && !is_added) {
             add_crossing_row(block, &split, &is_added);
             if (is_added) {
                 continue;
             }
         }
-        return read_slowly(block, split.offset, split.line, err);
+        if (!take_lines(block, &count, err)) {
+            return false;
+        }
+        return (result == SPLIT_END && split.offset >= block->end) ||
+               read_slowly(block, split.offset, split.line, err);
     }
 }
 

@@ -67,22 +67,6 @@ void feed_look_at_org(struct usage_feed *feed, uint32_t rank) {
     };
 }
 
-/* Most rows are of the org of the row before, or of the one after it. */
-static inline uint32_t find_org(const struct usage_feed *feed, struct text org_id) {
-    const struct catalog *catalog = feed->usage->catalog;
-    uint32_t rank = feed->org.rank;
-    if (rank < catalog->orgs_count) {
-        if (parse_is_same(org_id, feed->org.org->org_id)) {
-            return rank;
-        }
-        if (rank + 1 < catalog->orgs_count &&
-            parse_is_same(org_id, catalog->orgs[rank + 1].org_id)) {
-            return rank + 1;
-        }
-    }
-    return catalog_find_org(catalog, org_id);
-}
-
 static inline const struct feed_route *find_route(struct usage_feed *feed,
                                                   const struct catalog_plan *plan,
                                                   const struct metric_entry *entry) {
@@ -293,7 +277,6 @@ static bool judge_org(struct judged *judged, struct err *err) {
     if (org_id.size_bytes == 0) {
         return refuse(judged, USAGE_COLUMN_ORG_ID, err, "is not given");
     }
-    judged->rank = find_org(judged->feed, org_id);
     if (judged->rank == CATALOG_NONE) {
         return refuse(judged, USAGE_COLUMN_ORG_ID, err, "is not in orgs.csv");
     }
@@ -426,8 +409,9 @@ static bool take_judged(struct judged *judged, struct err *err) {
  * The plain lane. Nothing is changed unless the row is taken: what is not goes the long way from
  * its start. False is a failure.
  */
-static inline bool take_plain(struct usage_feed *feed, const struct text *fields, bool *is_taken,
+static inline bool take_plain(struct usage_feed *feed, const struct feed_line *line, bool *is_taken,
                               struct err *err) {
+    const struct text *fields = line->fields;
     *is_taken = false;
     int64_t packed;
     int64_t seconds;
@@ -442,12 +426,11 @@ static inline bool take_plain(struct usage_feed *feed, const struct text *fields
                             &occurred_at)) {
         return true;
     }
-    uint32_t rank = find_org(feed, fields[USAGE_COLUMN_ORG_ID]);
-    if (rank >= CATALOG_NOT_SELECTED) {
+    if (line->rank >= CATALOG_NOT_SELECTED) {
         return true;
     }
-    if (rank != feed->org.rank) {
-        feed_look_at_org(feed, rank);
+    if (line->rank != feed->org.rank) {
+        feed_look_at_org(feed, line->rank);
     }
     struct text metric = fields[USAGE_COLUMN_METRIC];
     if (metric.size_bytes == 0 || metric.size_bytes > CATALOG_METRIC_BYTES_MAX) {
@@ -475,19 +458,24 @@ static inline bool take_plain(struct usage_feed *feed, const struct text *fields
                              feed->usage->chunk_bytes, pair, err);
 }
 
-static bool take_long_way(struct usage_feed *feed, const struct text *fields, uint64_t line,
-                          bool is_padded, struct err *err) {
-    struct judged judged = {.feed = feed, .fields = fields, .line = line};
+static bool take_long_way(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
+                          struct err *err) {
+    struct judged judged = {
+        .feed = feed,
+        .fields = line->fields,
+        .line = line->line,
+        .rank = line->rank,
+    };
     return judge_org(&judged, err) && judge_metric(&judged, err) &&
            judge_quantity(&judged, is_padded, err) && judge_times(&judged, err) &&
            (judged.is_bad || take_judged(&judged, err));
 }
 
-bool feed_row(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
+bool feed_row(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
               struct err *err) {
     bool is_taken = false;
-    if (is_padded && !take_plain(feed, fields, &is_taken, err)) {
+    if (is_padded && !take_plain(feed, line, &is_taken, err)) {
         return false;
     }
-    return is_taken || take_long_way(feed, fields, line, is_padded, err);
+    return is_taken || take_long_way(feed, line, is_padded, err);
 }

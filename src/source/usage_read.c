@@ -255,15 +255,17 @@ static void mark_active_seat(const struct usage_feed *feed, const struct seat_re
     }
 }
 
-bool feed_seat(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
+bool feed_seat(struct usage_feed *feed, const struct feed_line *row, bool is_padded,
                struct err *err) {
     (void)is_padded;
+    const struct text *fields = row->fields;
+    uint64_t line = row->line;
     struct seat_record seat = {0};
     bool is_bad = false;
     uint32_t rank = CATALOG_NOT_SELECTED;
     const char *reason = "is not given";
     if (fields[SEATS_COLUMN_ORG_ID].size_bytes > 0) {
-        rank = catalog_find_org(feed->usage->catalog, fields[SEATS_COLUMN_ORG_ID]);
+        rank = row->rank;
         reason = rank == CATALOG_NONE ? "is not in orgs.csv" : NULL;
     }
     if (reason != NULL) {

@@ -185,12 +185,17 @@ struct feed_route {
 
 enum { FEED_ROUTES_COUNT = 256 };
 
+/* A hash table of org ids, for feed_find_orgs; mem_free it. */
+struct org_index;
+bool org_index_create(const struct catalog *catalog, struct org_index **index, struct err *err);
+
 struct usage_feed {
     struct usage *usage;
     struct problems *problems;
     struct spill_stream *streams[STREAMS_COUNT]; /* [stream][bucket]; allocated when first used */
     struct spill_stream *partitions;             /* events with an id, by hash */
     struct metric_table metrics;
+    uint32_t rank_before; /* what the last row's org was */
     struct feed_org org;
     struct parse_dates dates;
     struct feed_route *routes; /* FEED_ROUTES_COUNT */
@@ -211,9 +216,30 @@ enum usage_column {
     USAGE_COLUMNS_COUNT,
 };
 
-/* is_padded: eight bytes before every field are readable. */
-bool feed_row(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
+enum { FEED_LINES_MAX = 64 };
+
+/* A row of a CSV file on its way through a feed. */
+struct feed_line {
+    struct text fields[USAGE_COLUMNS_COUNT]; /* the first one is the org_id */
+    uint64_t line;
+    uint64_t hash;     /* of the org_id, while it is looked for */
+    uint32_t rank;     /* of the org, or CATALOG_NONE or CATALOG_NOT_SELECTED */
+    bool is_as_before; /* the org_id is that of the row before */
+};
+
+/* Finds the orgs of 1 to FEED_LINES_MAX rows. */
+void feed_find_orgs(struct usage_feed *feed, struct feed_line *lines, size_t count);
+
+/*
+ * Takes one row of a CSV file, its org found: feed_row for usage, feed_seat for seats. is_padded:
+ * eight bytes before every field are readable.
+ */
+typedef bool feed_function(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
+                           struct err *err);
+bool feed_row(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
               struct err *err);
+bool feed_seat(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
+               struct err *err);
 
 /* A row that stands: no duplicate. */
 struct feed_event {
@@ -264,6 +290,7 @@ struct usage {
     struct usage_bucket *buckets;
     uint32_t buckets_count;
     struct usage_place *places; /* by rank */
+    struct org_index *org_index;
     uint32_t partitions_count;
     uint32_t partitions_max;
     struct metric_names *names;
@@ -289,11 +316,6 @@ struct usage {
 bool usage_seal(struct usage *usage, struct err *err);
 /* What was found bad by each feed goes to the caller's collector. */
 bool usage_merge_problems(struct usage *usage, struct problems *problems, struct err *err);
-/* One row of a CSV file for a feed: feed_row, feed_seat. */
-typedef bool feed_function(struct usage_feed *feed, const struct text *fields, uint64_t line,
-                           bool is_padded, struct err *err);
-bool feed_seat(struct usage_feed *feed, const struct text *fields, uint64_t line, bool is_padded,
-               struct err *err);
 /* Reads all rows of an open file with all jobs. */
 bool usage_read_blocks(struct usage *usage, const struct csv_file *csv, feed_function *take,
                        struct err *err);
