@@ -102,14 +102,18 @@ struct subscription_end subscriptions_find_end(const struct subscription *subscr
             end = (struct subscription_end){clipped.until, 1, {plan, plan}};
             continue;
         }
-        /* Plans are sorted by plan_id, so the smaller index is the first id. */
-        bool is_new = plan != end.plans[0] && (end.plans_count == 1 || plan != end.plans[1]);
-        if (is_new && end.plans_count == 1) {
+        /* Two subscriptions are two, also to one plan. Plans are sorted by plan_id: the two
+         * smallest are told, whatever the order of the rows. */
+        if (end.plans_count == 1) {
+            end.plans[1] = plan;
             end.plans_count = 2;
-            end.plans[plan < end.plans[0] ? 0 : 1] = plan;
-        } else if (is_new && plan < end.plans[1]) {
-            end.plans[1] = plan > end.plans[0] ? plan : end.plans[0];
-            end.plans[0] = plan < end.plans[0] ? plan : end.plans[0];
+        } else if (plan < end.plans[1]) {
+            end.plans[1] = plan;
+        }
+        if (end.plans[1] < end.plans[0]) {
+            uint32_t larger = end.plans[0];
+            end.plans[0] = end.plans[1];
+            end.plans[1] = larger;
         }
     }
     return end;
