@@ -108,17 +108,25 @@ bool help_command(struct cli *cli, const struct command *command, struct err *er
 /* --- man page -----------------------------------------------------------------------------------
  */
 
-/* Text for mdoc: a line that begins with a dot or apostrophe, and backslashes, are escaped. */
+/* One byte of text for mdoc: backslashes and dashes are escaped, a dot at a line's start too. */
+static bool man_byte(struct console *console, char byte, bool is_line_start, struct err *err) {
+    switch (byte) {
+    case '\\':
+        return console_out(console, err, "\\e");
+    case '-':
+        return console_out(console, err, "\\-");
+    case '.':
+    case '\'':
+        return console_out(console, err, "%s%c", is_line_start ? "\\&" : "", byte);
+    default:
+        return console_out(console, err, "%c", byte);
+    }
+}
+
+/* Text for mdoc: a blank line begins a paragraph, a new sentence begins a new line. */
 static bool man_text(struct console *console, const char *text, struct err *err) {
     bool is_line_start = true;
     for (const char *byte = text; *byte != '\0'; byte++) {
-        const char *escape = "";
-        if (is_line_start && (*byte == '.' || *byte == '\'')) {
-            escape = "\\&";
-        }
-        if (*byte == '\\') {
-            escape = "\\e";
-        }
         if (*byte == '\n' && byte[1] == '\n') {
             if (!console_out(console, err, "\n.Pp\n")) {
                 return false;
@@ -127,13 +135,17 @@ static bool man_text(struct console *console, const char *text, struct err *err)
             is_line_start = true;
             continue;
         }
-        bool is_fine = *byte == '\\'  ? console_out(console, err, "%s", escape)
-                       : *byte == '-' ? console_out(console, err, "\\-")
-                                      : console_out(console, err, "%s%c", escape, *byte);
-        if (!is_fine) {
+        if (!man_byte(console, *byte, is_line_start, err)) {
             return false;
         }
         is_line_start = *byte == '\n';
+        if ((*byte == '.' || *byte == '?') && byte[1] == ' ') {
+            byte++;
+            is_line_start = true;
+            if (!console_out(console, err, "\n")) {
+                return false;
+            }
+        }
     }
     return console_out(console, err, "\n");
 }
@@ -210,7 +222,7 @@ static bool help_man(struct cli *cli, struct err *err) {
                        ".Ar command\n.Op Ar options\n.Sh DESCRIPTION\n"
                        "Reads a period's usage, seats and plans, computes what each organisation\n"
                        "used beyond its plan and what that costs, projects the next period and\n"
-                       "writes CSV reports. Each stage leaves a checkpoint in the run directory:\n"
+                       "writes CSV reports.\nEach stage leaves a checkpoint in the run directory:\n"
                        "a run that was killed is started again with the same command and goes\n"
                        "on where it stopped; a finished one can be replayed, explained and\n"
                        "compared.\n.Sh COMMANDS\n") &&

@@ -66,7 +66,8 @@ struct totals *run_totals(struct run *run) {
     return run->performance.sealed.totals;
 }
 
-/* Also a table that the stage at hand has committed already, which the manifest does not list yet. */
+/* Also a table that the stage at hand has committed already, which the manifest does not list yet.
+ */
 static bool table_is_there(struct run *run, const struct stage *stage, const char *relative) {
     return manifest_find_file(&run->manifest, relative) != NULL ||
            (run->performance.stage == stage &&
