@@ -29,7 +29,7 @@ void console_release(struct console *console);
 bool console_out(struct console *console, struct err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool console_out_text(struct console *console, struct text text, struct err *err);
-bool console_flush(struct console *console, struct err *err);
+void console_flush(struct console *console);
 
 void console_say(struct console *console, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

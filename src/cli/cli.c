@@ -203,9 +203,7 @@ int cli_main(int argc, char *const *argv, const struct sys *sys) {
     cli_keep_command_line(&cli, argc, argv);
     cli.arena = arena_create(&err);
     bool is_fine = cli.arena != NULL && cli_run(&cli, argc, argv, &command, &err);
-    if (is_fine) {
-        is_fine = console_flush(&cli.console, &err);
-    }
+    console_flush(&cli.console); /* also what was said before a failure */
     int status = (int)cli.status;
     if (!is_fine) {
         status = (int)err.code;

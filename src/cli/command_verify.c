@@ -121,10 +121,6 @@ static bool tell_disagreements(struct verification *verification, struct err *er
             return false;
         }
     }
-    /* the lines stand on stdout before the error is told on stderr */
-    if (!console_flush(console, err)) {
-        return false;
-    }
     (void)err_set(err, ERR_CONTROL, "%s: %s value%s not agree", run_path(verification->run),
                   count_text, found->count == 1 ? " does" : "s do");
     return err_hint(err,

@@ -46,7 +46,10 @@ bool console_out_text(struct console *console, struct text text, struct err *err
     if (!buffer_append(&console->out, text, err)) {
         return false;
     }
-    return console->out.size_bytes < CONSOLE_OUT_FLUSH_BYTES || console_flush(console, err);
+    if (console->out.size_bytes >= CONSOLE_OUT_FLUSH_BYTES) {
+        console_flush(console);
+    }
+    return true;
 }
 
 bool console_out(struct console *console, struct err *err, const char *format, ...) {
@@ -60,11 +63,9 @@ bool console_out(struct console *console, struct err *err, const char *format, .
     return console_out_text(console, (struct text){line, kept}, err);
 }
 
-bool console_flush(struct console *console, struct err *err) {
-    (void)err;
+void console_flush(struct console *console) {
     console_write(console, STDOUT_FILENO, console->out.bytes, console->out.size_bytes);
     buffer_clear(&console->out);
-    return true;
 }
 
 static void console_clear_bar(struct console *console) {

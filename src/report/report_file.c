@@ -18,6 +18,9 @@ static void report_keep(struct report_file *file, bool is_fine, struct err *err)
 
 static void report_bytes(struct report_file *file, const char *bytes, size_t size_bytes) {
     struct buffer *buffer = &file->buffer;
+    if (size_bytes == 0) {
+        return; /* an empty text may have no bytes at all */
+    }
     if (buffer->capacity_bytes - buffer->size_bytes < size_bytes) {
         struct err err = {0};
         report_keep(file, buffer_append(buffer, (struct text){bytes, size_bytes}, &err), &err);

@@ -179,7 +179,7 @@ static void two_plans_at_the_last_instant_set_the_org_aside(void **state) {
                   "pro and team both in force at 2026-10-17T23:59:59.999999Z");
     /* twice the same plan is two subscriptions */
     expect_reason(fixture, "initech", ORG_REASON_TWO_PLANS,
-                  "yen and yen both in force at 2026-10-31T23:59:59.999999Z");
+                  "yen and yen both in force at 2026-11-29T14:59:59.999999Z");
 }
 
 static void a_plan_that_ended_inside_the_period_still_rates_it(void **state) {
