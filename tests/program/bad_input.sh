@@ -152,7 +152,7 @@ usage_quantity 'a quantity is hexadecimal' 0x10 'number'
 usage_quantity 'a quantity is not a number' NaN 'number'
 usage_quantity 'a quantity has two points' 1.2.3 'number'
 usage_quantity 'a quantity has 16 decimals' 0.1234567890123456 'decimals'
-usage_quantity 'a quantity does not fit 38 digits' 100000000000000000000000 'fit'
+usage_quantity 'a quantity does not fit 38 digits' 100000000000000000000000 'range'
 begin
 put usage.csv 'alder,tokens,99999999999999999999999.999999999999999,2025-03-03T10:00:00Z,e8,,,' \
     'alder,tokens,99999999999999999999999.999999999999999,2025-03-03T10:00:00Z,e9,,,'
@@ -254,7 +254,7 @@ put tiers.csv 'basic,tokens,,0.2,'
 bad 'a price per unit has tiers' "tiers.csv:4: metric 'tokens'" 'per_unit'
 begin
 put usage.csv 'alder,tokens,21,2025-03-03T10:00:00Z,e1,,,'
-bad 'two rows of one event disagree' 'usage.csv' 'alder' 'e1' '20' '21'
+bad 'two rows of one event disagree' "usage.csv:6: event_id 'e1'" 'usage.csv:2'
 begin
 put usage.csv 'alder,seats,1,2025-03-03T10:00:00Z,e9,,,'
 bad 'usage of seats beside a seats.csv' "usage.csv:6: metric 'seats'" 'seats.csv'

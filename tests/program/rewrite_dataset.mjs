@@ -12,7 +12,7 @@ const random = randomOf(parseInt(seed, 10));
 const newline = { lf: '\n', crlf: '\r\n' }[ending];
 
 function spell(field) {
-  const mustQuote = /[",\r\n]|^ | $/.test(field);
+  const mustQuote = /[",\r\n]|^[ \t]|[ \t]$/.test(field);
   return mustQuote || (field !== '' && random.oneIn(5)) ? `"${field.replaceAll('"', '""')}"` : field;
 }
 

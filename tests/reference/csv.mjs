@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 import { BadInput } from './decimal.mjs';
 
-// Rows of fields; blank lines are skipped, unquoted fields lose the spaces around them.
+// Rows of fields; blank lines are skipped, unquoted fields lose the spaces and tabs around them.
 export function parseCsv(text) {
   const rows = [];
   let row = [];
@@ -10,7 +10,7 @@ export function parseCsv(text) {
   let wasQuoted = false;
   let inQuotes = false;
   const endField = () => {
-    row.push(wasQuoted ? field : field.replace(/^ +| +$/g, ''));
+    row.push(wasQuoted ? field : field.replace(/^[ \t]+|[ \t]+$/g, ''));
     field = '';
     wasQuoted = false;
   };
@@ -39,7 +39,7 @@ export function parseCsv(text) {
     else if (character === '\n') endRow();
     else if (character === '\r' && text[at + 1] === '\n') continue;
     else if (wasQuoted) {
-      if (character !== ' ') throw new BadInput('text after a closing quote');
+      if (character !== ' ' && character !== '\t') throw new BadInput('text after a closing quote');
     } else field += character;
   }
   if (inQuotes) throw new BadInput('a quote is not closed');
@@ -84,8 +84,11 @@ export function writeCsv(path, header, rows) {
   fs.writeFileSync(path, lines.join(''));
 }
 
+// What parseCsv reads back as it is: blanks at an end need quotes too.
+const rawField = (text) => (/^[ \t]|[ \t]$/.test(text) ? `"${text.replaceAll('"', '""')}"` : quote(text));
+
 export function writeRawCsv(path, header, rows) {
-  writeCsv(path, header, rows.map((fields) => fields.map(quote)));
+  writeCsv(path, header, rows.map((fields) => fields.map(rawField)));
 }
 
 export function compareBytes(left, right) {

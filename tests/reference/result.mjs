@@ -1,6 +1,6 @@
 // Closes every org of a dataset in memory: who is rated under which terms, and each metric's
 // numbers; or why an org is not rated.
-import { BadInput, currencyOf } from './decimal.mjs';
+import { BadInput, UNIT, currencyOf } from './decimal.mjs';
 import { addMonths, calendarOf, formatInstant, formatPeriod, parsePeriod } from './time.mjs';
 import {
   contains, distinctEvents, isLevel, meterMetric, unionOf,
@@ -9,7 +9,7 @@ import { applyCap, chargeOf, limitsOf, overageOf } from './rate.mjs';
 import { trendOf } from './project.mjs';
 
 // The subscriptions that could rate the period: those in force at its last instant, else those
-// that were the last to end inside it. More than one is two_plans.
+// that were the last to end inside it. More than one is two_plans, also when the plan is the same.
 function ratingSubscriptions(subscriptions, { start, end }) {
   const touching = subscriptions.filter(({ from, to }) => from < to && from < end && to > start);
   const final = touching.filter(({ from, to }) => from < end && to >= end);
@@ -69,6 +69,9 @@ function sumByMetric(events) {
   for (const { metric, quantity } of events) sums.set(metric, (sums.get(metric) ?? 0n) + quantity);
   return sums;
 }
+
+const usersAt = (seats, instant) => new Set(seats
+  .filter(({ from, to }) => from <= instant && instant < to).map(({ user }) => user));
 
 function rateMetrics(metrics, terms) {
   for (const metric of metrics) {
@@ -131,13 +134,18 @@ function closeOrg(org, data, options, terms) {
   }));
   rateMetrics(metrics, terms);
   projectMetrics(metrics, terms);
+  const unpriced = sumByMetric(counted.filter((event) => (
+    event.recordedAt <= options.cutoff && !plan.prices.has(event.metric))));
+  const hasSeats = unionOf(org.seats, calendar.start, calendar.end).length > 0;
+  if (hasSeats && !plan.prices.has('seats')) {
+    unpriced.set('seats', BigInt(usersAt(org.seats, calendar.end - 1n).size) * UNIT);
+  }
   return {
     org,
     terms,
     metrics: new Map(metrics.map((metric) => [metric.metric, metric])),
     lateQuantities: sumByMetric(counted.filter((event) => event.recordedAt > options.cutoff)),
-    unpricedQuantities: sumByMetric(counted.filter((event) => (
-      event.recordedAt <= options.cutoff && !plan.prices.has(event.metric)))),
+    unpricedQuantities: unpriced,
   };
 }
 
