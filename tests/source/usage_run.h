@@ -20,11 +20,12 @@
 
 struct usage_run {
     const char *folder;
-    size_t jobs;           /* 0: 1 */
-    uint64_t memory_bytes; /* 0: plenty */
-    const char *cutoff;    /* NULL: none */
-    const char *org;       /* --org; NULL: all */
-    const struct sys *sys; /* for the reading of usage; NULL: the real one */
+    size_t jobs;                /* 0: 1 */
+    uint64_t memory_bytes;      /* 0: plenty */
+    const char *cutoff;         /* NULL: none */
+    const char *org;            /* --org; NULL: all */
+    const struct sys *sys;      /* for the reading of usage; NULL: the real one */
+    bool (*memory_fault)(void); /* during it: see mem_set_fault */
 };
 
 enum { USAGE_RUN_TABLES = 6 };
@@ -188,6 +189,20 @@ static inline void usage_run_put_totals(struct buffer *out, struct usage *usage)
     }
 }
 
+/* The part that faults strike: all that the module does. */
+static inline bool usage_run_read(struct usage *usage, struct dataset *dataset,
+                                  struct problems *problems, const struct usage_run *run,
+                                  struct err *err) {
+    if (!usage_read_csv(usage, problems, err) || !usage_read_seats_csv(usage, problems, err) ||
+        !usage_settle_events(usage, problems, err) || !problems_check(problems, err)) {
+        return false;
+    }
+    catalog_settle(dataset_catalog(dataset));
+    struct usage_run_shards shards = {usage, run->folder};
+    return process_parallel(run->jobs > 0 ? run->jobs : 1, dataset_shards_count(dataset),
+                            usage_run_shard, &shards, err);
+}
+
 static inline bool usage_run_all(const struct usage_run *run, struct dataset **dataset,
                                  struct usage **usage, struct problems *problems,
                                  struct buffer *out, struct err *err) {
@@ -212,18 +227,17 @@ static inline bool usage_run_all(const struct usage_run *run, struct dataset **d
     };
     const struct sys *sys = run->sys != NULL ? run->sys : sys_real();
     if (!directory_create(sys_real(), scratch, err) ||
-        !dataset_load(sys_real(), &options, dataset, problems, err) ||
-        !usage_create(sys, dataset_catalog(*dataset), &usage_options, usage, err) ||
-        !usage_read_csv(*usage, problems, err) || !usage_read_seats_csv(*usage, problems, err) ||
-        !usage_settle_events(*usage, problems, err) || !problems_check(problems, err)) {
+        !dataset_load(sys_real(), &options, dataset, problems, err)) {
         return false;
     }
-    catalog_settle(dataset_catalog(*dataset));
-    struct usage_run_shards shards = {*usage, run->folder};
+    mem_set_fault(run->memory_fault);
+    bool is_done = usage_create(sys, dataset_catalog(*dataset), &usage_options, usage, err) &&
+                   usage_run_read(*usage, *dataset, problems, run, err);
+    mem_set_fault(NULL);
+    if (!is_done) {
+        return false;
+    }
     size_t shards_count = dataset_shards_count(*dataset);
-    if (!process_parallel(usage_options.jobs, shards_count, usage_run_shard, &shards, err)) {
-        return false;
-    }
     for (size_t shard = 0; shard < shards_count; shard++) {
         usage_run_put_tables(out, run->folder, shard);
     }
