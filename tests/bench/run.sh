@@ -1,8 +1,3 @@
-    if [ -e "$data/duckdb-events/projections.csv" ]; then
-        say "events: our costs and DuckDB's"
-        duckdb compare  ||
-            die "events: costs differ"
-    fi
 #!/usr/bin/env bash
 # The benchmark: closes 24 million usage rows of 200,000 orgs, in org order and in random order,
 # beside two yardsticks on the same files in the same run: a bare libcsv pass, and the same close as
@@ -29,7 +24,8 @@ runs=${RUNS:-5}
 orgs=${ORGS:-200000}
 parts=,${BENCH:-org,random,replay,double,events},
 events_memory_mb=128
-duckdb_seconds_max=900
+duckdb_seconds_max=900 # within the memory that is enough for us
+seconds_max=1800       # of any one measurement
 
 mkdir -p "$tools" "$data"
 results=$data/results.tsv # part, measurement, wall us, cpu us, anonymous KB
@@ -104,7 +100,7 @@ take() {
     local part=$1 name=$2 code=0
     shift 2
     sync "$data"
-    "$tools/measure" "$data/measured" "$@" >"$data/out.txt" 2>"$data/err.txt" || code=$?
+    timeout "$seconds_max" "$tools/measure" "$data/measured" "$@" >"$data/out.txt" 2>"$data/err.txt" || code=$?
     if [ "$code" -eq 0 ]; then
         sed -E "s/^wall_us=([0-9]+) cpu_us=([0-9]+) anon_kb=([0-9]+) .*/$part\t$name\t\1\t\2\t\3/" \
             "$data/measured" >>"$results"
@@ -126,7 +122,7 @@ close_command() {
 
 # elapsed PART MEASUREMENT RUN: what the run says of each of its stages.
 elapsed() {
-    "$program" status "$3" --json 2>"$data/err.txt" | node| node -e '
+    "$program" status "$3" --json 2>"$data/err.txt" | node -e '
         const [part, name] = process.argv.slice(1);
         for (const s of JSON.parse(require("fs").readFileSync(0)).stages)
             console.log([part, name, s.stage, s.elapsed_us, s.rows, s.bytes].join("\t"));
@@ -215,11 +211,13 @@ bench_events() {
         PERIODCLOSE_MEMORY=${memory}M take_close events 1
         PERIODCLOSE_MEMORY=${memory}M take_close events 2
     done
-    say "events: our costs and DuckDB's"
-    duckdb compare "$data/duckdb-events" "$data/run-events/reports" || die "events: costs differ"
+    if [ -e "$data/duckdb-events/projections.csv" ]; then
+        say "events: our costs and DuckDB's"
+        duckdb compare "$data/duckdb-events" "$data/run-events/reports" || die "events: costs differ"
+    fi
     rm -rf "$data/run-events"
     say "events: DuckDB within ${memory} MB, at most $duckdb_seconds_max s"
-    DUCKDB_MEMORY=${memory}MB take events "DuckDB, $memory MB" timeout "$duckdb_seconds_max" \
+    DUCKDB_MEMORY=${memory}MB seconds_max=$duckdb_seconds_max take events "DuckDB, $memory MB" \
         node "$here/duckdb_close.mjs" events "$data/events" "$data/duckdb-limited" ||
         echo "DuckDB within ${memory} MB: $(grep -m 1 -i 'error' "$data/err.txt" || echo "no result in time")"
 }
