@@ -36,5 +36,5 @@ cat <<END
 what to type next
   $build/periodclose status $build/demo/acme
   $build/periodclose verify $build/demo/acme
-  column -s, -t $build/demo/acme/reports/exceptions.csv
+  less $build/demo/acme/reports/exceptions.csv
 END

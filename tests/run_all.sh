@@ -40,63 +40,14 @@ suite() { # NAME KIND SECONDS COMMAND
     command_of[$1]=$4
 }
 
-# --- counting -----------------------------------------------------------------------------------
-
-lines_count() { grep -cE "$1" "$2" || true; }
-
-# TAP of cmocka: every group says how many tests it has before it runs them.
-count_tap() { # LOG
-    promised=$(sed -n 's/^1\.\.\([0-9][0-9]*\)$/\1/p' "$1" | awk '{ sum += $1 } END { print sum + 0 }')
-    passed=$(lines_count '^ok [0-9]' "$1")
-    failed=$(lines_count '^not ok [0-9]' "$1")
-}
-
-# Lines of lib.sh, and its closing line, without which a script did not come to its end.
-count_lines() { # LOG
-    passed=$(lines_count '^ok - ' "$1")
-    failed=$(lines_count '^not ok - ' "$1")
-    promised=$(sed -n 's/^# .*: \([0-9]*\) ok, \([0-9]*\) not ok$/\1 \2/p' "$1" |
-        awk '{ sum += $1 + $2 } END { print sum + 0 }')
-}
-
-judge() { # NAME: sets passed, failed and reason
-    local log=$results/$1.log status promised=0
-    status=$(cat "$results/$1.status" 2>/dev/null || echo lost)
-    reason=
-    case ${kind_of[$1]} in
-        tap) count_tap "$log" ;;
-        lines) count_lines "$log" ;;
-        exit)
-            passed=$((status == 0 ? 1 : 0))
-            failed=$((1 - passed))
-            promised=1
-            ;;
-    esac
-    if [ "$status" = 124 ] || [ "$status" = 137 ]; then
-        reason="ran out of its ${limit_of[$1]} s"
-    elif [ "$status" = unbuilt ]; then
-        reason="could not be built"
-    elif [ "$status" = lost ] || { [ "$status" -ne 0 ] && [ "$failed" -eq 0 ]; }; then
-        reason="exit $status"
-    elif [ $((passed + failed)) -eq 0 ]; then
-        reason="told no test"
-    elif [ $((passed + failed)) -ne "$promised" ]; then
-        reason="told $((passed + failed)) tests of $promised"
-    elif [ "$status" -eq 0 ] && [ "$failed" -gt 0 ]; then
-        reason="exit 0 with failed tests"
-    fi
-    # The tests a dead suite never told are failed ones.
-    local untold=$((promised - passed - failed))
-    if [ -n "$reason" ]; then
-        failed=$((failed + (untold > 0 ? untold : 1)))
-    fi
-}
+# shellcheck source=tests/judge.sh
+. tests/judge.sh
 
 total_passed=0
 total_failed=0
 report() { # NAME
-    local passed=0 failed=0 reason
-    judge "$1"
+    local passed failed reason
+    judge "${kind_of[$1]}" "$results/$1.log" "$(cat "$results/$1.status" 2>/dev/null || echo lost)"
     total_passed=$((total_passed + passed))
     total_failed=$((total_failed + failed))
     printf '%s  %-40s %4d passed, %d failed (%s s)%s\n' "$([ "$failed" -eq 0 ] && echo ok || echo NO)" \
