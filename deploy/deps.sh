@@ -85,7 +85,7 @@ install_missing() {
     echo "deps: installing Debian packages with apt-get: ${missing[*]}"
     as_root apt-get -qq update
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq -y --no-install-recommends install "${missing[@]}" </dev/null
+        apt-get -qq -y --no-install-recommends install "${missing[@]}" </dev/null >/dev/null
     missing=()
 }
 
