@@ -29,6 +29,7 @@ void *arena_alloc(struct arena *arena, size_t size_bytes, struct err *err);
 void *arena_alloc_array(struct arena *arena, size_t count, size_t size_bytes, struct err *err);
 
 struct arena_mark arena_mark(const struct arena *arena);
-void arena_rewind(struct arena *arena, struct arena_mark mark); /* frees all since the mark */
+/* Frees all since the mark; one block may be kept for the next allocations. */
+void arena_rewind(struct arena *arena, struct arena_mark mark);
 
 #endif

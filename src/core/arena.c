@@ -20,6 +20,9 @@ _Static_assert(sizeof(struct arena_block) % ARENA_ALIGNMENT == 0, "block header 
 
 struct arena {
     struct arena_block *newest;
+    /* An ordinary block that a rewind let go of, zeroed again: a loop over orgs whose mark stands
+     * near the end of a block would otherwise ask the heap for another one for each org. */
+    struct arena_block *spare;
 };
 
 struct arena *arena_create(struct err *err) {
@@ -35,7 +38,39 @@ void arena_destroy(struct arena *arena) {
         return;
     }
     arena_rewind(arena, (struct arena_mark){0});
+    mem_free(arena->spare);
     mem_free(arena);
+}
+
+/* An empty block in front of the others; false when there is no memory. */
+static bool arena_push_block(struct arena *arena, size_t size_bytes, struct err *err) {
+    struct arena_block *block = arena->spare;
+    if (block != NULL && size_bytes <= block->capacity_bytes) {
+        arena->spare = NULL;
+    } else {
+        size_t capacity = size_bytes > ARENA_BLOCK_BYTES ? size_bytes : ARENA_BLOCK_BYTES;
+        block = mem_alloc(sizeof *block + capacity);
+        if (block == NULL) {
+            return err_memory(err, sizeof *block + capacity);
+        }
+        block->capacity_bytes = capacity;
+    }
+    block->previous = arena->newest;
+    arena->newest = block;
+    return true;
+}
+
+/* Takes the newest block away: kept as the spare one, or given back. */
+static void arena_pop_block(struct arena *arena) {
+    struct arena_block *block = arena->newest;
+    arena->newest = block->previous;
+    if (arena->spare != NULL || block->capacity_bytes > ARENA_BLOCK_BYTES) {
+        mem_free(block);
+        return;
+    }
+    memset(block->bytes, 0, block->used_bytes);
+    block->used_bytes = 0;
+    arena->spare = block;
 }
 
 void *arena_alloc(struct arena *arena, size_t size_bytes, struct err *err) {
@@ -46,15 +81,10 @@ void *arena_alloc(struct arena *arena, size_t size_bytes, struct err *err) {
     size_t rounded = (size_bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
     struct arena_block *block = arena->newest;
     if (block == NULL || block->capacity_bytes - block->used_bytes < rounded) {
-        size_t capacity = rounded > ARENA_BLOCK_BYTES ? rounded : ARENA_BLOCK_BYTES;
-        block = mem_alloc(sizeof *block + capacity);
-        if (block == NULL) {
-            (void)err_memory(err, sizeof *block + capacity);
+        if (!arena_push_block(arena, rounded, err)) {
             return NULL;
         }
-        block->previous = arena->newest;
-        block->capacity_bytes = capacity;
-        arena->newest = block;
+        block = arena->newest;
     }
     void *memory = block->bytes + block->used_bytes;
     block->used_bytes += rounded;
@@ -80,10 +110,8 @@ struct arena_mark arena_mark(const struct arena *arena) {
 
 void arena_rewind(struct arena *arena, struct arena_mark mark) {
     while (arena->newest != mark.block) {
-        struct arena_block *block = arena->newest;
-        assert(block != NULL);
-        arena->newest = block->previous;
-        mem_free(block);
+        assert(arena->newest != NULL);
+        arena_pop_block(arena);
     }
     if (arena->newest != NULL) {
         assert(mark.used_bytes <= arena->newest->used_bytes);

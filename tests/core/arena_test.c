@@ -69,6 +69,29 @@ static bool always(void) {
     return true;
 }
 
+static void arena_loop_over_a_full_block_asks_the_heap_only_once(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct arena *arena = arena_create(&err);
+    assert_non_null(arena_alloc(arena, 65000, &err));
+    struct arena_mark mark = arena_mark(arena);
+    for (int round = 0; round < 5; round++) {
+        unsigned char *memory = arena_alloc(arena, 3000, &err);
+        assert_non_null(memory);
+        assert_true(is_zeroed(memory, 3000));
+        memset(memory, 1, 3000);
+        arena_rewind(arena, mark);
+        mem_set_fault(always);
+    }
+    /* What does not fit into the kept block is asked for, and the kept one stays. */
+    assert_null(arena_alloc(arena, 70000, &err));
+    assert_int_equal(err.code, ERR_MEMORY);
+    err_release(&err);
+    assert_non_null(arena_alloc(arena, 3000, &err));
+    mem_set_fault(NULL);
+    arena_destroy(arena);
+}
+
 static void arena_without_memory_says_so(void **state) {
     (void)state;
     struct err err = {0};
@@ -96,6 +119,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_memory_is_zeroed_aligned_and_apart),
         cmocka_unit_test(arena_rewind_gives_back_all_since_the_mark_and_zeroes_it),
+        cmocka_unit_test(arena_loop_over_a_full_block_asks_the_heap_only_once),
         cmocka_unit_test(arena_without_memory_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
