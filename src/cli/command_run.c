@@ -250,6 +250,9 @@ static bool run_pin_emission(struct closing *closing, struct err *err) {
 }
 
 static bool run_pin_all(struct closing *closing, struct err *err) {
+    if (option_is_set(&closing->cli->options, OPTION_SOURCE)) {
+        run_forget_inputs(closing->run);
+    }
     return run_selected_orgs(closing, err) && run_pin_period(closing, err) &&
            run_pin_orgs(closing, err) && run_open_previous(closing, err) &&
            run_pin_revision(closing, err) && run_pin_times(closing, err) &&
@@ -297,9 +300,17 @@ static bool run_open_directory(struct closing *closing, struct err *err) {
     if (closing->options.is_dry && !directory_create_all(cli->sys, path, err)) {
         return false;
     }
-    return run_open_jobs(cli->sys, closing->path, stages_all(), RUN_CREATE, closing->options.jobs,
-                         &closing->run, err) &&
-           run_tell_command(closing->run, cli->command_line, err);
+    if (!run_open_jobs(cli->sys, closing->path, stages_all(), RUN_CREATE, closing->options.jobs,
+                       &closing->run, err)) {
+        return false;
+    }
+    if (run_is_replay(closing->run)) {
+        /* With other prices, perhaps: nobody may take it for the close. */
+        (void)err_set(err, ERR_MISMATCH, "%s is a replay of %s", closing->path,
+                      run_replay_origin(closing->run));
+        return err_hint(err, "go on with the replay command, or take another --run-dir");
+    }
+    return run_tell_command(closing->run, cli->command_line, err);
 }
 
 static void run_note(void *context, const char *text) {
@@ -331,9 +342,25 @@ static bool run_close_period(struct closing *closing, struct err *err) {
     return closing_execute(cli, closing->run, &closing->session, &closing->options, err);
 }
 
+/* What to type next, where the same command would only fail again. */
+static void run_tell_remedy(struct closing *closing, const struct err *err) {
+    struct cli *cli = closing->cli;
+    if (err->code == ERR_LOCKED) {
+        cli_next(cli, "periodclose status %s", closing->path);
+    } else if ((err->code == ERR_MISMATCH || err->code == ERR_DAMAGED) &&
+               closing->path[0] != '\0' && !option_is_set(&cli->options, OPTION_RESTART)) {
+        cli_next(cli, "%s --restart", cli->command_line);
+    } else if (err->code == ERR_CONTROL) {
+        cli_next(cli, "periodclose status %s", closing->path);
+    }
+}
+
 static bool run_run(struct cli *cli, struct err *err) {
     struct closing closing = {.cli = cli};
     bool is_fine = run_close_period(&closing, err);
+    if (!is_fine) {
+        run_tell_remedy(&closing, err);
+    }
     run_close(closing.previous);
     run_close(closing.run);
     return is_fine;

@@ -235,6 +235,21 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
     return pins_add(pins, pin, err);
 }
 
+void run_forget_inputs(struct run *run) {
+    static const enum pin_group groups[] = {PIN_INPUT, PIN_VERSION};
+    assert(run_is_locked(run));
+    if (run->manifest.stages_count > 0) {
+        return;
+    }
+    for (size_t index = 0; index < sizeof groups / sizeof groups[0]; index++) {
+        struct pins *pins = &run->manifest.pins[groups[index]];
+        for (size_t row = 0; row < pins->rows_count; row++) {
+            pins->rows[row].is_tentative = true;
+        }
+        pins_drop_tentative(pins);
+    }
+}
+
 const char *run_pinned(const struct run *run, enum pin_group group, const char *name) {
     const struct pin *pin = pins_find(&run->manifest.pins[group], name);
     return pin == NULL ? NULL : pin->value;
