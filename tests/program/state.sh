@@ -39,7 +39,7 @@ check 'another choice of orgs is refused' refused_as_other alder -- \
     --source "$tiny" "${options[@]}" --org alder
 cp -r "$tiny" "$scratch/edited"
 echo 'alder,tokens,1,2025-03-06T10:00:00Z,e5,,,' >>"$scratch/edited/usage.csv"
-check 'a source with another row is refused' refused_as_other usage.csv sha256 -- \
+check 'a source with another row is refused' refused_as_other usage.csv '250 bytes' '292 bytes' -- \
     --source "$scratch/edited" "${options[@]}"
 cp -r "$tiny" "$scratch/more"
 cp "$tiny/usage.csv" "$scratch/more/usage_more.csv"
@@ -127,7 +127,7 @@ stop_inside() {
         "$program" run --source "$scratch/rows" --run-dir "$scratch/used" "${options[@]}" \
             >/dev/null 2>&1 &
         first=$!
-        while ! [ -s "$scratch/used/lock" ] && kill -0 "$first" 2>/dev/null; do :; done
+        while ! [ -s "$scratch/used/manifest.json" ] && kill -0 "$first" 2>/dev/null; do :; done
         kill -STOP "$first" 2>/dev/null && ! [ -d "$scratch/used/reports" ] && return
         kill -CONT "$first" 2>/dev/null
         wait "$first"
@@ -174,12 +174,12 @@ cp "$tiny"/*.csv "$scratch/long"
 } >"$scratch/long/usage_long.csv"
 check 'a line of 200 MB is refused in bounded memory' all \
     bounded expect 10 run --source "$scratch/long" --run-dir "$scratch/run-long" "${options[@]}" \
-    --jobs 1 --memory 32M -- error_says 'usage_long.csv:2: event_id' 'longer'
+    --jobs 1 --memory 32M -- error_says 'usage_long.csv:2: event_id' '1048576 bytes'
 head -n 1 "$tiny/usage.csv" >"$scratch/long/usage_long.csv"
 truncate -s 1G "$scratch/long/usage_long.csv"
 check 'a line of 1 GB, a hole in the file, is refused in bounded memory' all \
     bounded expect 10 run --source "$scratch/long" --run-dir "$scratch/run-hole" "${options[@]}" \
-    --jobs 1 --memory 32M -- error_says 'usage_long.csv:2:' 'NUL'
+    --jobs 1 --memory 32M -- error_says 'usage_long.csv:2: org_id' '1048576 bytes'
 rm -r "$scratch/long"
 
 # --- a full disk: 30; with room again the run goes on ---
