@@ -39,6 +39,7 @@ bool performance_begin(struct run *run, const struct stage *stage, struct err *e
     if (!sealed_stage_init(&sealed, stage, err)) {
         return false;
     }
+    sealed.is_own = true;
     *performance = (struct performance){.stage = stage,
                                         .sealed = sealed,
                                         .shards_count_before = run->manifest.shards_count,

@@ -66,12 +66,15 @@ struct totals *run_totals(struct run *run) {
     return run->performance.sealed.totals;
 }
 
-/* Also a table that the stage at hand has committed already, which the manifest does not list yet.
- */
-static bool table_is_there(struct run *run, const struct stage *stage, const char *relative) {
-    return manifest_find_file(&run->manifest, relative) != NULL ||
-           (run->performance.stage == stage &&
-            sealed_stage_find(&run->performance.sealed, relative) != NULL);
+/* NULL when the table is not there. The stage at hand counts with what it has committed already,
+ * which the manifest does not list yet. */
+static const struct sealed_stage *stage_with(const struct run *run, const struct stage *stage,
+                                             const char *relative) {
+    const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
+    if (sealed == NULL && run->performance.stage == stage) {
+        sealed = &run->performance.sealed;
+    }
+    return sealed != NULL && sealed_stage_find(sealed, relative) != NULL ? sealed : NULL;
 }
 
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
@@ -86,10 +89,12 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
         !run_path_format(run, path, relative, err)) {
         return false;
     }
-    if (!table_is_there(run, stage, relative)) {
+    const struct sealed_stage *sealed = stage_with(run, stage, relative);
+    if (sealed == NULL) {
         (void)err_set(err, ERR_MISMATCH, "'%.600s' is not there: stage '%s' is not done", path,
                       stage->name);
         return err_hint(err, "type the command that began this run again, it goes on there");
     }
-    return table_open(run->sys, path, schema, table, err);
+    return sealed->is_own ? table_open_own(run->sys, path, schema, table, err)
+                          : table_open(run->sys, path, schema, table, err);
 }

@@ -59,6 +59,7 @@ struct sealed_stage {
     size_t files_count;
     size_t files_capacity;
     struct totals *totals;
+    bool is_own;      /* performed by this process: its tables need no second look */
     bool is_volatile; /* of a dry run: known to this process, never written down */
 };
 

@@ -120,6 +120,7 @@ bool arrow_damaged(const char *path, struct err *err, const char *format, ...)
 struct arrow_message {
     const char *path;
     size_t batch_index;
+    bool is_own; /* written by this process: its values need no look */
     const unsigned char *metadata;
     size_t metadata_bytes;
     const unsigned char *body;

@@ -23,6 +23,7 @@ struct table {
     struct table_batch *batches;
     size_t batches_count;
     uint64_t rows_count;
+    bool is_own; /* see table_open_own */
 };
 
 /* --- opening ------------------------------------------------------------------------------ */
@@ -100,7 +101,8 @@ static bool table_load_batches(struct table *table, const struct flat_vector *bl
     }
     size_t used_bytes = ARROW_HEAD_BYTES;
     for (size_t index = 0; index < blocks->count; index++) {
-        struct arrow_message message = {.path = table->path, .batch_index = index};
+        struct arrow_message message = {
+            .path = table->path, .batch_index = index, .is_own = table->is_own};
         const unsigned char *block = flat_vector_element(blocks, index);
         const char *fault = table_find_batch(table, block, batches_end, &used_bytes, &message);
         if (fault != NULL) {
@@ -197,12 +199,13 @@ static struct table *table_create(const char *path, struct err *err) {
 }
 
 static bool table_open_file(const struct sys *sys, const char *path,
-                            const struct table_schema *wanted, struct table **table,
+                            const struct table_schema *wanted, bool is_own, struct table **table,
                             struct err *err) {
     struct table *made = table_create(path, err);
     if (made == NULL) {
         return false;
     }
+    made->is_own = is_own;
     if (!file_map(sys, path, &made->mapping, err)) {
         table_close(made);
         return false;
@@ -218,12 +221,17 @@ static bool table_open_file(const struct sys *sys, const char *path,
 
 bool table_open(const struct sys *sys, const char *path, const struct table_schema *schema,
                 struct table **table, struct err *err) {
-    return table_open_file(sys, path, schema, table, err);
+    return table_open_file(sys, path, schema, false, table, err);
+}
+
+bool table_open_own(const struct sys *sys, const char *path, const struct table_schema *schema,
+                    struct table **table, struct err *err) {
+    return table_open_file(sys, path, schema, true, table, err);
 }
 
 bool table_open_any(const struct sys *sys, const char *path, struct table **table,
                     const struct table_schema **schema, struct err *err) {
-    if (!table_open_file(sys, path, NULL, table, err)) {
+    if (!table_open_file(sys, path, NULL, false, table, err)) {
         return false;
     }
     *schema = &(*table)->schema;

@@ -434,6 +434,32 @@ static void a_table_may_be_opened_with_the_schema_it_states(void **state) {
     table_close(NULL);
 }
 
+static void an_own_table_is_still_checked_for_where_everything_stands(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct table *table = NULL;
+    assert_no_error(sample_write(sys_real(), path, 70, NULL, &err), &err);
+    assert_no_error(table_open_own(sys_real(), path, &sample_schema, &table, &err), &err);
+    assert_int_equal(table_rows_count(table), 70);
+    struct table_cursor cursor = table_cursor_start(table);
+    for (int64_t row = 0; row < 70; row++) {
+        assert_true(table_cursor_next(&cursor));
+        assert_null(sample_check_row(&cursor, row));
+    }
+    assert_false(table_cursor_next(&cursor));
+    table_close(table);
+
+    struct buffer content = {0};
+    assert_no_error(file_load(sys_real(), path, 1 << 20, &content, &err), &err);
+    struct text half = {.bytes = content.bytes, .size_bytes = content.size_bytes / 2};
+    assert_no_error(file_replace(sys_real(), path, half, &err), &err);
+    buffer_release(&content);
+    assert_false(table_open_own(sys_real(), path, &sample_schema, &table, &err));
+    assert_int_equal(err.code, ERR_DAMAGED);
+    assert_non_null(strstr(err.message, "its end is missing"));
+    err_release(&err);
+}
+
 static void what_is_no_arrow_file_is_refused_by_name(void **state) {
     (void)state;
     static const struct {
@@ -467,6 +493,7 @@ int main(void) {
         cmocka_unit_test(any_changed_byte_is_refused_or_harmless),
         cmocka_unit_test(several_changed_words_are_refused_or_harmless),
         cmocka_unit_test(text_offsets_must_ascend_within_the_text),
+        cmocka_unit_test(an_own_table_is_still_checked_for_where_everything_stands),
         cmocka_unit_test(text_must_be_utf8_and_cut_between_characters),
         cmocka_unit_test(decimals_must_be_in_range),
         cmocka_unit_test(nulls_must_be_as_many_as_counted),
