@@ -126,8 +126,8 @@ print-test-programs:
 	@printf '%s\n' $(test_programs)
 
 .PHONY: expected
-expected: ## rewrites the expected reports of fixtures/ with the reference close
-	PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/reference/expected.mjs
+expected: $(BUILD)/periodclose ## rewrites the expected reports of fixtures/ with the reference close
+	PATH="$(abspath $(BUILD))/tools/bin:$$PATH" PERIODCLOSE=$(BUILD)/periodclose node tests/reference/expected.mjs
 
 .PHONY: bench
 bench: $(BUILD)/periodclose ## measures against DuckDB and a bare libcsv pass

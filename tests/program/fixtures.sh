@@ -39,13 +39,8 @@ fixture() {
     local file
     for file in "$fixtures/$name/expected"/*.csv; do
         file=$(basename "$file")
-        if [ "$file" = exceptions.csv ]; then
-            check "$name: $file is as expected, but for its prose" \
-                same_exceptions "$fixtures/$name/expected/$file" "$run/reports/$file"
-        else
-            check "$name: $file is as expected to the byte" \
-                same_file "$fixtures/$name/expected/$file" "$run/reports/$file"
-        fi
+        check "$name: $file is as expected to the byte" \
+            same_file "$fixtures/$name/expected/$file" "$run/reports/$file"
     done
     check "$name: SHA256SUMS lists every report and verifies" sums_verify "$run/reports"
     check "$name: every control total holds" totals_hold "$run/reports"
