@@ -112,6 +112,23 @@ static bool run_pin_period(struct closing *closing, struct err *err) {
                    err);
 }
 
+/*
+ * A revision of some orgs knows nothing of what the runs before it billed the others: revised from
+ * there, they would be billed from zero. So it can only be revised for the same orgs.
+ */
+static bool run_check_previous_orgs(struct closing *closing, const char *path, struct err *err) {
+    const char *revised = run_pinned(closing->previous, PIN_VERSION, pin_previous_path);
+    const char *theirs = run_pinned(closing->previous, PIN_OPTION, pin_orgs);
+    const char *ours = run_pinned(closing->run, PIN_OPTION, pin_orgs);
+    if (revised == NULL || theirs == NULL || theirs[0] == '\0' ||
+        (ours != NULL && strcmp(ours, theirs) == 0)) {
+        return true;
+    }
+    (void)err_set(err, ERR_MISMATCH, "--previous: %s revised only '%s', this run is to revise '%s'",
+                  path, theirs, ours != NULL && ours[0] != '\0' ? ours : "all orgs");
+    return err_hint(err, "revise those with the same --org, and the others from %s", revised);
+}
+
 /* The run that is revised: finished through rate and record, of the same period. */
 static bool run_open_previous(struct closing *closing, struct err *err) {
     const char *path = option_value(&closing->cli->options, OPTION_PREVIOUS);
@@ -139,6 +156,9 @@ static bool run_open_previous(struct closing *closing, struct err *err) {
     }
     if (run_is_replay(closing->previous)) {
         return err_set(err, ERR_MISMATCH, "--previous: %s is a replay: it recorded nothing", path);
+    }
+    if (!run_check_previous_orgs(closing, path, err)) {
+        return false;
     }
     closing->session.previous = closing->previous;
     return run_pin(closing->run, PIN_INPUT, pin_previous, run_id(closing->previous), true, err) &&

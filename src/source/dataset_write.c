@@ -69,11 +69,16 @@ static bool write_subscriptions(struct orgs_writing *writing, uint32_t rank, str
     return true;
 }
 
+/* Days are counted by their dates: a date that the zone skipped is one of them, without time. */
+static int64_t count_dates(const struct calendar *calendar) {
+    return (int64_t)calendar->dates[calendar->days_count - 1] - calendar->dates[0] + 1;
+}
+
 static void put_calendar(struct table_writer *writer, const struct catalog_calendar *calendar) {
     table_put_instant(writer, ORGS_PERIOD_START, calendar_start(&calendar->calendar));
     table_put_instant(writer, ORGS_PERIOD_END, calendar_end(&calendar->calendar));
     table_put_date(writer, ORGS_FIRST_DATE, calendar->calendar.dates[0]);
-    table_put_int64(writer, ORGS_DAYS, (int64_t)calendar->calendar.days_count);
+    table_put_int64(writer, ORGS_DAYS, count_dates(&calendar->calendar));
     table_put_int64(writer, ORGS_NEXT_DAYS, (int64_t)calendar->next_days_count);
 }
 

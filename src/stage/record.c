@@ -5,6 +5,9 @@
  * record, and a later run revises it through --previous. A record exists when this result's
  * overage, or an earlier revision's, is above zero; billed is the cost minus what the revision
  * before cost.
+ *
+ * What the revision before billed must be this one's to change: an org or a metric that fell out of
+ * it would be billed from zero by the next revision, which is made from this one.
  */
 #include <assert.h>
 
@@ -30,6 +33,7 @@ static const struct stage_output record_outputs[OUTPUTS_COUNT] = {
 /* Tables of all shards of the previous run, shared by the workers. */
 struct previous_tables {
     size_t shards_count;
+    struct table **orgs;
     struct table **usage;
     struct table **charges;
     struct table **records;
@@ -61,6 +65,31 @@ static bool previous_walk_to(struct previous_walk *walk, struct text org_id, str
     }
 }
 
+/* The same over the orgs, which have no metric. */
+struct previous_orgs {
+    struct table *const *tables;
+    size_t tables_count;
+    size_t table_index; /* of the next table */
+    struct table_cursor cursor;
+    bool has_row;
+};
+
+static bool previous_orgs_to(struct previous_orgs *orgs, struct text org_id) {
+    for (;;) {
+        for (; orgs->has_row; orgs->has_row = table_cursor_next(&orgs->cursor)) {
+            int order = text_compare(table_get_text(&orgs->cursor, ORGS_ORG_ID), org_id);
+            if (order >= 0) {
+                return order == 0;
+            }
+        }
+        if (orgs->table_index == orgs->tables_count) {
+            return false;
+        }
+        orgs->cursor = table_cursor_start(orgs->tables[orgs->table_index++]);
+        orgs->has_row = table_cursor_next(&orgs->cursor);
+    }
+}
+
 struct recorder {
     struct run *run;
     const struct stage_session *session;
@@ -75,6 +104,8 @@ struct record_shard {
     struct totals *totals;
     struct table_writer *records;
     struct table_writer *adjustments;
+    struct previous_orgs previous_orgs;
+    struct previous_walk previous_billed; /* its records, apart from those that are revised */
     struct previous_walk previous_usage;
     struct previous_walk previous_charges;
     struct previous_walk previous_records;
@@ -202,6 +233,59 @@ static bool record_price(struct record_shard *shard, const struct table_cursor *
            record_adjustment(shard, plan, usage, charge, &previous, err);
 }
 
+/* Every metric that the revision before billed the org for has a price to be rated with. */
+static bool record_check_metrics(struct record_shard *shard, struct text org_id,
+                                 const struct terms_plan *plan, struct err *err) {
+    struct terms_walk *walk = &shard->previous_billed.walk;
+    (void)previous_walk_to(&shard->previous_billed, org_id, (struct text){"", 0});
+    for (; walk->has_row && text_equals(table_get_text(&walk->cursor, RECORDS_ORG_ID), org_id);
+         walk->has_row = table_cursor_next(&walk->cursor)) {
+        struct text metric = table_get_text(&walk->cursor, RECORDS_METRIC);
+        struct decimal cost = table_get_decimal(&walk->cursor, RECORDS_COST);
+        if (decimal_is_zero(cost) || terms_find_price(plan, metric) != NULL) {
+            continue;
+        }
+        char amount[DECIMAL_TEXT_MAX];
+        (void)money_format(cost, plan->currency, amount);
+        (void)err_set(err, ERR_MISMATCH,
+                      "org '%.*s', metric '%.*s': the revision before billed %s %s, but plan "
+                      "'%.*s' has no price for it",
+                      (int)org_id.size_bytes, org_id.bytes, (int)metric.size_bytes, metric.bytes,
+                      amount, plan->currency->code, (int)plan->plan_id.size_bytes,
+                      plan->plan_id.bytes);
+        return err_hint(err, "give the metric a price (at 0 it is credited), or leave out "
+                             "--reprice");
+    }
+    return true;
+}
+
+/* An org that was rated is rated again, in the same currency. plan: NULL when it is not rated. */
+static bool record_check_previous(struct record_shard *shard, const struct table_cursor *org,
+                                  const struct terms_plan *plan, struct err *err) {
+    struct text org_id = table_get_text(org, ORGS_ORG_ID);
+    if (shard->recorder->previous == NULL || !previous_orgs_to(&shard->previous_orgs, org_id) ||
+        !table_is_null(&shard->previous_orgs.cursor, ORGS_REASON)) {
+        return true;
+    }
+    if (plan == NULL) {
+        struct text reason = table_get_text(org, ORGS_REASON);
+        (void)err_set(err, ERR_MISMATCH,
+                      "org '%.*s': the revision before rated it, now it is not: %.*s",
+                      (int)org_id.size_bytes, org_id.bytes, (int)reason.size_bytes, reason.bytes);
+        return err_hint(err, "a revision has the orgs of the one before: see --cutoff, --reprice "
+                             "and the org's subscriptions");
+    }
+    struct text currency = table_get_text(&shard->previous_orgs.cursor, ORGS_CURRENCY);
+    if (!text_equals(currency, text_from(plan->currency->code))) {
+        (void)err_set(err, ERR_MISMATCH,
+                      "org '%.*s': the revision before billed in %.*s, this one would in %s",
+                      (int)org_id.size_bytes, org_id.bytes, (int)currency.size_bytes,
+                      currency.bytes, plan->currency->code);
+        return err_hint(err, "there is no difference between two currencies: leave out --reprice");
+    }
+    return record_check_metrics(shard, org_id, plan, err);
+}
+
 static bool record_rows(struct record_shard *shard, struct table *orgs, struct table *usage_table,
                         struct table *charges, struct err *err) {
     struct table_cursor org = table_cursor_start(orgs);
@@ -209,11 +293,15 @@ static bool record_rows(struct record_shard *shard, struct table *orgs, struct t
     struct table_cursor charge = table_cursor_start(charges);
     while (table_cursor_next(&org)) {
         if (!table_is_null(&org, ORGS_REASON)) {
+            if (!record_check_previous(shard, &org, NULL, err)) {
+                return false;
+            }
             continue; /* set aside or listed */
         }
         const struct terms_plan *plan;
         if (!terms_find_plan(shard->recorder->terms, table_get_int64(&org, ORGS_TERMS),
-                             table_get_text(&org, ORGS_PLAN_ID), &plan, err)) {
+                             table_get_text(&org, ORGS_PLAN_ID), &plan, err) ||
+            !record_check_previous(shard, &org, plan, err)) {
             return false;
         }
         for (size_t index = 0; index < plan->prices_count; index++) {
@@ -238,6 +326,9 @@ static bool record_one_shard(void *context, size_t shard_index, struct err *err)
     bool is_fine = false;
     if (recorder->previous != NULL) {
         const struct previous_tables *previous = recorder->previous;
+        shard.previous_orgs = (struct previous_orgs){.tables = previous->orgs,
+                                                     .tables_count = previous->shards_count};
+        shard.previous_billed = previous_walk_start(previous->records, previous->shards_count);
         shard.previous_usage = previous_walk_start(previous->usage, previous->shards_count);
         shard.previous_charges = previous_walk_start(previous->charges, previous->shards_count);
         shard.previous_records = previous_walk_start(previous->records, previous->shards_count);
@@ -269,7 +360,8 @@ out:
 }
 
 static void previous_close(struct previous_tables *previous) {
-    struct table **lists[] = {previous->usage, previous->charges, previous->records};
+    struct table **lists[] = {previous->orgs, previous->usage, previous->charges,
+                              previous->records};
     for (size_t list = 0; list < sizeof lists / sizeof lists[0]; list++) {
         for (size_t index = 0; lists[list] != NULL && index < previous->shards_count; index++) {
             table_close(lists[list][index]);
@@ -294,7 +386,9 @@ static bool previous_open_list(struct run *run, const struct table_schema *schem
 
 static bool previous_open(struct run *run, struct previous_tables *previous, struct err *err) {
     previous->shards_count = run_shards_count(run);
-    return previous_open_list(run, &checkpoint_usage, previous->shards_count, &previous->usage,
+    return previous_open_list(run, &checkpoint_orgs, previous->shards_count, &previous->orgs,
+                              err) &&
+           previous_open_list(run, &checkpoint_usage, previous->shards_count, &previous->usage,
                               err) &&
            previous_open_list(run, &checkpoint_charges, previous->shards_count, &previous->charges,
                               err) &&
