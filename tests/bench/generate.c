@@ -2,7 +2,7 @@
  * Makes the benchmark dataset, the same bytes every time: 200,000 orgs x 4 metrics x 30 days =
  * 24 million usage rows for 2026-09, graduated tiers, and a million seat assignments.
  *
- * Activity is skewed: of the orgs 1 % have 1,200 rows per metric, 9 % 120, 30 % 18 and 60 % 3;
+ * Activity is skewed: of the orgs 1 % have 2,400 rows per metric, 9 % 40, 30 % 6 and 60 % 1;
  * which is which, the day and second of every row and its quantity come from a hash of its number.
  *
  *     generate FOLDER [--order org|random] [--orgs N] [--times N] [--event-ids]
