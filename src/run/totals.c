@@ -1,4 +1,7 @@
-/* Control totals: a sorted array of equations. There are few of them: a name and a metric each. */
+/*
+ * Control totals: a sorted array of equations. There are few of them: a name and a metric each. The
+ * same few are added to for every row of a table, so where a name was last found is remembered.
+ */
 #include "run/totals.h"
 
 #include <assert.h>
@@ -6,10 +9,13 @@
 
 #include "core/memory.h"
 
+enum { RECENT_COUNT = 8 };
+
 struct totals {
     struct totals_row *rows; /* sorted by (name, unit), each pair once */
     size_t rows_count;
     size_t rows_capacity;
+    size_t recent[RECENT_COUNT]; /* a row, by the place of its name in memory; only a hint */
 };
 
 struct totals *totals_create(struct err *err) {
@@ -59,6 +65,17 @@ static size_t find_row(const struct totals *totals, const char *name, struct tex
     return low;
 }
 
+static size_t *recent_of(struct totals *totals, const char *name) {
+    return &totals->recent[(uintptr_t)name / 16 % RECENT_COUNT];
+}
+
+/* Is it the row that was found for a name at the same place in memory? */
+static bool find_recent(struct totals *totals, const char *name, struct text unit, size_t *at) {
+    *at = *recent_of(totals, name);
+    return *at < totals->rows_count && strcmp(totals->rows[*at].name, name) == 0 &&
+           text_equals(text_from(totals->rows[*at].unit), unit);
+}
+
 static bool insert_row(struct totals *totals, size_t at, const char *name, struct text unit,
                        struct err *err) {
     assert(text_is_utf8(unit) && text_is_utf8(text_from(name)));
@@ -90,10 +107,14 @@ static bool insert_row(struct totals *totals, size_t at, const char *name, struc
 
 static bool add(struct totals *totals, const char *name, struct text unit, struct decimal left,
                 struct decimal right, struct err *err) {
-    bool is_found;
-    size_t at = find_row(totals, name, unit, &is_found);
-    if (!is_found && !insert_row(totals, at, name, unit, err)) {
-        return false;
+    size_t at;
+    if (!find_recent(totals, name, unit, &at)) {
+        bool is_found;
+        at = find_row(totals, name, unit, &is_found);
+        if (!is_found && !insert_row(totals, at, name, unit, err)) {
+            return false;
+        }
+        *recent_of(totals, name) = at;
     }
     struct totals_row *row = &totals->rows[at];
     struct decimal left_sum;
