@@ -191,6 +191,9 @@ bool run_output_commit(struct run *run, const struct table_schema *schema, size_
  */
 bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_count,
                      struct err *err);
+/* The same for a file that was hashed while it was written: it is not read again. */
+bool run_output_sealed_file(struct run *run, const char *relative_path,
+                            const struct table_seal *seal, struct err *err);
 
 /*
  * Opens a sealed table (verified: not with RUN_STATUS, asserted). Shard 0 for tables that are not

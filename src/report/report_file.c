@@ -30,26 +30,49 @@ static void report_bytes(struct report_file *file, const char *bytes, size_t siz
     buffer->size_bytes += size_bytes;
 }
 
+static void report_byte(struct report_file *file, char byte) {
+    struct buffer *buffer = &file->buffer;
+    if (buffer->size_bytes < buffer->capacity_bytes) {
+        buffer->bytes[buffer->size_bytes++] = byte;
+    } else {
+        report_bytes(file, &byte, 1);
+    }
+}
+
 /* The comma before every field but the first. */
 static void report_next_field(struct report_file *file) {
     assert(file->column < file->columns_count);
     if (file->column++ > 0) {
-        report_bytes(file, ",", 1);
+        report_byte(file, ',');
     }
 }
 
+/* What a byte of a text asks for. */
+enum byte_duty { DUTY_NONE = 0, DUTY_QUOTES = 1, DUTY_APOSTROPHE_IF_FIRST = 2 };
+
+static const unsigned char byte_duties[256] = {
+    [','] = DUTY_QUOTES,
+    ['"'] = DUTY_QUOTES,
+    ['\n'] = DUTY_QUOTES,
+    ['\r'] = DUTY_QUOTES | DUTY_APOSTROPHE_IF_FIRST,
+    ['\t'] = DUTY_APOSTROPHE_IF_FIRST,
+    ['='] = DUTY_APOSTROPHE_IF_FIRST,
+    ['+'] = DUTY_APOSTROPHE_IF_FIRST,
+    ['-'] = DUTY_APOSTROPHE_IF_FIRST,
+    ['@'] = DUTY_APOSTROPHE_IF_FIRST,
+};
+
 static bool needs_quotes(struct text value) {
+    unsigned duties = DUTY_NONE;
     for (size_t index = 0; index < value.size_bytes; index++) {
-        char byte = value.bytes[index];
-        if (byte == ',' || byte == '"' || byte == '\n' || byte == '\r') {
-            return true;
-        }
+        duties |= byte_duties[(unsigned char)value.bytes[index]];
     }
-    return false;
+    return (duties & DUTY_QUOTES) != 0;
 }
 
 static bool is_formula(struct text value) {
-    return value.size_bytes > 0 && memchr("=+-@\t\r", value.bytes[0], 6) != NULL;
+    return value.size_bytes > 0 &&
+           (byte_duties[(unsigned char)value.bytes[0]] & DUTY_APOSTROPHE_IF_FIRST) != 0;
 }
 
 static void report_quoted(struct report_file *file, struct text value) {
@@ -67,14 +90,14 @@ void report_text(struct report_file *file, struct text value) {
     report_next_field(file);
     bool is_quoted = needs_quotes(value);
     if (is_quoted) {
-        report_bytes(file, "\"", 1);
+        report_byte(file, '"');
     }
     if (is_formula(value)) {
-        report_bytes(file, "'", 1);
+        report_byte(file, '\'');
     }
     if (is_quoted) {
         report_quoted(file, value);
-        report_bytes(file, "\"", 1);
+        report_byte(file, '"');
     } else {
         report_bytes(file, value.bytes, value.size_bytes);
     }
@@ -87,17 +110,37 @@ void report_words(struct report_file *file, const char *value) {
     report_bytes(file, words.bytes, words.size_bytes);
 }
 
+/*
+ * Room for one short field, so that a number is formatted where it belongs. NULL when there is no
+ * memory, which report_end_row will tell.
+ */
+static char *report_room(struct report_file *file, size_t size_bytes) {
+    struct buffer *buffer = &file->buffer;
+    if (buffer->capacity_bytes - buffer->size_bytes < size_bytes) {
+        struct err err = {0};
+        if (!buffer_reserve(buffer, size_bytes, &err)) {
+            report_keep(file, false, &err);
+            return NULL;
+        }
+    }
+    return buffer->bytes + buffer->size_bytes;
+}
+
 void report_decimal(struct report_file *file, struct decimal value) {
-    char text[DECIMAL_TEXT_MAX];
     report_next_field(file);
-    report_bytes(file, text, decimal_format(value, text));
+    char *at = report_room(file, DECIMAL_TEXT_MAX);
+    if (at != NULL) {
+        file->buffer.size_bytes += decimal_format(value, at);
+    }
 }
 
 void report_money(struct report_file *file, struct decimal amount,
                   const struct currency *currency) {
-    char text[DECIMAL_TEXT_MAX];
     report_next_field(file);
-    report_bytes(file, text, money_format(amount, currency, text));
+    char *at = report_room(file, DECIMAL_TEXT_MAX);
+    if (at != NULL) {
+        file->buffer.size_bytes += money_format(amount, currency, at);
+    }
 }
 
 void report_int64(struct report_file *file, int64_t value) {
@@ -140,7 +183,7 @@ bool report_end_row(struct report_file *file, struct err *err) {
     assert(file->column == file->columns_count);
     file->column = 0;
     file->rows_count++;
-    report_bytes(file, "\n", 1);
+    report_byte(file, '\n');
     return file->buffer.size_bytes < REPORT_FLUSH_BYTES || report_flush(file, err);
 }
 

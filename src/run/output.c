@@ -61,6 +61,13 @@ bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_c
     return add_file(run, relative_path, &seal, err);
 }
 
+bool run_output_sealed_file(struct run *run, const char *relative_path,
+                            const struct table_seal *seal, struct err *err) {
+    assert(run->performance.stage != NULL);
+    assert(stage_owns_path(run->performance.stage, relative_path));
+    return add_file(run, relative_path, seal, err);
+}
+
 struct totals *run_totals(struct run *run) {
     assert(run->performance.stage != NULL);
     return run->performance.sealed.totals;

@@ -39,7 +39,7 @@ struct written_reports {
     size_t reports_count;
     struct {
         char relative_path[64]; /* reports/usage.csv */
-        uint64_t rows_count;
+        struct table_seal seal;
     } reports[REPORTS_MAX];
 };
 
@@ -204,15 +204,21 @@ static bool writing_sums(struct writing *writing, struct written_reports *writte
         (void)snprintf(written->reports[row].relative_path,
                        sizeof written->reports[row].relative_path, "reports/%s",
                        report_table[index]->file_name);
-        written->reports[row].rows_count = writing->seals[index].rows_count;
+        written->reports[row].seal = (struct table_seal){
+            .rows_count = writing->seals[index].rows_count,
+            .size_bytes = writing->seals[index].size_bytes,
+            .digest = writing->seals[index].digest,
+        };
     }
     char path[FILE_PATH_MAX];
     is_fine = is_fine && path_format(path, err, "%s/reports/SHA256SUMS", run_path(writing->run)) &&
               file_replace(run_sys(writing->run), path, buffer_text(&sums), err);
+    struct table_seal seal = {.rows_count = written->reports_count, .size_bytes = sums.size_bytes};
+    is_fine = is_fine && digest_of(sums.bytes, sums.size_bytes, &seal.digest, err);
     size_t row = written->reports_count++;
     (void)snprintf(written->reports[row].relative_path, sizeof written->reports[row].relative_path,
                    "reports/SHA256SUMS");
-    written->reports[row].rows_count = row;
+    written->reports[row].seal = seal;
     buffer_release(&sums);
     return is_fine;
 }
@@ -264,8 +270,8 @@ static bool report_perform(struct run *run, const struct stage *stage,
         return false;
     }
     for (size_t index = 0; index < written.reports_count; index++) {
-        if (!run_output_file(run, written.reports[index].relative_path,
-                             written.reports[index].rows_count, err)) {
+        if (!run_output_sealed_file(run, written.reports[index].relative_path,
+                                    &written.reports[index].seal, err)) {
             return false;
         }
     }
