@@ -233,6 +233,21 @@ static bool run_pin_files(struct closing *closing, const struct dataset_file *fi
     return is_fine;
 }
 
+/* A mistyped folder leaves no run behind. */
+static bool run_source_is_there(struct closing *closing, const char *folder, struct err *err) {
+    enum path_kind kind;
+    if (!path_kind(closing->cli->sys, folder, &kind, err)) {
+        return false;
+    }
+    if (kind == PATH_DIRECTORY) {
+        return true;
+    }
+    (void)err_set(err, ERR_INPUT, "--source: '%.700s' is %s", folder,
+                  kind == PATH_MISSING ? "not there" : "not a folder");
+    return err_hint(err, "name the folder that holds orgs.csv, plans.csv, prices.csv and "
+                         "subscriptions.csv");
+}
+
 static bool run_pin_source(struct closing *closing, struct err *err) {
     static const char pin_source[] = "source";
     const char *folder = option_value(&closing->cli->options, OPTION_SOURCE);
@@ -245,6 +260,11 @@ static bool run_pin_source(struct closing *closing, struct err *err) {
         return cli_required(closing->cli, OPTION_SOURCE, &folder, err);
     }
     closing->session.source_folder = folder;
+    /* Reading the source takes time: until then status should know the run. */
+    if (run_is_new(closing->run) &&
+        (!run_source_is_there(closing, folder, err) || !run_save(closing->run, err))) {
+        return false;
+    }
     bool is_fine = dataset_fingerprint(closing->cli->sys, folder, closing->options.jobs, &files,
                                        &files_count, err) &&
                    run_pin_files(closing, files, files_count, err) &&
