@@ -25,11 +25,10 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "core/digest.h"
 #include "core/memory.h"
+#include "describe_run.h"
 #include "support/fault_sys.h"
 #include "support/scratch.h"
-#include "sys/files.h"
 
 enum { STATES_MAX = 16384 };
 
@@ -45,6 +44,15 @@ static uint64_t stride = 1;
 /* The real system, a clock that stands still, and no waiting for the disk. */
 static struct sys calm_sys;
 static struct buffer calm;
+
+/*
+ * Thousands of closes in one process: without these a quarter of the time goes into remembering
+ * where each block was asked for and freed. Read by AddressSanitizer at start.
+ */
+const char *__asan_default_options(void);  /* NOLINT: the name is AddressSanitizer's */
+const char *__asan_default_options(void) { /* NOLINT */
+    return "malloc_context_size=5:quarantine_size_mb=16";
+}
 
 /* --- the close ----------------------------------------------------------------------------------
  */
@@ -106,68 +114,8 @@ static bool close_body(const struct sys *sys, void *context) {
     return close_period(sys) == STORY_STATUS;
 }
 
-/* --- what a close left --------------------------------------------------------------------------
+/* --- going on -----------------------------------------------------------------------------------
  */
-
-static bool describe_file(const char *path, struct buffer *text, struct err *err) {
-    struct mapping mapping;
-    struct digest digest;
-    char digest_text[DIGEST_TEXT_MAX];
-    if (!file_map(sys_real(), path, &mapping, err)) {
-        return false;
-    }
-    bool is_fine = digest_of(mapping.bytes, mapping.size_bytes, &digest, err);
-    file_unmap(sys_real(), &mapping);
-    if (!is_fine) {
-        return false;
-    }
-    digest_format(&digest, digest_text);
-    return buffer_append_format(text, err, "%s %s\n", digest_text, path);
-}
-
-static bool is_told_apart(const char *name) {
-    return strcmp(name, "lock") != 0 && strcmp(name, "progress.json") != 0;
-}
-
-static bool describe_entry(const char *path, struct buffer *text, struct err *err) {
-    enum path_kind kind;
-    struct directory_listing listing;
-    if (!path_kind(sys_real(), path, &kind, err)) {
-        return false;
-    }
-    if (kind != PATH_DIRECTORY) {
-        return describe_file(path, text, err);
-    }
-    if (!buffer_append_format(text, err, "folder %s\n", path) ||
-        !directory_list(sys_real(), path, &listing, err)) {
-        return false;
-    }
-    bool is_fine = true;
-    for (size_t index = 0; is_fine && index < listing.names_count; index++) {
-        char inner[FILE_PATH_MAX];
-        is_fine = path_format(inner, err, "%s/%s", path, listing.names[index]) &&
-                  describe_file(inner, text, err);
-    }
-    directory_release(&listing);
-    return is_fine;
-}
-
-/* Every folder, and every file with its digest: files in folders, no deeper. */
-static bool describe_run(struct buffer *text, struct err *err) {
-    struct directory_listing listing;
-    buffer_clear(text);
-    if (!directory_list(sys_real(), "run", &listing, err)) {
-        return false;
-    }
-    bool is_fine = true;
-    for (size_t index = 0; is_fine && index < listing.names_count; index++) {
-        char path[FILE_PATH_MAX];
-        is_fine = path_format(path, err, "run/%s", listing.names[index]) &&
-                  (!is_told_apart(listing.names[index]) || describe_entry(path, text, err));
-    }
-    directory_release(&listing);
-    return is_fine;
-}
 
 static _Noreturn void give_up(const char *what, uint64_t at) {
     (void)fprintf(stderr, "point %llu: %s\n", (unsigned long long)at, what);
@@ -187,7 +135,7 @@ static void go_on(uint64_t at) {
     if (close_period(&calm_sys) != STORY_STATUS) {
         give_up("going on failed", at);
     }
-    if (!describe_run(&text, &err)) {
+    if (!describe_run("run", &text, &err)) {
         give_up(err.message, at);
     }
     if (!text_equals(buffer_text(&text), buffer_text(&calm))) {
@@ -213,7 +161,7 @@ static void describe_state(struct digest *digest, uint64_t at) {
     struct buffer text = {0};
     enum path_kind kind;
     if (!path_kind(sys_real(), "run", &kind, &err) ||
-        (kind != PATH_MISSING && !describe_run(&text, &err)) ||
+        (kind != PATH_MISSING && !describe_run("run", &text, &err)) ||
         !digest_of(text.bytes, text.size_bytes, digest, &err)) {
         give_up(err.message, at);
     }
@@ -299,16 +247,19 @@ static void show_log(uint64_t number) {
 static void make_calm_run(void) {
     struct err err = {0};
     remove_run();
-    (void)fflush(stdout);
+    (void)fflush(NULL);
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     int out = dup(STDOUT_FILENO);
-    assert_true(null >= 0 && out >= 0 && dup2(null, STDOUT_FILENO) >= 0);
+    int messages = dup(STDERR_FILENO);
+    assert_true(null >= 0 && out >= 0 && messages >= 0);
+    assert_true(dup2(null, STDOUT_FILENO) >= 0 && dup2(null, STDERR_FILENO) >= 0);
     int status = close_period(&calm_sys);
-    assert_true(dup2(out, STDOUT_FILENO) >= 0);
+    assert_true(dup2(out, STDOUT_FILENO) >= 0 && dup2(messages, STDERR_FILENO) >= 0);
     (void)close(null);
     (void)close(out);
+    (void)close(messages);
     assert_int_equal(status, STORY_STATUS);
-    if (!describe_run(&calm, &err)) {
+    if (!describe_run("run", &calm, &err)) {
         fail_msg("%s", err.message);
     }
     assert_true(calm.size_bytes > 2000);

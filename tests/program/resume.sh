@@ -40,7 +40,7 @@ killed_goes_on() {
     for times in 1 2 3; do
         moment=$(random_moment)
         result=0
-        timeout -s KILL "$moment" "$program" run --run-dir "$run" "${rows_options[@]}" \
+        timeout --foreground -s KILL "$moment" "$program" run --run-dir "$run" "${rows_options[@]}" \
             >/dev/null 2>"$scratch/killed" || result=$?
         echo "killed $times: after $moment s, status $result"
         case $result in
@@ -60,7 +60,7 @@ stopped_goes_on() { # SIGNAL
     rm -rf "$run"
     local moment result=0
     moment=$(random_moment)
-    timeout --preserve-status -k 20 -s "$1" "$moment" "$program" run --run-dir "$run" \
+    timeout --foreground --preserve-status -k 20 -s "$1" "$moment" "$program" run --run-dir "$run" \
         "${rows_options[@]}" >/dev/null 2>"$scratch/err" || result=$?
     echo "SIG$1 after $moment s, status $result"
     case $result in
