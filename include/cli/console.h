@@ -1,7 +1,8 @@
 /*
  * The console: stdout carries what was asked for, stderr people's text.
  *
- * console_out collects bytes for stdout; console_flush writes them (a broken pipe is not an error).
+ * console_out collects bytes for stdout; console_flush writes them. A reader that has gone is no
+ * error; any other failure to write is kept in has_lost_output, and the command ends with it.
  * console_say writes one line to stderr: plain, or one JSON object with --log-format json. On a
  * terminal console_progress draws a bar with rate and time left, else a line per stage.
  */
@@ -16,10 +17,11 @@ enum log_level { LOG_INFO, LOG_NOTE, LOG_ERROR, LOG_LEVELS_COUNT };
 struct console {
     const struct sys *sys;
     struct buffer out;
-    bool is_json;     /* --log-format json */
-    bool is_quiet;    /* errors and the next command only */
-    bool is_terminal; /* stderr is one */
-    bool has_bar;     /* a progress bar stands on the current line */
+    bool is_json;         /* --log-format json */
+    bool is_quiet;        /* errors and the next command only */
+    bool is_terminal;     /* stderr is one */
+    bool has_bar;         /* a progress bar stands on the current line */
+    bool has_lost_output; /* stdout could not be written, though somebody was there to read */
     int64_t bar_drawn_us;
 };
 

@@ -204,16 +204,19 @@ int cli_main(int argc, char *const *argv, const struct sys *sys) {
     cli.arena = arena_create(&err);
     bool is_fine = cli.arena != NULL && cli_run(&cli, argc, argv, &command, &err);
     console_flush(&cli.console); /* also what was said before a failure */
+    if (is_fine && cli.console.has_lost_output) {
+        is_fine = err_set(&err, ERR_FILE, "cannot write all of the output to stdout");
+    }
     int status = (int)cli.status;
     if (!is_fine) {
         status = (int)err.code;
         console_tell_error(&cli.console, &err);
-        if (err.code == ERR_USAGE && command != NULL) {
-            console_next(&cli.console, "periodclose %s --help", command->name);
-        } else if (err.code == ERR_USAGE) {
-            console_next(&cli.console, "periodclose --help");
-        } else if (cli.next[0] != '\0') {
+        if (err.code != ERR_USAGE && cli.next[0] != '\0') {
             console_next(&cli.console, "%s", cli.next);
+        } else if (command != NULL) {
+            console_next(&cli.console, "periodclose %s --help", command->name);
+        } else {
+            console_next(&cli.console, "periodclose --help");
         }
         err_release(&err);
     } else if (cli.next[0] != '\0') {

@@ -1,5 +1,6 @@
 #include "cli/console.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ void console_release(struct console *console) {
     buffer_release(&console->out);
 }
 
-/* Best effort: there is nobody left to tell when stderr or stdout fails. */
+/* Best effort for stderr, where nobody is left to tell; stdout must not lose its end in silence. */
 static void console_write(struct console *console, int fd, const char *bytes, size_t size_bytes) {
     size_t written = 0;
     for (int tries = 0; written < size_bytes && tries < 1000; tries++) {
@@ -36,7 +37,8 @@ static void console_write(struct console *console, int fd, const char *bytes, si
             console->sys->write(console->sys->self, fd, bytes + written, size_bytes - written);
         if (count > 0) {
             written += (size_t)count;
-        } else if (count != -4 /* EINTR */) {
+        } else if (count != -EINTR) {
+            console->has_lost_output |= fd == STDOUT_FILENO && count != -EPIPE;
             return;
         }
     }
