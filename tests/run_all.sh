@@ -148,6 +148,9 @@ if ! make_all -k test-programs fuzz-programs >"$results/build.log" 2>&1 </dev/nu
 fi
 failed_suites=()
 list_suites
+# The longest first, or everybody waits for them in the end.
+mapfile -t names < <(printf '%s\n' "${names[@]}" | awk '
+    { print (/death_test$/ ? 1 : /^program-/ ? 2 : 3), NR, $0 }' | sort -k1,1n -k2,2n | cut -d' ' -f3)
 mkdir -p "$results/samples"
 if [ -x "$build/checked/tests/table/arrow_sample" ]; then
     "$build/checked/tests/table/arrow_sample" "$results/samples"
