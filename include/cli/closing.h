@@ -15,6 +15,7 @@ extern const char pin_previous_path[]; /* where it was; told, not compared */
 extern const char pin_reason[];
 extern const char pin_cutoff[];
 extern const char pin_now[];
+extern const char pin_dry_run[]; /* only in dry runs */
 
 /*
  * The summary after a close: orgs, events, cost per currency, the ten largest, where the reports

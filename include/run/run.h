@@ -80,10 +80,11 @@ enum pin_group { PIN_OPTION, PIN_INPUT, PIN_VERSION };
 bool run_pin(struct run *run, enum pin_group group, const char *name, const char *value,
              bool is_given, struct err *err);
 /*
- * While no stage is sealed nothing was computed from the inputs: forgets them, and the versions, so
- * that a run that stopped at bad rows can be typed again when they are corrected. Later: nothing.
+ * While no stage is sealed nothing was computed: forgets the inputs, the versions, and the options
+ * but those named, so that a run that stopped at bad rows or at a mistyped word can be typed again
+ * when it is corrected. Later: nothing.
  */
-void run_forget_inputs(struct run *run);
+void run_forget_unsealed(struct run *run, const char *const *kept_options, size_t kept_count);
 /* The pinned value, NULL when there is none. */
 const char *run_pinned(const struct run *run, enum pin_group group, const char *name);
 size_t run_pins_count(const struct run *run, enum pin_group group);

@@ -28,7 +28,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 /*
  * orgs: every selected org. Key: org_id. disposition: rated, set_aside, listed; reason is null when
  * rated. terms: 0 = today's prices, 1 = the terms sealed with the revision before (see prices).
- * days, next_days: days of the period and of the one after it;
+ * days, next_days: dates of the period and of the one after it (a date
+ * that the zone skipped is counted);
  * subscribed_days: days of the period with subscribed time in them. Day i of
  * the period is written as the date first_date + i in every table.
  */

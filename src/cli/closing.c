@@ -5,6 +5,7 @@
 
 #include "rating/terms.h"
 #include "report/reports.h"
+#include "source/usage.h"
 #include "stage/stages.h"
 
 const char pin_period[] = "period";
@@ -13,6 +14,7 @@ const char pin_previous_path[] = "previous_path";
 const char pin_reason[] = "reason";
 const char pin_cutoff[] = "cutoff";
 const char pin_now[] = "now";
+const char pin_dry_run[] = "dry_run";
 
 bool closing_options(struct cli *cli, struct run_options *options, struct err *err) {
     options->observe = console_observe;
@@ -192,41 +194,45 @@ static bool summary_tell_orgs(struct cli *cli, const struct summary *summary, st
                        (unsigned long long)summary->listed);
 }
 
+/* Index into usage_category_names; their number for a name that is none of them. */
+static size_t find_category(struct text name) {
+    size_t category = 0;
+    while (category < USAGE_CATEGORIES_COUNT &&
+           !text_equals(text_from(usage_category_names[category]), name)) {
+        category++;
+    }
+    return category;
+}
+
 static bool summary_tell_events(struct cli *cli, struct run *run, struct err *err) {
     struct table *categories;
+    int64_t sums[USAGE_CATEGORIES_COUNT + 1] = {0};
+    int64_t total = 0;
     if (!run_input_open(run, &checkpoint_categories, 0, &categories, err)) {
         return false;
     }
-    struct {
-        struct text name;
-        int64_t events;
-    } sums[16];
-    size_t sums_count = 0;
-    int64_t total = 0;
     struct table_cursor row = table_cursor_start(categories);
     while (table_cursor_next(&row)) {
-        struct text name = table_get_text(&row, CATEGORIES_CATEGORY);
-        size_t index = 0;
-        while (index < sums_count && !text_equals(sums[index].name, name)) {
-            index++;
-        }
-        if (index == sums_count && sums_count < sizeof sums / sizeof sums[0]) {
-            sums[sums_count].name = name;
-            sums[sums_count++].events = 0;
-        }
-        if (index < sums_count) {
-            sums[index].events += table_get_int64(&row, CATEGORIES_EVENTS);
-        }
-        total += table_get_int64(&row, CATEGORIES_EVENTS);
-    }
-    bool is_fine = console_out(&cli->console, err, "  events    %lld read", (long long)total);
-    for (size_t index = 0; is_fine && index < sums_count; index++) {
-        is_fine = console_out(&cli->console, err, "%s %lld %.*s", index == 0 ? ":" : ",",
-                              (long long)sums[index].events, (int)sums[index].name.size_bytes,
-                              sums[index].name.bytes);
+        int64_t events = table_get_int64(&row, CATEGORIES_EVENTS);
+        sums[find_category(table_get_text(&row, CATEGORIES_CATEGORY))] += events;
+        total += events;
     }
     table_close(categories);
-    return is_fine && console_out(&cli->console, err, "\n");
+    if (!console_out(&cli->console, err, "  events    %lld read", (long long)total)) {
+        return false;
+    }
+    const char *separator = ":";
+    for (size_t category = USAGE_CATEGORIES_COUNT; category-- > 0;) { /* metered first */
+        if (sums[category] == 0) {
+            continue;
+        }
+        if (!console_out(&cli->console, err, "%s %lld %s", separator, (long long)sums[category],
+                         usage_category_names[category])) {
+            return false;
+        }
+        separator = ",";
+    }
+    return console_out(&cli->console, err, "\n");
 }
 
 static int compare_currencies(const void *left, const void *right) {
@@ -253,11 +259,12 @@ static bool summary_tell_costs(struct cli *cli, struct summary *summary, struct 
         (void)money_format(sums->disabled, sums->currency, disabled);
         bool has_held = !decimal_is_zero(sums->held);
         bool has_disabled = !decimal_is_zero(sums->disabled);
-        if (!console_out(&cli->console, err, "  %-9s %s cost %s, billed %s%s%s%s%s; %lld records\n",
+        if (!console_out(&cli->console, err,
+                         "  %-9s %s cost %s, billed %s%s%s%s%s; %lld record%s\n",
                          index == 0 ? "overage" : "", sums->currency->code, cost, billed,
                          has_held ? ", of it held " : "", has_held ? held : "",
                          has_disabled ? ", of it disabled " : "", has_disabled ? disabled : "",
-                         (long long)sums->records)) {
+                         (long long)sums->records, sums->records == 1 ? "" : "s")) {
             return false;
         }
     }
@@ -335,7 +342,9 @@ bool closing_execute(struct cli *cli, struct run *run, struct stage_session *ses
         return false;
     }
     const struct stage *next = run_next_stage(run);
-    if (next != NULL && !options->is_dry) {
+    if (options->is_dry) {
+        cli_next(cli, "less %s/reports/overages.csv", run_path(run));
+    } else if (next != NULL) {
         cli_next(cli, "periodclose run --run-dir %s", run_path(run));
     } else if (cli->status == ERR_SET_ASIDE) {
         cli_next(cli, "less %s/reports/exceptions.csv", run_path(run));

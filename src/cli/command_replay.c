@@ -180,7 +180,10 @@ static bool replay_open_previous(struct replay *replay, struct stage_session *se
 static bool replay_start(struct replay *replay, const char *path, const char *new_path,
                          struct err *err) {
     bool has_prices = replay->prices_folder != NULL;
-    return run_open_jobs(replay->cli->sys, path, stages_all(), RUN_INSPECT, replay->options.jobs,
+    /* Without other prices only what is carried over is read and verified: a run whose later files
+     * are damaged can be computed again. */
+    enum run_mode mode = has_prices ? RUN_INSPECT : RUN_STATUS;
+    return run_open_jobs(replay->cli->sys, path, stages_all(), mode, replay->options.jobs,
                          &replay->origin, err) &&
            run_replay(replay->origin, new_path, replay->from, replaced_tables,
                       has_prices ? REPLACED_COUNT : 0, &replay->run, err) &&

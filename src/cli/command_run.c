@@ -154,6 +154,9 @@ static bool run_open_previous(struct closing *closing, struct err *err) {
         return err_set(err, ERR_MISMATCH, "--previous: %s closed %s, this run closes %s", path,
                        period != NULL ? period : "nothing", own);
     }
+    if (run_pinned(closing->previous, PIN_OPTION, pin_dry_run) != NULL) {
+        return err_set(err, ERR_MISMATCH, "--previous: %s is a dry run: it recorded nothing", path);
+    }
     if (run_is_replay(closing->previous)) {
         return err_set(err, ERR_MISMATCH, "--previous: %s is a replay: it recorded nothing", path);
     }
@@ -248,6 +251,39 @@ static bool run_source_is_there(struct closing *closing, const char *folder, str
                          "subscriptions.csv");
 }
 
+/* Files that are not there, or are there under a name that nobody reads, are told. */
+static bool run_note_files(struct closing *closing, const struct dataset_file *files,
+                           size_t files_count, struct err *err) {
+    struct console *console = &closing->cli->console;
+    struct directory_listing listing;
+    bool has_usage = false;
+    for (size_t index = 0; index < files_count; index++) {
+        has_usage = has_usage || dataset_is_usage_file(files[index].name);
+    }
+    if (!has_usage) {
+        console_say(console, LOG_NOTE, "note: %s has no usage.csv: nothing was used but seats",
+                    closing->session.source_folder);
+    }
+    if (!directory_list(closing->cli->sys, closing->session.source_folder, &listing, err)) {
+        return false;
+    }
+    for (size_t name = 0; name < listing.names_count; name++) {
+        size_t index = 0;
+        while (index < files_count && strcmp(files[index].name, listing.names[name]) != 0) {
+            index++;
+        }
+        size_t size = strlen(listing.names[name]);
+        if (index == files_count && size > 4 &&
+            strcmp(listing.names[name] + size - 4, ".csv") == 0) {
+            console_say(console, LOG_NOTE,
+                        "note: %s is not read: no file of a dataset has that name",
+                        listing.names[name]);
+        }
+    }
+    directory_release(&listing);
+    return true;
+}
+
 static bool run_pin_source(struct closing *closing, struct err *err) {
     static const char pin_source[] = "source";
     const char *folder = option_value(&closing->cli->options, OPTION_SOURCE);
@@ -268,6 +304,7 @@ static bool run_pin_source(struct closing *closing, struct err *err) {
     bool is_fine = dataset_fingerprint(closing->cli->sys, folder, closing->options.jobs, &files,
                                        &files_count, err) &&
                    run_pin_files(closing, files, files_count, err) &&
+                   run_note_files(closing, files, files_count, err) &&
                    run_pin(closing->run, PIN_VERSION, pin_source, folder, false, err);
     mem_free(files);
     return is_fine;
@@ -289,15 +326,30 @@ static bool run_pin_emission(struct closing *closing, struct err *err) {
     return run_pin(closing->run, PIN_OPTION, pin_emit, "none", emit != NULL, err);
 }
 
-static bool run_pin_all(struct closing *closing, struct err *err) {
-    if (option_is_set(&closing->cli->options, OPTION_SOURCE)) {
-        run_forget_inputs(closing->run);
+/* A dry run is marked, so that nobody takes it for the close. */
+static bool run_pin_dry(struct closing *closing, struct err *err) {
+    bool is_pinned = run_pinned(closing->run, PIN_OPTION, pin_dry_run) != NULL;
+    if (closing->options.is_dry) {
+        return run_pin(closing->run, PIN_OPTION, pin_dry_run, "true", true, err);
     }
-    return run_selected_orgs(closing, err) && run_pin_period(closing, err) &&
-           run_pin_orgs(closing, err) && run_open_previous(closing, err) &&
-           run_pin_revision(closing, err) && run_pin_times(closing, err) &&
-           run_pin_emission(closing, err) && run_pin_source(closing, err) &&
-           run_pin_versions(closing, err);
+    if (is_pinned) {
+        (void)err_set(err, ERR_MISMATCH, "%s is a dry run", closing->path);
+        return err_hint(err, "take the run directory it was made for: the folder above");
+    }
+    return true;
+}
+
+static bool run_pin_all(struct closing *closing, struct err *err) {
+    /* Nothing was computed yet: what is typed now may be a correction. */
+    if (option_is_set(&closing->cli->options, OPTION_SOURCE)) {
+        const char *const kept[] = {pin_period, pin_now, pin_cutoff, pin_dry_run};
+        run_forget_unsealed(closing->run, kept, sizeof kept / sizeof kept[0]);
+    }
+    return run_pin_dry(closing, err) && run_selected_orgs(closing, err) &&
+           run_pin_period(closing, err) && run_pin_orgs(closing, err) &&
+           run_open_previous(closing, err) && run_pin_revision(closing, err) &&
+           run_pin_times(closing, err) && run_pin_emission(closing, err) &&
+           run_pin_source(closing, err) && run_pin_versions(closing, err);
 }
 
 static bool run_find_until(struct closing *closing, struct err *err) {
@@ -315,8 +367,15 @@ static bool run_find_until(struct closing *closing, struct err *err) {
 
 static bool run_restart(struct closing *closing, struct err *err) {
     char moved_to[FILE_PATH_MAX];
-    if (!option_is_set(&closing->cli->options, OPTION_RESTART)) {
+    const struct option_values *options = &closing->cli->options;
+    const char *typed;
+    if (!option_is_set(options, OPTION_RESTART)) {
         return true;
+    }
+    /* What the old run knows goes aside with it. */
+    if (!cli_required(closing->cli, OPTION_PERIOD, &typed, err) ||
+        !cli_required(closing->cli, OPTION_SOURCE, &typed, err)) {
+        return err_wrap(err, "--restart");
     }
     if (!run_move_aside(closing->cli->sys, closing->path, stages_all(), moved_to, err)) {
         return false;
@@ -328,6 +387,13 @@ static bool run_restart(struct closing *closing, struct err *err) {
     return true;
 }
 
+/* A dry run begins anew each time: the one before is thrown away, under its lock. */
+static bool run_drop_dry(struct closing *closing, struct err *err) {
+    char moved_to[FILE_PATH_MAX];
+    return run_move_aside(closing->cli->sys, closing->path, stages_all(), moved_to, err) &&
+           (moved_to[0] == '\0' || path_remove_tree(closing->cli->sys, moved_to, err));
+}
+
 static bool run_open_directory(struct closing *closing, struct err *err) {
     const char *path;
     struct cli *cli = closing->cli;
@@ -337,7 +403,8 @@ static bool run_open_directory(struct closing *closing, struct err *err) {
         !run_restart(closing, err)) {
         return false;
     }
-    if (closing->options.is_dry && !directory_create_all(cli->sys, path, err)) {
+    if (closing->options.is_dry &&
+        (!directory_create_all(cli->sys, path, err) || !run_drop_dry(closing, err))) {
         return false;
     }
     if (!run_open_jobs(cli->sys, closing->path, stages_all(), RUN_CREATE, closing->options.jobs,
@@ -382,16 +449,12 @@ static bool run_close_period(struct closing *closing, struct err *err) {
     return closing_execute(cli, closing->run, &closing->session, &closing->options, err);
 }
 
-/* What to type next, where the same command would only fail again. */
+/* What to type next, where the same command would only fail again: never what loses something. */
 static void run_tell_remedy(struct closing *closing, const struct err *err) {
-    struct cli *cli = closing->cli;
-    if (err->code == ERR_LOCKED) {
-        cli_next(cli, "periodclose status %s", closing->path);
-    } else if ((err->code == ERR_MISMATCH || err->code == ERR_DAMAGED) &&
-               closing->path[0] != '\0' && !option_is_set(&cli->options, OPTION_RESTART)) {
-        cli_next(cli, "%s --restart", cli->command_line);
-    } else if (err->code == ERR_CONTROL) {
-        cli_next(cli, "periodclose status %s", closing->path);
+    bool is_state = err->code == ERR_LOCKED || err->code == ERR_MISMATCH ||
+                    err->code == ERR_DAMAGED || err->code == ERR_CONTROL;
+    if (is_state && closing->path[0] != '\0') {
+        cli_next(closing->cli, "periodclose status %s", closing->path);
     }
 }
 

@@ -60,6 +60,16 @@ static bool status_tell_stage(struct cli *cli, const struct status *status,
                        (long long)(elapsed_us / 1000000), (long long)(elapsed_us / 1000 % 1000));
 }
 
+static const char *status_word(const struct status *status, const struct stage *next) {
+    if (status->is_held) {
+        return "at work";
+    }
+    if (run_pinned(status->run, PIN_OPTION, pin_dry_run) != NULL) {
+        return "dry run: nothing was recorded";
+    }
+    return next == NULL ? "closed" : "stopped";
+}
+
 static const char *or_none(const char *text) {
     return text != NULL ? text : "-";
 }
@@ -77,10 +87,7 @@ static bool status_tell(struct cli *cli, const struct status *status, struct err
         !console_out(&cli->console, err, "replay of %s\n", or_none(run_replay_origin(run)))) {
         return false;
     }
-    if (!console_out(&cli->console, err, "state     %s\n\n",
-                     status->is_held ? "at work"
-                     : next == NULL  ? "closed"
-                                     : "stopped")) {
+    if (!console_out(&cli->console, err, "state     %s\n\n", status_word(status, next))) {
         return false;
     }
     if (status->is_held && !console_out(&cli->console, err, "held by   %.*s\n",
@@ -154,8 +161,10 @@ static void status_next(struct cli *cli, const struct status *status) {
         cli_next(cli, "periodclose status %s", path);
     } else if (run_next_stage(status->run) == NULL) {
         cli_next(cli, "periodclose verify %s", path);
+    } else if (run_pinned(status->run, PIN_OPTION, pin_dry_run) != NULL) {
+        cli_next(cli, "less %s/reports/overages.csv", path);
     } else if (run_is_replay(status->run)) {
-        cli_next(cli, "the replay command again");
+        cli_next(cli, "periodclose replay --help");
     } else {
         cli_next(cli, "periodclose run --run-dir %s", path);
     }

@@ -20,7 +20,7 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_REASON] = {"reason", "TEXT", false, false, "why, for adjustments.csv and the manifest"},
     [OPTION_FORCE] = {"force", NULL, false, false,
                       "with --previous and --reason: the change is meant"},
-    [OPTION_ORG] = {"org", "ID", true, false, "only this org (may be repeated)"},
+    [OPTION_ORG] = {"org", "ID", true, false, "only this org; run takes it several times"},
     [OPTION_METRIC] = {"metric", "NAME", false, false, "only this metric"},
     [OPTION_CUTOFF] = {"cutoff", "TIME", false, false,
                        "usage recorded after this instant is late (default: now)"},
@@ -37,7 +37,7 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_JOBS] = {"jobs", "N", false, false, "worker threads (default: processors)"},
     [OPTION_MEMORY] = {"memory", "SIZE", false, false,
                        "bound on working memory, as 96M or 1G (default: 128M)"},
-    [OPTION_FORMAT] = {"format", "csv|json", false, false, "output format (default: csv)"},
+    [OPTION_FORMAT] = {"format", "csv|json", false, false, "output for programs"},
     [OPTION_JSON] = {"json", NULL, false, false, "JSON on stdout"},
     [OPTION_LOG_FORMAT] = {"log-format", "text|json", false, false,
                            "form of the messages on stderr (default: text)"},
@@ -63,8 +63,17 @@ static const char *option_environment(const struct option_row *row) {
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-static bool is_true_word(const char *value) {
-    return strcmp(value, "1") == 0 || strcmp(value, "true") == 0 || strcmp(value, "yes") == 0;
+/* A flag's value in the environment; *is_on tells which. False: neither. */
+static bool flag_word(const char *value, bool *is_on) {
+    static const char *const on_words[] = {"1", "true", "yes", "on"};
+    static const char *const off_words[] = {"0", "false", "no", "off"};
+    for (size_t index = 0; index < sizeof on_words / sizeof on_words[0]; index++) {
+        *is_on = strcmp(value, on_words[index]) == 0;
+        if (*is_on || strcmp(value, off_words[index]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Letters that differ or are missing, up to a few: for "did you mean". Small bounded words. */
@@ -165,8 +174,17 @@ static bool options_from_environment(struct option_values *values, uint64_t allo
     for (size_t option = 0; option < OPTIONS_COUNT; option++) {
         const struct option_row *row = &option_table[option];
         const char *value = option_environment(row);
+        bool is_on = true;
         if (values->values_count[option] > 0 || (allowed & OPTION_BIT(option)) == 0 ||
-            value == NULL || (row->argument == NULL && !is_true_word(value))) {
+            value == NULL) {
+            continue;
+        }
+        if (row->argument == NULL && !flag_word(value, &is_on)) {
+            return err_set(err, ERR_USAGE,
+                           "the environment's value of --%s: '%s' is neither yes nor no", row->name,
+                           value);
+        }
+        if (!is_on) {
             continue;
         }
         const char **list = arena_alloc(arena, sizeof *list, err);

@@ -102,9 +102,14 @@ static bool exceptions_aside(struct exceptions *exceptions, struct err *err) {
         int64_t events = table_get_int64(row, ASIDES_EVENTS);
         (void)instant_format(table_get_instant(row, ASIDES_FIRST_AT), first_at);
         (void)instant_format(table_get_instant(row, ASIDES_LAST_AT), last_at);
+        exception->value = table_get_decimal(row, ASIDES_QUANTITY);
+        if (events == 0) { /* seats come from assignments, not from events */
+            (void)snprintf(exception->detail, sizeof exception->detail,
+                           "seats active at the end, %s", kind->words);
+            return true;
+        }
         (void)snprintf(exception->detail, sizeof exception->detail, "%lld event%s %s, %s to %s",
                        (long long)events, events == 1 ? "" : "s", kind->words, first_at, last_at);
-        exception->value = table_get_decimal(row, ASIDES_QUANTITY);
         return true;
     }
     return err_set(err, ERR_DAMAGED, "%s: unknown kind '%.*s'", table_path(row->table),

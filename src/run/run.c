@@ -235,16 +235,25 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
     return pins_add(pins, pin, err);
 }
 
-void run_forget_inputs(struct run *run) {
-    static const enum pin_group groups[] = {PIN_INPUT, PIN_VERSION};
+static bool is_kept(const struct pin *pin, const char *const *kept, size_t kept_count) {
+    for (size_t index = 0; index < kept_count; index++) {
+        if (strcmp(pin->name, kept[index]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void run_forget_unsealed(struct run *run, const char *const *kept_options, size_t kept_count) {
     assert(run_is_locked(run));
     if (run->manifest.stages_count > 0) {
         return;
     }
-    for (size_t index = 0; index < sizeof groups / sizeof groups[0]; index++) {
-        struct pins *pins = &run->manifest.pins[groups[index]];
+    for (size_t group = 0; group < PIN_GROUPS_COUNT; group++) {
+        struct pins *pins = &run->manifest.pins[group];
         for (size_t row = 0; row < pins->rows_count; row++) {
-            pins->rows[row].is_tentative = true;
+            pins->rows[row].is_tentative =
+                group != PIN_OPTION || !is_kept(&pins->rows[row], kept_options, kept_count);
         }
         pins_drop_tentative(pins);
     }

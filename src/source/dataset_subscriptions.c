@@ -161,16 +161,18 @@ static bool resolve_org(struct dataset *dataset, uint32_t rank, const struct sub
     }
     bool is_whole = org->subscribed_count == 1 && org->subscribed[0].from.us == period->from.us &&
                     org->subscribed[0].until.us == period->until.us;
-    if (is_whole || (sealed_plan > 0 && org->subscribed_count == 0)) {
+    if (is_whole) {
         arena_rewind(dataset->arena, mark); /* most orgs share the interval of their calendar */
         org->subscribed = period;
         org->subscribed_count = 1;
         org->is_whole_period = 1;
     }
-    if (sealed_plan > 0) {
+    if (sealed_plan > 0 && org->subscribed_count > 0) {
         org->plan = dataset->sealed_plans[sealed_plan - 1];
         return true;
     }
+    /* Rated before, not subscribed today: which time to meter is nobody's to guess. Not being rated
+     * now, the org stops the revision. */
     struct subscription_end end = subscriptions_find_end(rows, rows_count, *period);
     if (end.plans_count == 1) {
         org->plan = &dataset->catalog.plans[end.plans[0]];
