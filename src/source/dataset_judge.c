@@ -19,7 +19,7 @@ static enum org_reason judge(const struct dataset *dataset, uint32_t rank) {
         instant_compare(calendar_end(&org->calendar->calendar), dataset->options.cutoff) > 0) {
         return ORG_REASON_PERIOD_OPEN;
     }
-    if (extra->sealed_plan > 0) {
+    if (extra->sealed_plan > 0 && org->plan != NULL) {
         return ORG_REASON_NONE; /* its plan, currency and period were judged then */
     }
     if (org->plan == NULL) {

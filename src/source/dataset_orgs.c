@@ -273,7 +273,6 @@ static bool take_sealed_terms(struct dataset *dataset, const struct table_cursor
     fields[ORG_FIELD_TIMEZONE].text = table_get_text(row, ORGS_TIMEZONE);
     fields[ORG_FIELD_ANCHOR_DAY].integer = anchor_day;
     fields[ORG_FIELD_CURRENCY].currency = currency;
-    fields[ORG_FIELD_OVERAGE_ENABLED].boolean = table_get_bool(row, ORGS_OVERAGE_ENABLED);
     struct field *cap = &fields[ORG_FIELD_OVERAGE_CAP];
     cap->is_given = !table_is_null(row, ORGS_OVERAGE_CAP);
     if (cap->is_given) {

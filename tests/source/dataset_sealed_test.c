@@ -59,7 +59,8 @@ static void rated_orgs_keep_their_terms_the_others_get_todays(void **state) {
     fixture_write(fixture, "limits.csv",
                   "org_id,metric,soft_limit\nacme,tokens,1\ninitech,tokens,33\n");
     fixture_write(fixture, "subscriptions.csv",
-                  "org_id,plan_id,starts_at\nacme,team,2026-10-11T00:00:00Z\ninitech,pro,\n");
+                  "org_id,plan_id,starts_at\nacme,team,2026-10-11T00:00:00Z\nglobex,team,\n"
+                  "initech,pro,\n");
     fixture_load(fixture);
     catalog_settle(dataset_catalog(fixture->dataset));
     const char *folder = tables_folder(fixture, "second");
@@ -67,9 +68,9 @@ static void rated_orgs_keep_their_terms_the_others_get_todays(void **state) {
     assert_string_equal(
         fixture_tell(fixture, folder, FIXTURE_ORGS),
         "acme|New|active|usd|UTC|1|2026-10-01T00:00:00Z|2026-11-01T00:00:00Z|"
-        "2026-10-01|31|30|21|pro|1|true|-|-|-|amount|-|rated|-|-|\n"
+        "2026-10-01|31|30|21|pro|1|false|-|-|-|amount|-|rated|-|-|\n"
         "globex|-|suspended|eur|Europe/Berlin|15|2026-10-14T22:00:00Z|2026-11-14T23:00:00Z|"
-        "2026-10-15|31|30|31|team|1|false|12.5|-|-|amount|-|rated|-|-|\n"
+        "2026-10-15|31|30|31|team|1|true|12.5|-|-|amount|-|rated|-|-|\n"
         "initech|-|active|usd|UTC|1|2026-10-01T00:00:00Z|2026-11-01T00:00:00Z|"
         "2026-10-01|31|30|31|pro|0|true|-|-|-|amount|-|rated|-|-|\n");
     assert_string_equal(fixture_tell(fixture, folder, FIXTURE_PLANS),
@@ -145,9 +146,9 @@ static void a_recorded_period_overlaps_only_what_was_not_rated_before(void **sta
     fixture_load(fixture);
     assert_int_equal(fixture_org(fixture, "acme")->disposition, ORG_RATED);
     assert_int_equal(fixture_org(fixture, "initech")->reason, ORG_REASON_PERIOD_OVERLAP);
-    assert_int_equal(fixture_org(fixture, "globex")->disposition,
-                     ORG_RATED); /* without any today */
-    assert_int_equal(fixture_org(fixture, "globex")->is_whole_period, 1);
+    /* Rated before, without any subscription today: nobody guesses which time to meter. */
+    assert_null(fixture_org(fixture, "globex")->plan);
+    assert_int_equal(fixture_org(fixture, "globex")->reason, ORG_REASON_NOT_SUBSCRIBED);
     unseal(fixture, &before);
 }
 
