@@ -116,7 +116,7 @@ list_suites() {
     local file name program quoted
     for file in tests/program/*.sh; do
         if [ "$(basename "$file")" != lib.sh ] && [ -e "$file" ]; then
-            built_suite "$build/periodclose" "program-$(basename "$file" .sh)" lines 900 "bash $file"
+            built_suite "$build/periodclose" "program-$(basename "$file" .sh)" lines 1800 "bash $file"
         fi
     done
     while read -r program; do
@@ -124,7 +124,7 @@ list_suites() {
             *_test)
                 name=${program#*/checked/tests/}
                 printf -v quoted '%q' "$root/$program"
-                built_suite "$root/$program" "unit-${name/\//-}" tap 900 "$quoted"
+                built_suite "$root/$program" "unit-${name/\//-}" tap 1800 "$quoted"
                 ;;
         esac
     done < <(make_all -s print-test-programs)
