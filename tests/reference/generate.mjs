@@ -13,7 +13,7 @@ import { addMonths, calendarOf, formatInstant, formatPeriod, parsePeriod } from 
 import { makePlans, METRICS } from './generate_plans.mjs';
 import { makeUsage } from './generate_usage.mjs';
 
-const ZONES = ['UTC', '', 'America/Havana', 'Atlantic/Azores', 'America/Asuncion', 'Europe/Berlin',
+const ZONES = ['UTC', '', 'America/Havana', 'Atlantic/Azores', 'America/Halifax', 'Europe/Berlin',
   'Asia/Kathmandu', 'America/New_York', 'Asia/Tokyo', 'Pacific/Apia'];
 // Not with December 2011 in the period or the next one: Apia skipped a date in it.
 const PERIODS = ['2024-02', '2024-01', '2024-03', '2024-10', '2023-11', '2025-03', '2025-12',
