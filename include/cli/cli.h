@@ -10,17 +10,20 @@
 #include "cli/console.h"
 #include "cli/options.h"
 #include "core/arena.h"
+#include "core/shell.h"
+
+enum { CLI_COMMAND_MAX = 8192 };
 
 struct cli {
     const struct sys *sys;
     struct console console;
     struct arena *arena; /* of the command */
     struct option_values options;
-    char command_line[1024]; /* as typed, quoted for a shell; cut */
+    char command_line[CLI_COMMAND_MAX]; /* as typed, quoted for a shell; cut */
     const char **positionals;
     size_t positionals_count;
-    enum err_code status; /* of a command that succeeds: 0, 1 (diff) or 4 */
-    char next[1024];      /* the next command to type: the last line on stderr; empty: none */
+    enum err_code status;       /* of a command that succeeds: 0, 1 (diff) or 4 */
+    char next[CLI_COMMAND_MAX]; /* the next command to type: the last line on stderr; empty: none */
 };
 
 struct command {

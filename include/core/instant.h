@@ -3,7 +3,8 @@
  *
  * Time stamps come as RFC 3339 ("2026-10-01T00:00:00.5+02:00", "t", "z" and a space for the T are
  * fine) or as "YYYY-MM-DD HH:MM:SS[.fraction]", taken as UTC. Fractions finer than a microsecond
- * are cut off. Years 0001 to 9999. A second of 60 is the first second of the next minute.
+ * are cut off. Years 0001 to 9999. A second of 60 stands only in the last minute of a month in UTC
+ * (a leap second) and is taken as the first second of the next month.
  */
 #ifndef PERIODCLOSE_CORE_INSTANT_H
 #define PERIODCLOSE_CORE_INSTANT_H

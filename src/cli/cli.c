@@ -185,28 +185,12 @@ static void command_line_add(struct cli *cli, const char *bytes) {
     (void)snprintf(cli->command_line + size, sizeof cli->command_line - size, "%s", bytes);
 }
 
-/* One word as a shell takes it: in single quotes where it must be, a quote itself as '\\''. */
-static void command_line_add_word(struct cli *cli, const char *word) {
-    bool is_plain = word[0] != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyz"
-                                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                                         "0123456789-_=./:,+@%")] == '\0';
-    if (is_plain) {
-        command_line_add(cli, word);
-        return;
-    }
-    command_line_add(cli, "'");
-    for (const char *byte = word; *byte != '\0'; byte++) {
-        const char plain[2] = {*byte, '\0'};
-        command_line_add(cli, *byte == '\'' ? "'\\''" : plain);
-    }
-    command_line_add(cli, "'");
-}
-
 /* Cut where it does not fit. */
 static void cli_keep_command_line(struct cli *cli, int argc, char *const *argv) {
     for (int index = 0; index < argc; index++) {
         command_line_add(cli, index > 0 ? " " : "");
-        command_line_add_word(cli, index == 0 ? "periodclose" : argv[index]);
+        command_line_add(
+            cli, shell_word(index == 0 ? "periodclose" : argv[index], &(struct shell_word){0}));
     }
 }
 

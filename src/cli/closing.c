@@ -31,6 +31,14 @@ void closing_next_same(struct cli *cli) {
 
 enum { LARGEST_MAX = 10, CURRENCIES_MAX = 64, NAME_SHOWN_MAX = 32 };
 
+struct largest {
+    char org_id[NAME_SHOWN_MAX + 4];
+    char metric[NAME_SHOWN_MAX + 4];
+    struct decimal overage;
+    struct decimal cost;
+};
+
+/* Amounts of different currencies are not compared: each has its own largest. */
 struct currency_sums {
     const struct currency *currency;
     struct decimal cost;
@@ -38,14 +46,8 @@ struct currency_sums {
     struct decimal held;
     struct decimal disabled;
     int64_t records;
-};
-
-struct largest {
-    char org_id[NAME_SHOWN_MAX + 4];
-    char metric[NAME_SHOWN_MAX + 4];
-    struct decimal overage;
-    struct decimal cost;
-    const struct currency *currency;
+    struct largest largest[LARGEST_MAX];
+    size_t largest_count;
 };
 
 struct summary {
@@ -55,8 +57,6 @@ struct summary {
     uint64_t held; /* records */
     struct currency_sums currencies[CURRENCIES_MAX];
     size_t currencies_count;
-    struct largest largest[LARGEST_MAX];
-    size_t largest_count;
 };
 
 static struct currency_sums *summary_currency(struct summary *summary, struct text code,
@@ -89,24 +89,22 @@ static void shown_name(char *shown, struct text name) {
     (void)snprintf(shown + size, 4, "%s", size < name.size_bytes ? "…" : "");
 }
 
-/* Amounts of different currencies are not compared by their worth: the order is by the number. */
-static void summary_add_largest(struct summary *summary, struct text org_id, struct text metric,
-                                struct decimal overage, struct decimal cost,
-                                const struct currency *currency) {
-    size_t place = summary->largest_count;
-    while (place > 0 && decimal_compare(summary->largest[place - 1].cost, cost) < 0) {
+static void currency_add_largest(struct currency_sums *sums, struct text org_id, struct text metric,
+                                 struct decimal overage, struct decimal cost) {
+    size_t place = sums->largest_count;
+    while (place > 0 && decimal_compare(sums->largest[place - 1].cost, cost) < 0) {
         place--;
     }
     if (place == LARGEST_MAX) {
         return;
     }
-    size_t last = summary->largest_count < LARGEST_MAX ? summary->largest_count : LARGEST_MAX - 1;
+    size_t last = sums->largest_count < LARGEST_MAX ? sums->largest_count : LARGEST_MAX - 1;
     for (size_t index = last; index > place; index--) {
-        summary->largest[index] = summary->largest[index - 1];
+        sums->largest[index] = sums->largest[index - 1];
     }
-    summary->largest_count = last + 1;
-    struct largest *row = &summary->largest[place];
-    *row = (struct largest){.overage = overage, .cost = cost, .currency = currency};
+    sums->largest_count = last + 1;
+    struct largest *row = &sums->largest[place];
+    *row = (struct largest){.overage = overage, .cost = cost};
     shown_name(row->org_id, org_id);
     shown_name(row->metric, metric);
 }
@@ -127,8 +125,8 @@ static bool summary_record(struct summary *summary, const struct table_cursor *r
     }
     sums->records++;
     if (!decimal_is_zero(cost)) {
-        summary_add_largest(summary, table_get_text(record, RECORDS_ORG_ID),
-                            table_get_text(record, RECORDS_METRIC), overage, cost, sums->currency);
+        currency_add_largest(sums, table_get_text(record, RECORDS_ORG_ID),
+                             table_get_text(record, RECORDS_METRIC), overage, cost);
     }
     if (text_equals(status, text_from("held"))) {
         summary->held++;
@@ -285,33 +283,49 @@ static bool tell_cell(struct cli *cli, const char *text, int width, struct err *
     return console_out(&cli->console, err, "%s%*s", text, padding > 0 ? padding : 0, "");
 }
 
-static bool summary_tell_largest(struct cli *cli, const struct summary *summary, struct err *err) {
-    if (summary->largest_count == 0) {
-        return true;
-    }
-    int org_width = 4;
-    int metric_width = 7;
-    for (size_t index = 0; index < summary->largest_count; index++) {
-        int org = shown_width(summary->largest[index].org_id);
-        int metric = shown_width(summary->largest[index].metric);
-        org_width = org > org_width ? org : org_width;
-        metric_width = metric > metric_width ? metric : metric_width;
-    }
-    if (!console_out(&cli->console, err, "\n  largest\n    %-*s  %-*s  %18s  %16s\n", org_width,
-                     "org", metric_width, "metric", "overage", "cost")) {
-        return false;
-    }
-    for (size_t index = 0; index < summary->largest_count; index++) {
-        const struct largest *row = &summary->largest[index];
+static bool tell_largest_rows(struct cli *cli, const struct currency_sums *sums, int org_width,
+                              int metric_width, struct err *err) {
+    for (size_t index = 0; index < sums->largest_count; index++) {
+        const struct largest *row = &sums->largest[index];
         char overage[DECIMAL_TEXT_MAX];
         char cost[DECIMAL_TEXT_MAX];
         (void)decimal_format(row->overage, overage);
-        (void)money_format(row->cost, row->currency, cost);
+        (void)money_format(row->cost, sums->currency, cost);
         if (!console_out(&cli->console, err, "    ") ||
             !tell_cell(cli, row->org_id, org_width + 2, err) ||
             !tell_cell(cli, row->metric, metric_width + 2, err) ||
             !console_out(&cli->console, err, "%18s  %12s %s\n", overage, cost,
-                         row->currency->code)) {
+                         sums->currency->code)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool summary_tell_largest(struct cli *cli, const struct summary *summary, struct err *err) {
+    int org_width = 4;
+    int metric_width = 7;
+    size_t largest_count = 0;
+    for (size_t index = 0; index < summary->currencies_count; index++) {
+        const struct currency_sums *sums = &summary->currencies[index];
+        for (size_t row = 0; row < sums->largest_count; row++) {
+            int org = shown_width(sums->largest[row].org_id);
+            int metric = shown_width(sums->largest[row].metric);
+            org_width = org > org_width ? org : org_width;
+            metric_width = metric > metric_width ? metric : metric_width;
+        }
+        largest_count += sums->largest_count;
+    }
+    if (largest_count == 0) {
+        return true;
+    }
+    if (!console_out(&cli->console, err, "\n  largest%s\n    %-*s  %-*s  %18s  %16s\n",
+                     summary->currencies_count > 1 ? " in each currency" : "", org_width, "org",
+                     metric_width, "metric", "overage", "cost")) {
+        return false;
+    }
+    for (size_t index = 0; index < summary->currencies_count; index++) {
+        if (!tell_largest_rows(cli, &summary->currencies[index], org_width, metric_width, err)) {
             return false;
         }
     }
@@ -342,14 +356,15 @@ bool closing_execute(struct cli *cli, struct run *run, struct stage_session *ses
         return false;
     }
     const struct stage *next = run_next_stage(run);
+    const char *path = shell_word(run_path(run), &(struct shell_word){0});
     if (options->is_dry) {
-        cli_next(cli, "less %s/reports/overages.csv", run_path(run));
+        cli_next(cli, "less %s/reports/overages.csv", path);
     } else if (next != NULL) {
-        cli_next(cli, "periodclose run --run-dir %s", run_path(run));
+        cli_next(cli, "periodclose run --run-dir %s", path);
     } else if (cli->status == ERR_SET_ASIDE) {
-        cli_next(cli, "less %s/reports/exceptions.csv", run_path(run));
+        cli_next(cli, "less %s/reports/exceptions.csv", path);
     } else {
-        cli_next(cli, "periodclose verify %s", run_path(run));
+        cli_next(cli, "periodclose verify %s", path);
     }
     return true;
 }

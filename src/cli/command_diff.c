@@ -245,6 +245,16 @@ static bool diff_all(struct diff *diff, struct err *err) {
     return diff->format != PRINT_TEXT || console_out(console, err, "\nidentical\n");
 }
 
+static void diff_next(const struct diff *diff) {
+    const char *path = shell_word(diff->cli->positionals[SIDE_B], &(struct shell_word){0});
+    if (diff->first_org[0] != '\0') {
+        cli_next(diff->cli, "periodclose explain %s --org %s", path,
+                 shell_word(diff->first_org, &(struct shell_word){0}));
+    } else {
+        cli_next(diff->cli, "periodclose status %s", path);
+    }
+}
+
 static bool diff_run(struct cli *cli, struct err *err) {
     struct diff diff = {.cli = cli, .metric_wanted = option_value(&cli->options, OPTION_METRIC)};
     size_t jobs;
@@ -260,6 +270,9 @@ static bool diff_run(struct cli *cli, struct err *err) {
         }
     }
     is_fine = is_fine && diff_all(&diff, err);
+    if (is_fine) {
+        diff_next(&diff);
+    }
     run_close(diff.runs[SIDE_A]);
     run_close(diff.runs[SIDE_B]);
     return is_fine;
@@ -276,7 +289,8 @@ const struct command command_diff = {
     .description =
         "Compares orgs, quantities, charges, projections and records, stage by stage: a line\n"
         "for every (org, metric) that differs, with both values and the difference in money,\n"
-        "then the cost of both runs per currency. With --format csv or json, a row for every\n"
+        "then the cost of both runs per currency, and what they bill where that is another\n"
+        "sum (revisions). With --format csv or json, a row for every\n"
         "value that differs.\n"
         "\n"
         "Exit status 0 when the runs are the same, 1 when they differ.",

@@ -105,7 +105,7 @@ static struct diff_pair pair_make(const struct diff_side sides[SIDES_COUNT], boo
     return pair;
 }
 
-static bool pair_take(const struct diff *diff, const struct comparison *comparison,
+static bool pair_take(struct diff *diff, const struct comparison *comparison,
                       struct diff_side sides[SIDES_COUNT], struct diff_pair *pair, bool is_printing,
                       struct diff_counts *counts, struct err *err) {
     if (!diff_is_wanted(diff, pair->org_id, pair->metric)) {
@@ -116,6 +116,9 @@ static bool pair_take(const struct diff *diff, const struct comparison *comparis
         return true;
     }
     counts->differing++;
+    if (diff->first_org[0] == '\0' && pair->org_id.size_bytes < DIFF_ORG_MAX) {
+        memcpy(diff->first_org, pair->org_id.bytes, pair->org_id.size_bytes);
+    }
     if (!pair->has[SIDE_A] || !pair->has[SIDE_B]) {
         counts->only[pair->has[SIDE_A] ? SIDE_A : SIDE_B]++;
     }
@@ -123,7 +126,7 @@ static bool pair_take(const struct diff *diff, const struct comparison *comparis
                             diff_print_pair(diff, comparison, pair, err));
 }
 
-bool diff_walk(const struct diff *diff, const struct comparison *comparison, bool is_printing,
+bool diff_walk(struct diff *diff, const struct comparison *comparison, bool is_printing,
                struct diff_counts *counts, struct err *err) {
     struct diff_side sides[SIDES_COUNT] = {0};
     bool is_fine = side_open(&sides[SIDE_A], diff->runs[SIDE_A], comparison->schema, err) &&

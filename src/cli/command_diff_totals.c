@@ -1,4 +1,4 @@
-/* diff: what both runs cost, per currency. */
+/* diff: what both runs cost and bill, per currency. */
 #include "diff.h"
 
 /* A row per currency that any org has, in the order of the currency table. */
@@ -15,15 +15,28 @@ static size_t currency_index(const struct currency *currency) {
     return index;
 }
 
-static bool add_side(const struct diff *diff, enum side side, struct currency_cost *sums,
-                     struct err *err) {
-    struct shard_walk charges = {0};
+struct total {
+    const char *heading;
+    const struct table_schema *schema;
+    size_t column;
+};
+
+static const struct total cost_total = {"cost", &checkpoint_charges, CHARGES_COST};
+static const struct total billed_total = {"billed", &checkpoint_records, RECORDS_BILLED};
+
+_Static_assert(CHARGES_ORG_ID == 0 && RECORDS_ORG_ID == 0 && CHARGES_METRIC == 1 &&
+                   RECORDS_METRIC == 1,
+               "keys stand in the first columns");
+
+static bool add_side(const struct diff *diff, enum side side, const struct total *total,
+                     struct currency_cost *sums, struct err *err) {
+    struct shard_walk rows = {0};
     struct shard_walk orgs = {0};
-    bool is_fine = shard_walk_start(&charges, diff->runs[side], &checkpoint_charges, err) &&
+    bool is_fine = shard_walk_start(&rows, diff->runs[side], total->schema, err) &&
                    shard_walk_start(&orgs, diff->runs[side], &checkpoint_orgs, err);
-    while (is_fine && charges.has_row) {
-        struct text org_id = table_get_text(&charges.cursor, CHARGES_ORG_ID);
-        struct text metric = table_get_text(&charges.cursor, CHARGES_METRIC);
+    while (is_fine && rows.has_row) {
+        struct text org_id = table_get_text(&rows.cursor, CHARGES_ORG_ID);
+        struct text metric = table_get_text(&rows.cursor, CHARGES_METRIC);
         bool is_found;
         is_fine = shard_walk_to(&orgs, org_id, &is_found, err);
         const struct currency *currency =
@@ -31,31 +44,30 @@ static bool add_side(const struct diff *diff, enum side side, struct currency_co
         if (currency != NULL && diff_is_wanted(diff, org_id, metric)) {
             struct currency_cost *sum = &sums[currency_index(currency)];
             sum->is_used = true;
-            is_fine =
-                decimal_add(sum->costs[side], table_get_decimal(&charges.cursor, CHARGES_COST),
-                            &sum->costs[side]) ||
-                err_set(err, ERR_RANGE, "the cost of '%s' does not fit", currency->code);
+            is_fine = decimal_add(sum->costs[side], table_get_decimal(&rows.cursor, total->column),
+                                  &sum->costs[side]) ||
+                      err_set(err, ERR_RANGE, "the %s of '%s' does not fit", total->heading,
+                              currency->code);
         }
-        is_fine = is_fine && shard_walk_next(&charges, err);
+        is_fine = is_fine && shard_walk_next(&rows, err);
     }
-    shard_walk_close(&charges);
+    shard_walk_close(&rows);
     shard_walk_close(&orgs);
     return is_fine;
 }
 
-bool diff_totals(const struct diff *diff, struct err *err) {
+static bool load_total(const struct diff *diff, const struct total *total,
+                       struct currency_cost **sums, struct err *err) {
+    *sums = arena_alloc_array(diff->cli->arena, currency_count(), sizeof **sums, err);
+    return *sums != NULL && add_side(diff, SIDE_A, total, *sums, err) &&
+           add_side(diff, SIDE_B, total, *sums, err);
+}
+
+static bool tell_total(const struct diff *diff, const struct total *total,
+                       const struct currency_cost *sums, struct err *err) {
     struct console *console = &diff->cli->console;
-    struct currency_cost *sums =
-        arena_alloc_array(diff->cli->arena, currency_count(), sizeof *sums, err);
-    if (sums == NULL) {
-        return false;
-    }
-    if (!run_has_table(diff->runs[SIDE_A], &checkpoint_charges) ||
-        !run_has_table(diff->runs[SIDE_B], &checkpoint_charges)) {
-        return true;
-    }
-    if (!add_side(diff, SIDE_A, sums, err) || !add_side(diff, SIDE_B, sums, err) ||
-        !console_out(console, err, "\n%-8s %22s %22s %22s\n", "cost", "A", "B", "difference")) {
+    if (!console_out(console, err, "\n%-8s %22s %22s %22s\n", total->heading, "A", "B",
+                     "difference")) {
         return false;
     }
     for (size_t index = 0; index < currency_count(); index++) {
@@ -78,4 +90,34 @@ bool diff_totals(const struct diff *diff, struct err *err) {
         }
     }
     return true;
+}
+
+/* Only a revision bills something else than its cost; records without a charge cost nothing. */
+static bool totals_differ(const struct currency_cost *costs, const struct currency_cost *billed) {
+    for (size_t index = 0; index < currency_count(); index++) {
+        for (enum side side = SIDE_A; side < SIDES_COUNT; side++) {
+            if (decimal_compare(costs[index].costs[side], billed[index].costs[side]) != 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool both_have(const struct diff *diff, const struct table_schema *schema) {
+    return run_has_table(diff->runs[SIDE_A], schema) && run_has_table(diff->runs[SIDE_B], schema);
+}
+
+bool diff_totals(const struct diff *diff, struct err *err) {
+    struct currency_cost *costs;
+    struct currency_cost *billed;
+    if (!both_have(diff, cost_total.schema)) {
+        return true;
+    }
+    if (!load_total(diff, &cost_total, &costs, err) || !tell_total(diff, &cost_total, costs, err)) {
+        return false;
+    }
+    return !both_have(diff, billed_total.schema) ||
+           (load_total(diff, &billed_total, &billed, err) &&
+            (!totals_differ(costs, billed) || tell_total(diff, &billed_total, billed, err)));
 }

@@ -86,7 +86,8 @@ static bool metric_charge(const struct explanation *explanation, struct explain_
     }
     (void)err_set(err, ERR_CONTROL, "metric '%s': the sealed cost is not what its usage costs",
                   metric->name);
-    return err_hint(err, "periodclose verify %.300s", run_path(explanation->run));
+    return err_hint(err, "periodclose verify %s",
+                    shell_word(run_path(explanation->run), &(struct shell_word){0}));
 }
 
 static bool metric_load(const struct explanation *explanation, const struct terms_price *price,
@@ -282,7 +283,8 @@ static bool explain_one(struct explanation *explanation, const char *org_id, str
     if (!run_has_table(run, &checkpoint_orgs)) {
         (void)err_set(err, ERR_USAGE, "%s: nothing to explain yet: stage '%s' is not done",
                       run_path(run), stage_extract.name);
-        return err_hint(err, "periodclose status %.300s", run_path(run));
+        return err_hint(err, "periodclose status %s",
+                        shell_word(run_path(run), &(struct shell_word){0}));
     }
     if (!org_find(explanation, &shard_index, &is_found, err)) {
         return false;
@@ -297,6 +299,21 @@ static bool explain_one(struct explanation *explanation, const char *org_id, str
            terms_load(&explanation->terms, explanation->plans, explanation->prices,
                       explanation->tiers, explanation->cli->arena, err) &&
            explain_all(explanation, err);
+}
+
+/* The days behind the numbers; of an org that was not closed, all that were not. */
+static void explain_next(const struct explanation *explanation, const char *path,
+                         const char *org_id) {
+    const char *run_word = shell_word(path, &(struct shell_word){0});
+    const char *org_word = shell_word(org_id, &(struct shell_word){0});
+    if (explanation->plan == NULL && run_stage_is_done(explanation->run, &stage_report)) {
+        cli_next(explanation->cli, "less %s/reports/exceptions.csv", run_word);
+    } else if (explanation->plan == NULL || explanation->tables.daily == NULL) {
+        cli_next(explanation->cli, "periodclose status %s", run_word);
+    } else {
+        cli_next(explanation->cli, "periodclose inspect %s/%s/%s --org %s", run_word,
+                 stage_meter.name, checkpoint_daily.name, org_word);
+    }
 }
 
 static bool explain_run(struct cli *cli, struct err *err) {
@@ -317,6 +334,9 @@ static bool explain_run(struct cli *cli, struct err *err) {
     explanation.org_id = text_from(org_id);
     explanation.metric_wanted = option_value(&cli->options, OPTION_METRIC);
     bool is_fine = explain_one(&explanation, org_id, err);
+    if (is_fine) {
+        explain_next(&explanation, path, org_id);
+    }
     tables_close(&explanation);
     run_close(explanation.run);
     return is_fine;

@@ -210,10 +210,12 @@ bool explain_set_aside(const struct explanation *explanation, struct err *err) {
                    ? explain_say(explanation, err, "what to do",
                                  "close the period again with a cutoff after its end; only what "
                                  "is new is billed") &&
-                         explain_say(explanation, err, "",
-                                     "periodclose run --period %s --source DIR --previous %s "
-                                     "--run-dir NEW",
-                                     period != NULL ? period : "PERIOD", run_path(explanation->run))
+                         explain_say(
+                             explanation, err, "",
+                             "periodclose run --period %s --source DIR --previous %s "
+                             "--run-dir NEW",
+                             period != NULL ? period : "PERIOD",
+                             shell_word(run_path(explanation->run), &(struct shell_word){0}))
                    : explain_say(explanation, err, "what to do",
                                  "nothing: there is nothing to "
                                  "bill");
@@ -221,7 +223,8 @@ bool explain_set_aside(const struct explanation *explanation, struct err *err) {
     return explain_say(explanation, err, "what to do", "%s, then", words->remedy) &&
            explain_say(explanation, err, "",
                        "periodclose run --period %s --source DIR --previous %s --run-dir NEW",
-                       period != NULL ? period : "PERIOD", run_path(explanation->run));
+                       period != NULL ? period : "PERIOD",
+                       shell_word(run_path(explanation->run), &(struct shell_word){0}));
 }
 
 /* --- usage without a price ----------------------------------------------------------------------
@@ -341,7 +344,7 @@ bool explain_unknown_org(struct run *run, const char *org_id, struct err *err) {
         }
     }
     (void)err_set(err, ERR_USAGE, "--org: '%.200s' is not in %.300s", org_id, run_path(run));
-    return size > 0
-               ? err_hint(err, "did you mean %s?", names)
-               : err_hint(err, "periodclose inspect %.300s/extract/orgs lists them", run_path(run));
+    return size > 0 ? err_hint(err, "did you mean %s?", names)
+                    : err_hint(err, "periodclose inspect %s/extract/orgs lists them",
+                               shell_word(run_path(run), &(struct shell_word){0}));
 }

@@ -136,7 +136,8 @@ bool inspect_target_resolve(const struct inspect_target *target, struct inspecti
     }
     if (!run_stage_is_done(inspection->run, inspection->stage)) {
         (void)err_set(err, ERR_USAGE, "stage '%s' is not done yet", inspection->stage->name);
-        return err_hint(err, "periodclose status %.300s", run_path(inspection->run));
+        return err_hint(err, "periodclose status %s",
+                        shell_word(run_path(inspection->run), &(struct shell_word){0}));
     }
     if (target->table[0] == '\0') {
         return true;
@@ -151,6 +152,34 @@ bool inspect_target_resolve(const struct inspect_target *target, struct inspecti
         }
     }
     return unknown_table(inspection->stage, target->table, err);
+}
+
+/* One step nearer: from the run to its last stage, to its first table, to an org. */
+static void inspect_next(const struct inspection *inspection, const char *path) {
+    struct cli *cli = inspection->cli;
+    const char *run_word = shell_word(path, &(struct shell_word){0});
+    const char *org_id = option_value(&cli->options, OPTION_ORG);
+    const struct stage *stage = inspection->stage;
+    struct stage_list list = run_stages(inspection->run);
+    for (size_t index = 0; inspection->stage == NULL && index < list.stages_count; index++) {
+        bool has_tables = list.stages[index]->outputs_count > 0;
+        if (has_tables && run_stage_is_done(inspection->run, list.stages[index])) {
+            stage = list.stages[index];
+        }
+    }
+    if (stage == NULL) {
+        cli_next(cli, "periodclose status %s", run_word);
+    } else if (inspection->stage == NULL) {
+        cli_next(cli, "periodclose inspect %s/%s", run_word, stage->name);
+    } else if (inspection->schema == NULL && stage->outputs_count > 0) {
+        cli_next(cli, "periodclose inspect %s/%s/%s", run_word, stage->name,
+                 stage->outputs[0].schema->name);
+    } else if (org_id != NULL) {
+        cli_next(cli, "periodclose explain %s --org %s", run_word,
+                 shell_word(org_id, &(struct shell_word){0}));
+    } else {
+        cli_next(cli, "periodclose inspect %s", run_word);
+    }
 }
 
 static bool inspect_command(struct cli *cli, struct err *err) {
@@ -171,6 +200,9 @@ static bool inspect_command(struct cli *cli, struct err *err) {
         is_fine = inspection.stage == NULL    ? inspect_run(&inspection, err)
                   : inspection.schema == NULL ? inspect_stage(&inspection, err)
                                               : inspect_rows(&inspection, err);
+    }
+    if (is_fine) {
+        inspect_next(&inspection, target.run_path);
     }
     run_close(inspection.run);
     return is_fine;

@@ -111,15 +111,16 @@ static bool replay_replace_prices(struct replay *replay, struct err *err) {
     struct table *tables[REPLACED_COUNT] = {0};
     struct price_list list = {0};
     struct problems *problems = problems_create(err);
-    bool is_fine = problems != NULL &&
-                   price_list_load(replay->cli->sys, replay->prices_folder, &list, problems, err) &&
-                   problems_check(problems, err);
+    bool is_fine = problems != NULL;
     for (size_t index = 0; is_fine && index < REPLACED_COUNT; index++) {
         is_fine = run_input_open(replay->origin, replaced_tables[index], 0, &tables[index], err);
     }
-    is_fine = is_fine &&
-              terms_load(&sealed, tables[0], tables[1], tables[2], replay->cli->arena, err) &&
-              replay_write_terms(replay, &sealed, &list, err);
+    is_fine =
+        is_fine &&
+        price_list_load(replay->cli->sys, replay->prices_folder, tables[0], &list, problems, err) &&
+        problems_check(problems, err) &&
+        terms_load(&sealed, tables[0], tables[1], tables[2], replay->cli->arena, err) &&
+        replay_write_terms(replay, &sealed, &list, err);
     for (size_t index = 0; index < REPLACED_COUNT; index++) {
         table_close(tables[index]);
     }
@@ -209,7 +210,8 @@ static bool replay_do(struct replay *replay, struct err *err) {
     if (!closing_execute(cli, replay->run, &session, &replay->options, err)) {
         return false;
     }
-    cli_next(cli, "periodclose diff %s %s", path, new_path);
+    cli_next(cli, "periodclose diff %s %s", shell_word(path, &(struct shell_word){0}),
+             shell_word(new_path, &(struct shell_word){0}));
     return true;
 }
 
@@ -234,9 +236,11 @@ const struct command command_replay = {
         "Takes the sealed stages before STAGE from RUN as they are and computes the rest\n"
         "in NEW. The same program gives the same bytes. A replay is marked as one and can\n"
         "never record or emit.\n\n"
-        "With --prices, the plans.csv, prices.csv and tiers.csv of that folder are taken\n"
-        "instead of the sealed ones: what would this period have cost? `diff` then shows\n"
-        "it org by org.",
+        "With --prices, the prices.csv of that folder and, for tiered models, its tiers.csv\n"
+        "are taken instead of the sealed ones: what would this period have cost? `diff`\n"
+        "then shows it org by org. Every metric of every plan of the run must be there; a\n"
+        "plans.csv is needed only for other names of plans.\n\n"
+        "A replay that was stopped goes on when the same command is typed again.",
     .example = "periodclose replay /var/lib/periodclose/2026-10 --from rate "
                "--prices new-prices --run-dir what-if",
     .run = replay_run,

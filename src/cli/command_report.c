@@ -31,9 +31,9 @@ static bool report_run(struct cli *cli, struct err *err) {
     }
     bool is_fine = run_tell_command(run, cli->command_line, err) && report_all(cli, run, err);
     if (is_fine && run_next_stage(run) != NULL && !run_is_replay(run)) {
-        cli_next(cli, "periodclose run --run-dir %s", path);
+        cli_next(cli, "periodclose run --run-dir %s", shell_word(path, &(struct shell_word){0}));
     } else if (is_fine) {
-        cli_next(cli, "periodclose verify %s", path);
+        cli_next(cli, "periodclose verify %s", shell_word(path, &(struct shell_word){0}));
     }
     run_close(run);
     return is_fine;

@@ -148,7 +148,7 @@ static bool run_open_previous(struct closing *closing, struct err *err) {
     if (!run_stage_is_done(closing->previous, &stage_record)) {
         (void)err_set(err, ERR_MISMATCH, "--previous: %s is not finished: stage '%s' is not done",
                       path, stage_record.name);
-        return err_hint(err, "periodclose status %s", path);
+        return err_hint(err, "periodclose status %s", shell_word(path, &(struct shell_word){0}));
     }
     if (period == NULL || strcmp(period, own) != 0) {
         return err_set(err, ERR_MISMATCH, "--previous: %s closed %s, this run closes %s", path,
@@ -454,7 +454,8 @@ static void run_tell_remedy(struct closing *closing, const struct err *err) {
     bool is_state = err->code == ERR_LOCKED || err->code == ERR_MISMATCH ||
                     err->code == ERR_DAMAGED || err->code == ERR_CONTROL;
     if (is_state && closing->path[0] != '\0') {
-        cli_next(closing->cli, "periodclose status %s", closing->path);
+        cli_next(closing->cli, "periodclose status %s",
+                 shell_word(closing->path, &(struct shell_word){0}));
     }
 }
 

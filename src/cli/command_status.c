@@ -46,6 +46,9 @@ static bool status_tell_stage(struct cli *cli, const struct status *status,
         const struct run_progress_text *progress = &status->progress;
         char time[INSTANT_TEXT_MAX];
         (void)instant_format(progress->updated_at, time);
+        if (progress->total == 0) { /* nobody knows yet how much it will be */
+            return console_out(&cli->console, err, "  %-9s at work: since %s\n", stage->name, time);
+        }
         return console_out(&cli->console, err, "  %-9s at work: %llu of %llu %s at %s\n",
                            stage->name, (unsigned long long)progress->done,
                            (unsigned long long)progress->total, progress->unit, time);
@@ -156,7 +159,7 @@ static bool status_tell_json(struct cli *cli, const struct status *status, struc
 }
 
 static void status_next(struct cli *cli, const struct status *status) {
-    const char *path = run_path(status->run);
+    const char *path = shell_word(run_path(status->run), &(struct shell_word){0});
     if (status->is_held) {
         cli_next(cli, "periodclose status %s", path);
     } else if (run_next_stage(status->run) == NULL) {
@@ -164,7 +167,10 @@ static void status_next(struct cli *cli, const struct status *status) {
     } else if (run_pinned(status->run, PIN_OPTION, pin_dry_run) != NULL) {
         cli_next(cli, "less %s/reports/overages.csv", path);
     } else if (run_is_replay(status->run)) {
-        cli_next(cli, "periodclose replay --help");
+        const char *origin = run_replay_origin(status->run);
+        const char *quoted = origin != NULL ? shell_word(origin, &(struct shell_word){0}) : "RUN";
+        cli_next(cli, "periodclose replay %s --from %s --run-dir %s", quoted,
+                 run_next_stage(status->run)->name, path);
     } else {
         cli_next(cli, "periodclose run --run-dir %s", path);
     }

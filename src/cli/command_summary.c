@@ -5,6 +5,8 @@
 
 #include "cli/closing.h"
 #include "cli/commands.h"
+#include "cli/shard_walk.h"
+#include "explain.h"
 #include "rating/terms.h"
 #include "stage/stages.h"
 
@@ -116,25 +118,49 @@ static bool summary_shard(struct cli *cli, struct run *run, size_t shard_index,
     return is_fine;
 }
 
-static bool summary_find(struct cli *cli, struct run *run, const char *org_id, struct err *err) {
+/* Before anything is printed: all of them are there. */
+static bool summary_check_orgs(struct cli *cli, struct run *run, struct err *err) {
+    for (size_t index = 0; index < cli->options.values_count[OPTION_ORG]; index++) {
+        const char *org_id = cli->options.values[OPTION_ORG][index];
+        struct shard_walk orgs;
+        bool is_found = false;
+        bool is_fine = shard_walk_start(&orgs, run, &checkpoint_orgs, err) &&
+                       shard_walk_to(&orgs, text_from(org_id), &is_found, err);
+        shard_walk_close(&orgs);
+        if (!is_fine || (!is_found && !explain_unknown_org(run, org_id, err))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool summary_find(struct cli *cli, struct run *run, const char *org_id,
+                         const struct terms *terms, struct err *err) {
+    bool is_found = false;
+    bool is_fine = true;
+    for (size_t shard = 0; is_fine && !is_found && shard < run_shards_count(run); shard++) {
+        is_fine = summary_shard(cli, run, shard, terms, text_from(org_id), &is_found, err);
+    }
+    return is_fine;
+}
+
+/* One line per org, in the order typed. */
+static bool summary_orgs(struct cli *cli, struct run *run, struct err *err) {
     struct terms terms;
     struct table *plans = NULL;
     struct table *prices = NULL;
     struct table *tiers = NULL;
-    bool is_found = false;
-    bool is_fine = run_input_open(run, &checkpoint_plans, 0, &plans, err) &&
+    bool is_fine = summary_check_orgs(cli, run, err) &&
+                   run_input_open(run, &checkpoint_plans, 0, &plans, err) &&
                    run_input_open(run, &checkpoint_prices, 0, &prices, err) &&
                    run_input_open(run, &checkpoint_tiers, 0, &tiers, err) &&
                    terms_load(&terms, plans, prices, tiers, cli->arena, err);
-    for (size_t shard = 0; is_fine && !is_found && shard < run_shards_count(run); shard++) {
-        is_fine = summary_shard(cli, run, shard, &terms, text_from(org_id), &is_found, err);
+    for (size_t index = 0; is_fine && index < cli->options.values_count[OPTION_ORG]; index++) {
+        is_fine = summary_find(cli, run, cli->options.values[OPTION_ORG][index], &terms, err);
     }
     table_close(plans);
     table_close(prices);
     table_close(tiers);
-    if (is_fine && !is_found) {
-        return err_set(err, ERR_USAGE, "--org: '%s' is not in %s", org_id, run_path(run));
-    }
     return is_fine;
 }
 
@@ -146,7 +172,11 @@ static bool summary_run(struct cli *cli, struct err *err) {
         !run_open(cli->sys, path, stages_all(), RUN_INSPECT, &run, err)) {
         return false;
     }
-    bool is_fine = summary_find(cli, run, org_id, err);
+    bool is_fine = summary_orgs(cli, run, err);
+    if (is_fine) {
+        cli_next(cli, "periodclose explain %s --org %s", shell_word(path, &(struct shell_word){0}),
+                 shell_word(org_id, &(struct shell_word){0}));
+    }
     run_close(run);
     return is_fine;
 }
@@ -154,7 +184,7 @@ static bool summary_run(struct cli *cli, struct err *err) {
 const struct command command_summary = {
     .name = "summary",
     .summary = "one org's overages as JSON",
-    .arguments = "RUN --org ID",
+    .arguments = "RUN --org ID...",
     .positionals_max = 1,
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_ORG),
     .description =
@@ -162,7 +192,8 @@ const struct command command_summary = {
         "every\n"
         "metric of the plan, zeros too; costs are integers in minor units, amount and\n"
         "unitPrice decimal strings (unitPrice null for tiers). data is null when the org\n"
-        "was not rated (no plan, set aside).",
+        "was not rated (no plan, set aside). With several --org, one such line for each, in\n"
+        "the order typed.",
     .example = "periodclose summary /var/lib/periodclose/2026-10 --org acme",
     .run = summary_run,
 };

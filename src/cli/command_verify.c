@@ -125,14 +125,27 @@ static bool tell_disagreements(struct verification *verification, struct err *er
                   count_text, found->count == 1 ? " does" : "s do");
     return err_hint(err,
                     "do not bill from this run; see what else its stages say: periodclose "
-                    "replay %.300s --from meter --run-dir NEW",
-                    run_path(verification->run));
+                    "replay %s --from meter --run-dir NEW",
+                    shell_word(run_path(verification->run), &(struct shell_word){0}));
 }
 
 static bool verify_all(struct verification *verification, struct err *err) {
     return verify_checksums(verification, err) && verify_totals(verification, err) &&
            verify_charges(verification, err) && verify_reports(verification, err) &&
            tell_disagreements(verification, err);
+}
+
+static void verify_next(const struct verification *verification, const char *path) {
+    const struct run *run = verification->run;
+    const char *word = shell_word(path, &(struct shell_word){0});
+    if (run_is_replay(run) && run_replay_origin(run) != NULL) {
+        cli_next(verification->cli, "periodclose diff %s %s",
+                 shell_word(run_replay_origin(run), &(struct shell_word){0}), word);
+    } else if (run_stage_is_done(run, &stage_report)) {
+        cli_next(verification->cli, "less %s/reports/overages.csv", word);
+    } else {
+        cli_next(verification->cli, "periodclose status %s", word);
+    }
 }
 
 static bool verify_run(struct cli *cli, struct err *err) {
@@ -146,6 +159,9 @@ static bool verify_run(struct cli *cli, struct err *err) {
     }
     verification->cli = cli;
     bool is_fine = verify_all(verification, err);
+    if (is_fine) {
+        verify_next(verification, path);
+    }
     run_close(verification->run);
     return is_fine;
 }

@@ -1,6 +1,7 @@
 /* verify: the reports on disk, held against SHA256SUMS and against the tables. */
 #include <stdio.h>
 
+#include "cli/closing.h"
 #include "cli/shard_walk.h"
 #include "source/csv.h"
 #include "stage/stages.h"
@@ -240,6 +241,9 @@ static bool verify_overages(struct verification *verification, struct err *err) 
 }
 
 bool verify_reports(struct verification *verification, struct err *err) {
+    if (run_pinned(verification->run, PIN_OPTION, pin_dry_run) != NULL) {
+        return verify_tell(verification, err, "reports", "not sealed: this is a dry run");
+    }
     if (!run_stage_is_done(verification->run, &stage_report)) {
         return verify_tell(verification, err, "reports", "not written yet");
     }

@@ -12,7 +12,7 @@
 #include "sys/process.h"
 
 enum {
-    CONSOLE_LINE_MAX = 2048,
+    CONSOLE_LINE_MAX = 8448,
     CONSOLE_OUT_FLUSH_BYTES = 64 * 1024,
     BAR_CELLS = 24,
     BAR_INTERVAL_US = 100000,

@@ -12,7 +12,7 @@
 #include "cli/print.h"
 #include "cli/shard_walk.h"
 
-enum { DIFF_COLUMNS_MAX = 8, DIFF_NO_COLUMN = TABLE_COLUMNS_MAX };
+enum { DIFF_COLUMNS_MAX = 8, DIFF_ORG_MAX = 512, DIFF_NO_COLUMN = TABLE_COLUMNS_MAX };
 
 struct comparison {
     const struct table_schema *schema;
@@ -34,6 +34,8 @@ struct diff {
     const char *metric_wanted; /* --metric, or NULL */
     uint64_t differing;        /* keys, over all tables */
     bool has_other;            /* files that are told, but not row by row */
+    char
+        first_org[DIFF_ORG_MAX]; /* the first org that differs in a row; empty: none, or too long */
 };
 
 /* One side of a comparison: its rows, and the orgs beside them for their currencies. */
@@ -63,7 +65,7 @@ bool diff_cell_differs(const struct diff_pair *pair, const struct comparison *co
                        size_t column);
 
 /* command_diff_rows.c: walks both sides; is_printing: prints each pair that differs. */
-bool diff_walk(const struct diff *diff, const struct comparison *comparison, bool is_printing,
+bool diff_walk(struct diff *diff, const struct comparison *comparison, bool is_printing,
                struct diff_counts *counts, struct err *err);
 
 /* command_diff_print.c */
@@ -71,7 +73,8 @@ bool diff_print_header(const struct diff *diff, struct err *err);
 bool diff_print_pair(const struct diff *diff, const struct comparison *comparison,
                      const struct diff_pair *pair, struct err *err);
 
-/* command_diff_totals.c: the cost of both runs per currency. */
+/* command_diff_totals.c: the cost of both runs per currency; what is billed where that is another.
+ */
 bool diff_totals(const struct diff *diff, struct err *err);
 
 #endif

@@ -15,8 +15,10 @@ static const char not_a_time_stamp[] = "is not a time stamp; write YYYY-MM-DDTHH
 static const char bad_offset[] = "has a bad offset from UTC; write Z or +HH:MM, at most 23:59";
 
 enum {
-    DATE_BYTES = 10,     /* YYYY-MM-DD */
-    DATE_TIME_BYTES = 19 /* YYYY-MM-DDTHH:MM:SS */
+    DATE_BYTES = 10,      /* YYYY-MM-DD */
+    DATE_TIME_BYTES = 19, /* YYYY-MM-DDTHH:MM:SS */
+    SECOND_AT = 17,
+    LEAP_SECOND = 60,
 };
 
 /* Two digits at a place; anything above 99 means that they are none. */
@@ -175,11 +177,24 @@ static inline const char *read_date_time(const char *bytes, int64_t *seconds) {
     if (day < 1 || (day > 28 && (int)day > civil_month_days(year, (int)month))) {
         return "has a day that its month does not have";
     }
-    if (hour > 23 || minute > 59 || second > 60) {
-        return "has a time of day outside 00:00:00 to 23:59:60";
+    if (hour > 23 || minute > 59 || second > LEAP_SECOND) {
+        return "has a time of day outside 00:00:00 to 23:59:59";
     }
     *seconds = days_of(year, month, day) * DAY_SECONDS + hour * 3600 + minute * 60 + second;
     return NULL;
+}
+
+/*
+ * A leap second is the last of a month in UTC, whatever the offset it is written with; rolled over,
+ * it is the first instant of the next. Which months had one is announced too late for a program to
+ * know.
+ */
+static const char *check_leap_second(int64_t seconds) {
+    int64_t days = seconds / DAY_SECONDS;
+    bool is_midnight = seconds == days * DAY_SECONDS;
+    return is_midnight && civil_from_days((int32_t)days).day == 1
+               ? NULL
+               : "has a second of 60, which only a month's last minute in UTC may have";
 }
 
 /* YYYY-MM-DD and nothing else: worth a reason of its own, spreadsheets write it. */
@@ -219,6 +234,12 @@ const char *instant_parse(struct text text, struct instant *result) {
     }
     if (seconds < SECONDS_FIRST || seconds >= SECONDS_END) {
         return "is outside the years 0001 to 9999 in UTC";
+    }
+    if (pair_value(text.bytes + SECOND_AT) == LEAP_SECOND) {
+        reason = check_leap_second(seconds);
+        if (reason != NULL) {
+            return reason;
+        }
     }
     result->us = seconds * SECOND_US + fraction_us;
     return NULL;

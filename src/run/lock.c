@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/shell.h"
 #include "run_internal.h"
 #include "sys/clock.h"
 #include "sys/process.h"
@@ -48,8 +49,8 @@ static bool refuse(const struct file *file, const char *run_path, struct err *er
         return false;
     }
     (void)err_set(err, ERR_LOCKED, "'%.400s' is in use by %s", run_path, holder);
-    return err_hint(err, "wait for it to end, or look at it with: periodclose status %.400s",
-                    run_path);
+    return err_hint(err, "wait for it to end, or look at it with: periodclose status %s",
+                    shell_word(run_path, &(struct shell_word){0}));
 }
 
 /*

@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "core/memory.h"
+#include "core/shell.h"
 #include "run_internal.h"
 #include "sys/process.h"
 
@@ -18,13 +19,14 @@ struct verification {
 
 static bool hint(const struct run *run, const struct stage *stage, struct err *err) {
     if (stage->effect == EFFECT_REPORTS) {
-        return err_hint(err, "to write it again: periodclose report %.300s", run->path);
+        return err_hint(err, "to write it again: periodclose report %s",
+                        shell_word(run->path, &(struct shell_word){0}));
     }
     if (stage->effect == EFFECT_NONE) {
         return err_hint(err,
                         "run again with --restart, or compute it again elsewhere: periodclose "
-                        "replay %.300s --from %s --run-dir NEW",
-                        run->path, stage->name);
+                        "replay %s --from %s --run-dir NEW",
+                        shell_word(run->path, &(struct shell_word){0}), stage->name);
     }
     return err_hint(err, "restore the file from a backup, or run again with --restart");
 }

@@ -56,8 +56,9 @@ void vector_release(struct vector *vector);
 
 struct dataset {
     const struct sys *sys;
-    struct dataset_options options; /* its pointers are good while loading */
-    struct problems *problems;      /* while loading */
+    struct dataset_options options;     /* its pointers are good while loading */
+    struct problems *problems;          /* while loading */
+    const struct table *stand_in_plans; /* for a plans.csv that is not there; NULL: it must be */
     struct arena *arena;
     char *pool; /* room for short texts, in the arena */
     size_t pool_bytes;

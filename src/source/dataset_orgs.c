@@ -306,10 +306,11 @@ static bool tell_unknown_selected(struct orgs_loading *loading, const struct tex
             return true;
         }
         loading->selected_next++;
-        if (order < 0 && loading->dataset->orgs_are_sound &&
-            !dataset_add_problem(loading->dataset, DATASET_ORGS, 0, "org_id", wanted,
-                                 "is asked for, but is not there", err)) {
-            return false;
+        if (order < 0 && loading->dataset->orgs_are_sound) {
+            /* Nothing is wrong with the dataset: it is the command line that is mistyped. */
+            (void)err_set(err, ERR_USAGE, "--org: '%.*s' is not in orgs.csv",
+                          (int)wanted.size_bytes, wanted.bytes);
+            return err_hint(err, "ids are compared byte by byte: capitals and spaces count");
         }
     }
     return true;

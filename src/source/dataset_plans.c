@@ -78,6 +78,55 @@ static bool take_plan(void *context, const struct dataset_row *row, struct err *
            dataset_keep_text(row->dataset, name, &added->plan.name, err);
 }
 
+/* A what-if changes prices: without a plans.csv of its own, the plans are those of the run. */
+static bool take_sealed_plans(struct plans_loading *loading, struct err *err) {
+    struct table_cursor row = table_cursor_start(loading->dataset->stand_in_plans);
+    struct dataset *dataset = loading->dataset;
+    uint64_t line = 0;
+    while (table_cursor_next(&row)) {
+        struct text plan_id = table_get_text(&row, PLANS_PLAN_ID);
+        line++;
+        struct plan_row *added = vector_add(&loading->plans, err);
+        if (added == NULL) {
+            return false;
+        }
+        struct text name = table_is_null(&row, PLANS_NAME) ? (struct text){"", 0}
+                                                           : table_get_text(&row, PLANS_NAME);
+        added->line = line;
+        added->plan.currency = currency_find(table_get_text(&row, PLANS_CURRENCY));
+        if (added->plan.currency == NULL) {
+            return err_set(err, ERR_DAMAGED, "'%.700s': a plan in a currency that is unknown",
+                           table_path(loading->dataset->stand_in_plans));
+        }
+        if (!dataset_keep_text(dataset, plan_id, &added->plan.plan_id, err) ||
+            !dataset_keep_text(dataset, name, &added->plan.name, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_plan_rows(struct plans_loading *loading, struct err *err) {
+    struct dataset *dataset = loading->dataset;
+    struct dataset_reading reading = {.file = DATASET_PLANS, .take = take_plan, .context = loading};
+    char path[FILE_PATH_MAX];
+    enum path_kind kind = PATH_FILE;
+    if (dataset->stand_in_plans != NULL &&
+        (!path_format(path, err, "%s/%s", dataset->options.folder,
+                      dataset_files[DATASET_PLANS].file) ||
+         !path_kind(dataset->sys, path, &kind, err))) {
+        return false;
+    }
+    if (kind == PATH_MISSING) {
+        dataset->plans_are_sound = true;
+        return take_sealed_plans(loading, err);
+    }
+    dataset->stand_in_plans = NULL; /* not needed */
+    bool is_read = dataset_read(dataset, &reading, err);
+    dataset->plans_are_sound = reading.is_sound;
+    return is_read;
+}
+
 static int compare_plans(const void *left_row, const void *right_row) {
     const struct plan_row *left = left_row;
     const struct plan_row *right = right_row;
@@ -99,11 +148,9 @@ static bool add_repeated_plan(struct dataset *dataset, const struct plan_row *fi
 
 static bool load_plan_rows(struct plans_loading *loading, struct err *err) {
     struct dataset *dataset = loading->dataset;
-    struct dataset_reading reading = {.file = DATASET_PLANS, .take = take_plan, .context = loading};
-    if (!dataset_read(dataset, &reading, err)) {
+    if (!read_plan_rows(loading, err)) {
         return false;
     }
-    dataset->plans_are_sound = reading.is_sound;
     sort_vector(&loading->plans, compare_plans);
     dataset->today =
         arena_alloc_array(dataset->arena, loading->plans.count, sizeof *dataset->today, err);
@@ -114,7 +161,8 @@ static bool load_plan_rows(struct plans_loading *loading, struct err *err) {
     for (size_t index = 0; index < loading->plans.count; index++) {
         const struct plan_row *row = &plan_rows(loading)[index];
         if (first != NULL && text_equals(first->plan.plan_id, row->plan.plan_id)) {
-            if (!add_repeated_plan(dataset, first, row, err)) {
+            /* sealed plans: the same once more, on older terms */
+            if (dataset->stand_in_plans == NULL && !add_repeated_plan(dataset, first, row, err)) {
                 return false;
             }
             continue;
@@ -132,7 +180,9 @@ static bool load_plan_rows(struct plans_loading *loading, struct err *err) {
 static bool find_row_plan(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
                           struct text plan_id, uint32_t *plan, struct err *err) {
     *plan = dataset_find_plan(dataset, plan_id);
-    return *plan != UINT32_MAX || !dataset->plans_are_sound ||
+    /* Beside the plans of a run: prices of others are not needed, and those it has must all be
+     * there. */
+    return *plan != UINT32_MAX || !dataset->plans_are_sound || dataset->stand_in_plans != NULL ||
            dataset_add_problem(dataset, file, line, "plan_id", plan_id, "is not in plans.csv", err);
 }
 

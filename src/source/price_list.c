@@ -3,10 +3,23 @@
 #include "core/memory.h"
 #include "dataset_internal.h"
 
-bool price_list_load(const struct sys *sys, const char *folder, struct price_list *list,
-                     struct problems *problems, struct err *err) {
+static bool folder_is_there(const struct sys *sys, const char *folder, struct err *err) {
+    enum path_kind kind;
+    if (!path_kind(sys, folder, &kind, err)) {
+        return false;
+    }
+    if (kind == PATH_DIRECTORY) {
+        return true;
+    }
+    (void)err_set(err, ERR_INPUT, "price list '%.700s' is %s", folder,
+                  kind == PATH_MISSING ? "not there" : "not a folder");
+    return err_hint(err, "name the folder that holds prices.csv and, for tiered models, tiers.csv");
+}
+
+bool price_list_load(const struct sys *sys, const char *folder, const struct table *sealed_plans,
+                     struct price_list *list, struct problems *problems, struct err *err) {
     *list = (struct price_list){0};
-    if (!dataset_check_folder(sys, folder, err)) {
+    if (!folder_is_there(sys, folder, err)) {
         return false;
     }
     struct dataset *dataset = mem_alloc(sizeof *dataset);
@@ -16,6 +29,7 @@ bool price_list_load(const struct sys *sys, const char *folder, struct price_lis
     dataset->sys = sys;
     dataset->options.folder = folder;
     dataset->problems = problems;
+    dataset->stand_in_plans = sealed_plans;
     dataset->arena = arena_create(err);
     if (dataset->arena == NULL || !dataset_load_plans(dataset, err)) {
         dataset_destroy(dataset);

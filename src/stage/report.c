@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/memory.h"
+#include "core/shell.h"
 #include "report/reports.h"
 #include "stage/session.h"
 #include "stage/stages.h"
@@ -119,7 +120,8 @@ static bool writing_open(struct writing *writing, struct err *err) {
     if (!run_stage_is_done(run, &stage_extract)) {
         (void)err_set(err, ERR_MISMATCH, "%s: nothing to report yet: stage '%s' is not done",
                       run_path(run), stage_extract.name);
-        return err_hint(err, "periodclose status %s", run_path(run));
+        return err_hint(err, "periodclose status %s",
+                        shell_word(run_path(run), &(struct shell_word){0}));
     }
     size_t shards_count = run_shards_count(run);
     writing->arena = arena_create(err);

@@ -37,4 +37,63 @@ cp -r "$run" "$scratch/flipped"
 printf '\125' | dd of="$scratch/flipped/20-meter/usage.arrow" bs=1 seek=300 conv=notrunc status=none
 check 'verify of a damaged one too' next_is 12 verify "$scratch/flipped"
 
+# Every command that succeeds says what to type next, too; help alone ends there.
+succeeds() {
+    next_is 0 "$@"
+}
+check 'explain says what to type next' succeeds explain "$run" --org alder
+check 'inspect of a run too' succeeds inspect "$run"
+check 'of a stage' succeeds inspect "$run/rate"
+check 'of a table' succeeds inspect "$run/rate/charges"
+check 'summary too' succeeds summary "$run" --org alder
+after_verify() {
+    expect 0 verify "$run" && tail -n 1 "$scratch/err" | grep -qx "next: less $run/reports/overages.csv"
+}
+check 'verify shows the way to the reports' after_verify
+check 'replay too' succeeds replay "$run" --from rate --run-dir "$scratch/again"
+check 'diff of the same too' succeeds diff "$run" "$scratch/again"
+
+# What is told can be typed as it is, whatever the folder is called.
+odd="$scratch/it's an odd; name"
+typed_as_told() {
+    local told
+    expect 0 run --source "$tiny" --run-dir "$odd" --period 2025-03 --now 2025-04-05T00:00:00Z \
+        --until meter || return 1
+    told=$(tail -n 1 "$scratch/err" | sed -n 's/^next: periodclose //p')
+    echo "$told"
+    eval "expect 0 $told" || return 1
+    told=$(tail -n 1 "$scratch/err" | sed -n 's/^next: periodclose //p')
+    echo "$told"
+    eval "expect 0 $told" || return 1
+    told=$(tail -n 1 "$scratch/err" | sed -n 's/^next: less //p')
+    echo "$told"
+    eval "test -f $told"
+}
+check 'a run directory with quotes and spaces is told so that a shell takes it' typed_as_told
+
+several_orgs() {
+    local orgs
+    expect 0 summary "$run" --org birch --org alder || return 1
+    orgs=$(sed 's/.*"orgId":"\([a-z]*\)".*/\1/' "$scratch/out" | tr '\n' ' ')
+    [ "$orgs" = 'birch alder ' ] && expect 2 summary "$run" --org alder --org nobody &&
+        [ ! -s "$scratch/out" ] && error_says nobody
+}
+check 'summary prints a line for every org, or nothing' several_orgs
+
+what_if_prices() {
+    mkdir "$scratch/prices"
+    sed 's/,0\.25,/,0.75,/' "$tiny/prices.csv" >"$scratch/prices/prices.csv"
+    [ ! -e "$tiny/tiers.csv" ] || cp "$tiny/tiers.csv" "$scratch/prices"
+    expect 0 replay "$run" --from rate --prices "$scratch/prices" --run-dir "$scratch/what-if" &&
+        expect 0 verify "$scratch/what-if" && expect 1 diff "$run" "$scratch/what-if" &&
+        grep -q 'charges differ' "$scratch/out"
+}
+check 'a what-if needs no plans.csv' what_if_prices
+
+unknown_org() {
+    expect 2 run --source "$tiny" --run-dir "$scratch/nobody" --period 2025-03 \
+        --now 2025-04-05T00:00:00Z --org aldr && error_says "--org: 'aldr' is not in orgs.csv"
+}
+check 'an org that is not there is a mistake on the command line' unknown_org
+
 finish

@@ -166,7 +166,7 @@ some_orgs() {
     node "$root/tests/reference/close.mjs" "${acme_options[@]}" --org acme --org suspended \
         --out "$scratch/expected" || reference_status=$?
     [ "$reference_status" -eq 4 ] && same_reports "$scratch/expected" "$run/reports" &&
-        expect 0 verify "$run" && expect 10 run --run-dir "$scratch/nobody" "${acme_options[@]}" \
+        expect 0 verify "$run" && expect 2 run --run-dir "$scratch/nobody" "${acme_options[@]}" \
         --org nobody && error_says nobody
 }
 check '--org closes these orgs alone' some_orgs

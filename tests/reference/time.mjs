@@ -32,7 +32,7 @@ export function parseInstant(text, what) {
   if (month < 1 || month > 12 || day < 1 || day > daysInMonth(year, month)) {
     throw new BadInput(`${what}: '${text}' is not a date`);
   }
-  if (hour > 23 || minute > 59 || second > 59) {
+  if (hour > 23 || minute > 59 || second > 60) {
     throw new BadInput(`${what}: '${text}' is not a time of day`);
   }
   const fraction = BigInt((match[7] ?? '').slice(0, 6).padEnd(6, '0'));
@@ -44,6 +44,12 @@ export function parseInstant(text, what) {
   }
   const seconds = daysFromDate(year, month, day) * DAY_SECONDS
     + BigInt(hour * 3600 + minute * 60 + second - offset * 60);
+  if (second === 60) {
+    const utc = new Date(Number(seconds) * 1000);
+    if (utc.toISOString().slice(8, 19) !== '01T00:00:00') {
+      throw new BadInput(`${what}: '${text}' is no leap second`);
+    }
+  }
   return seconds * SECOND + fraction;
 }
 

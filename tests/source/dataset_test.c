@@ -269,17 +269,16 @@ static void selected_orgs_alone_get_ranks(void **state) {
                         "acme|disk|20|-|\nacme|tokens|-|1000000|\n");
 }
 
-static void selected_orgs_that_are_not_there_are_told(void **state) {
+/* No bad row, but a mistyped option: the first that is not there. */
+static void a_selected_org_that_is_not_there_is_a_mistake_in_usage(void **state) {
     struct fixture *fixture = *state;
     const struct text selected[] = {text_from("Acme"), text_from("globex"), text_from("zed")};
     fixture->options.selected_orgs = selected;
     fixture->options.selected_orgs_count = 3;
-    assert_true(dataset_load(sys_real(), &fixture->options, &fixture->dataset, fixture->problems,
-                             &fixture->err));
-    assert_false(problems_check(fixture->problems, &fixture->err));
-    assert_string_equal(fixture->err.details,
-                        "orgs.csv: org_id 'Acme': is asked for, but is not there\n"
-                        "orgs.csv: org_id 'zed': is asked for, but is not there\n");
+    assert_false(dataset_load(sys_real(), &fixture->options, &fixture->dataset, fixture->problems,
+                              &fixture->err));
+    assert_int_equal(fixture->err.code, ERR_USAGE);
+    assert_string_equal(fixture->err.message, "--org: 'Acme' is not in orgs.csv");
 }
 
 /* --- many orgs ---------------------------------------------------------------------------------
@@ -402,7 +401,7 @@ int main(void) {
         TEST(the_period_must_follow_the_last_recorded_one),
         TEST(a_period_that_is_not_over_is_listed_before_all_else),
         TEST(selected_orgs_alone_get_ranks),
-        TEST(selected_orgs_that_are_not_there_are_told),
+        TEST(a_selected_org_that_is_not_there_is_a_mistake_in_usage),
         TEST(orgs_fill_shards_in_order_of_their_ids),
         TEST(a_folder_that_is_a_file_or_missing_is_refused),
         TEST(every_refused_allocation_is_an_error_without_a_leak),
