@@ -30,6 +30,9 @@ bool closing_execute(struct cli *cli, struct run *run, struct stage_session *ses
 /* jobs, memory, observe. */
 bool closing_options(struct cli *cli, struct run_options *options, struct err *err);
 
+/* --org, sorted, each once. */
+bool closing_selected_orgs(struct cli *cli, struct stage_session *session, struct err *err);
+
 /* The whole command line again, quoted for a shell, in cli->next. */
 void closing_next_same(struct cli *cli);
 

@@ -40,6 +40,7 @@ struct dataset_options {
     const struct text *selected_orgs; /* sorted, distinct; none: all. Unknown ones are problems */
     size_t selected_orgs_count;
     const struct sealed_terms *sealed; /* NULL: a first result */
+    bool is_overage_off;               /* nobody is billed for overage: overage_enabled is false */
 };
 
 struct dataset;

@@ -19,6 +19,7 @@ struct stage_session {
     struct run *previous; /* the run of the revision before, opened for reading; NULL: none */
     const char *reason;   /* of a revision, for adjustments.csv; NULL: none */
     bool is_repriced;     /* --reprice: today's terms also for orgs rated before */
+    bool is_overage_off;  /* --overage-billing false: no org is billed for overage */
     enum emission emission;
     /* a note for people (an unknown column …); may be NULL */
     void (*note)(void *context, const char *text);

@@ -26,6 +26,34 @@ void closing_next_same(struct cli *cli) {
     cli_next(cli, "%s", cli->command_line);
 }
 
+static int compare_texts(const void *left, const void *right) {
+    return text_compare(*(const struct text *)left, *(const struct text *)right);
+}
+
+bool closing_selected_orgs(struct cli *cli, struct stage_session *session, struct err *err) {
+    size_t given = cli->options.values_count[OPTION_ORG];
+    if (given == 0) {
+        return true;
+    }
+    struct text *orgs = arena_alloc_array(cli->arena, given, sizeof *orgs, err);
+    if (orgs == NULL) {
+        return false;
+    }
+    for (size_t index = 0; index < given; index++) {
+        orgs[index] = text_from(cli->options.values[OPTION_ORG][index]);
+    }
+    qsort(orgs, given, sizeof *orgs, compare_texts);
+    size_t kept = 0;
+    for (size_t index = 0; index < given; index++) {
+        if (kept == 0 || !text_equals(orgs[kept - 1], orgs[index])) {
+            orgs[kept++] = orgs[index];
+        }
+    }
+    session->selected_orgs = orgs;
+    session->selected_orgs_count = kept;
+    return true;
+}
+
 /* --- the summary --------------------------------------------------------------------------------
  */
 

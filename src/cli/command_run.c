@@ -10,6 +10,7 @@
 #include "cli/closing.h"
 #include "cli/commands.h"
 #include "core/memory.h"
+#include "guard.h"
 #include "source/dataset.h"
 #include "stage/stages.h"
 #include "sys/clock.h"
@@ -20,6 +21,7 @@ static const char pin_orgs[] = "orgs";
 static const char pin_emit[] = "emit";
 static const char pin_reprice[] = "reprice";
 static const char pin_files[] = "files";
+static const char pin_overage_billing[] = "overage_billing";
 
 struct closing {
     struct cli *cli;
@@ -27,47 +29,17 @@ struct closing {
     struct run *previous;
     struct stage_session session;
     struct run_options options;
-    struct text *orgs;
+    bool is_guarded;
     char path[FILE_PATH_MAX];
 };
 
-static int compare_texts(const void *left, const void *right) {
-    return text_compare(*(const struct text *)left, *(const struct text *)right);
-}
-
-/* --org, sorted, each once. */
-static bool run_selected_orgs(struct closing *closing, struct err *err) {
-    const struct option_values *options = &closing->cli->options;
-    size_t given = options->values_count[OPTION_ORG];
-    if (given == 0) {
-        return true;
-    }
-    closing->orgs = arena_alloc_array(closing->cli->arena, given, sizeof *closing->orgs, err);
-    if (closing->orgs == NULL) {
-        return false;
-    }
-    for (size_t index = 0; index < given; index++) {
-        closing->orgs[index] = text_from(options->values[OPTION_ORG][index]);
-    }
-    qsort(closing->orgs, given, sizeof *closing->orgs, compare_texts);
-    size_t kept = 0;
-    for (size_t index = 0; index < given; index++) {
-        if (kept == 0 || !text_equals(closing->orgs[kept - 1], closing->orgs[index])) {
-            closing->orgs[kept++] = closing->orgs[index];
-        }
-    }
-    closing->session.selected_orgs = closing->orgs;
-    closing->session.selected_orgs_count = kept;
-    return true;
-}
-
 static bool run_pin_orgs(struct closing *closing, struct err *err) {
+    const struct text *orgs = closing->session.selected_orgs;
     struct buffer list = {0};
     bool is_fine = true;
     for (size_t index = 0; is_fine && index < closing->session.selected_orgs_count; index++) {
-        is_fine =
-            buffer_append_format(&list, err, "%s%.*s", index > 0 ? "," : "",
-                                 (int)closing->orgs[index].size_bytes, closing->orgs[index].bytes);
+        is_fine = buffer_append_format(&list, err, "%s%.*s", index > 0 ? "," : "",
+                                       (int)orgs[index].size_bytes, orgs[index].bytes);
     }
     is_fine = is_fine && buffer_append(&list, (struct text){"", 1}, err) &&
               run_pin(closing->run, PIN_OPTION, pin_orgs, list.bytes,
@@ -326,6 +298,22 @@ static bool run_pin_emission(struct closing *closing, struct err *err) {
     return run_pin(closing->run, PIN_OPTION, pin_emit, "none", emit != NULL, err);
 }
 
+/* Off for everybody: a default that is typed nowhere stays out of the run's id. */
+static bool run_pin_overage_billing(struct closing *closing, struct err *err) {
+    const char *typed = option_value(&closing->cli->options, OPTION_OVERAGE_BILLING);
+    if (typed != NULL && strcmp(typed, "true") != 0 && strcmp(typed, "false") != 0) {
+        (void)err_set(err, ERR_USAGE, "--overage-billing: '%s' is neither true nor false", typed);
+        return err_hint(err, "also when it comes from PERIODCLOSE_OVERAGE_BILLING");
+    }
+    if (!run_pin(closing->run, PIN_OPTION, pin_overage_billing, typed != NULL ? typed : "true",
+                 typed != NULL, err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_overage_billing);
+    closing->session.is_overage_off = pinned != NULL && strcmp(pinned, "false") == 0;
+    return true;
+}
+
 /* A dry run is marked, so that nobody takes it for the close. */
 static bool run_pin_dry(struct closing *closing, struct err *err) {
     bool is_pinned = run_pinned(closing->run, PIN_OPTION, pin_dry_run) != NULL;
@@ -345,11 +333,13 @@ static bool run_pin_all(struct closing *closing, struct err *err) {
         const char *const kept[] = {pin_period, pin_now, pin_cutoff, pin_dry_run};
         run_forget_unsealed(closing->run, kept, sizeof kept / sizeof kept[0]);
     }
-    return run_pin_dry(closing, err) && run_selected_orgs(closing, err) &&
+    return run_pin_dry(closing, err) &&
+           closing_selected_orgs(closing->cli, &closing->session, err) &&
            run_pin_period(closing, err) && run_pin_orgs(closing, err) &&
            run_open_previous(closing, err) && run_pin_revision(closing, err) &&
            run_pin_times(closing, err) && run_pin_emission(closing, err) &&
-           run_pin_source(closing, err) && run_pin_versions(closing, err);
+           run_pin_overage_billing(closing, err) && run_pin_source(closing, err) &&
+           run_pin_versions(closing, err);
 }
 
 static bool run_find_until(struct closing *closing, struct err *err) {
@@ -441,12 +431,15 @@ static bool run_close_period(struct closing *closing, struct err *err) {
     closing->session.note = run_note;
     closing->session.note_context = &cli->console;
     closing_next_same(cli);
-    if (!closing_options(cli, &closing->options, err) || !run_find_until(closing, err) ||
+    if (!guards_parse(cli, &closing->is_guarded, err) ||
+        !closing_options(cli, &closing->options, err) || !run_find_until(closing, err) ||
         !run_open_directory(closing, err) || !run_pin_all(closing, err)) {
         return false;
     }
     run_tell_start(closing);
-    return closing_execute(cli, closing->run, &closing->session, &closing->options, err);
+    return (!closing->is_guarded ||
+            guards_pass(cli, closing->run, &closing->session, &closing->options, err)) &&
+           closing_execute(cli, closing->run, &closing->session, &closing->options, err);
 }
 
 /* What to type next, where the same command would only fail again: never what loses something. */
@@ -479,7 +472,8 @@ const struct command command_run = {
                OPTION_BIT(OPTION_EMIT) | OPTION_BIT(OPTION_CUTOFF) | OPTION_BIT(OPTION_NOW) |
                OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_PREVIOUS) | OPTION_BIT(OPTION_REPRICE) |
                OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FORCE) | OPTION_BIT(OPTION_RESTART) |
-               OPTION_BIT(OPTION_DRY_RUN),
+               OPTION_BIT(OPTION_DRY_RUN) | OPTION_BIT(OPTION_OVERAGE_BILLING) |
+               OPTION_BIT(OPTION_MAX_TOTAL) | OPTION_BIT(OPTION_MAX_CHANGE),
     .description =
         "Closes the period that begins in the month given, for every org of the source,\n"
         "stage by stage. Each stage leaves a sealed checkpoint in RUN.\n\n"
@@ -488,7 +482,9 @@ const struct command command_run = {
         "or an option is not what the run began with, it stops and shows both.\n\n"
         "With --previous, the run revises a finished run of the same period: orgs that\n"
         "were rated there keep the terms sealed there, and only the difference is\n"
-        "billed.",
+        "billed.\n\n"
+        "--max-total and --max-change stop a close that looks wrong before anything is\n"
+        "recorded (exit 14). They are not pinned: typed again with others, it goes on.",
     .example = "periodclose run --period 2026-10 --source /srv/billing/2026-10 "
                "--run-dir /var/lib/periodclose/2026-10",
     .run = run_run,

@@ -340,6 +340,9 @@ static bool add_org(struct orgs_loading *loading, const struct keyed *keyed, str
     struct catalog_org *org = &dataset->catalog.orgs[rank];
     struct org_extra *extra = &dataset->extras[rank];
     columns_unpack(&dataset_files[DATASET_ORGS], keyed->payload, fields);
+    if (dataset->options.is_overage_off) {
+        fields[ORG_FIELD_OVERAGE_ENABLED].boolean = false;
+    }
     if (is_sealed &&
         !take_sealed_terms(dataset, &loading->sealed_row, org_id, fields, extra, err)) {
         return false;

@@ -107,6 +107,7 @@ static bool extract_load(struct extraction *extraction, struct err *err) {
         .selected_orgs = session->selected_orgs,
         .selected_orgs_count = session->selected_orgs_count,
         .sealed = is_sealed ? &sealed->terms : NULL,
+        .is_overage_off = session->is_overage_off,
     };
     return (!is_sealed || sealed_open(sealed, session->previous, err)) &&
            dataset_load(run_sys(extraction->run), &options, &extraction->dataset,

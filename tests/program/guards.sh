@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# What an operator sets for a close: limits that stop one that looks wrong before anything is
+# recorded, and overage that is metered and reported but not billed.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+data=$scratch/data
+run=$scratch/run
+now=2026-11-10T00:00:00Z
+
+# fern costs 10.00 usd, moss 300 jpy; the month before, fern cost 8.00 usd.
+write_dataset() {
+    mkdir -p "$data"
+    printf 'org_id,currency\nfern,usd\nmoss,jpy\n' >"$data/orgs.csv"
+    printf 'plan_id,currency\nbasic,usd\nyen,jpy\n' >"$data/plans.csv"
+    printf 'plan_id,metric,unit_price\nbasic,runs,2\nyen,runs,100\n' >"$data/prices.csv"
+    printf 'org_id,plan_id\nfern,basic\nmoss,yen\n' >"$data/subscriptions.csv"
+    printf '%s\n' org_id,metric,quantity,occurred_at fern,runs,5,2026-10-02T00:00:00Z \
+        moss,runs,3,2026-10-03T00:00:00Z >"$data/usage.csv"
+    printf '%s\n' org_id,metric,period,quantity,cost fern,runs,2026-09,4,8 >"$data/usage_history.csv"
+}
+
+close_with() { # close_with STATUS OPTION...: a new run
+    local expected=$1
+    shift
+    rm -rf "$run"
+    expect "$expected" run --source "$data" --run-dir "$run" --period 2026-10 --now "$now" "$@"
+}
+
+told_once() { # told_once STAGE: one line about it on stderr
+    [ "$(grep -c "^$1 " "$scratch/err")" -eq 1 ] && return
+    cat "$scratch/err"
+    return 1
+}
+
+nothing_recorded() {
+    [ -e "$run/40-project" ] && [ ! -e "$run/50-record" ] && return
+    find "$run"
+    return 1
+}
+
+fails_usage() { # fails_usage WORD OPTION...: exit 2, naming the word, and no run is begun
+    local word=$1
+    shift
+    close_with 2 "$@" && error_says "$word" && [ ! -e "$run" ]
+}
+
+write_dataset
+check 'a total as high as allowed passes' all close_with 0 --max-total usd=10 --max-total JPY=300 \
+    -- told_once rate -- told_once record
+check 'a higher one stops before anything is recorded' all close_with 14 --max-total usd=9.99 -- \
+    nothing_recorded -- error_says '10.00 USD' 'usd=9.99' 'periodclose report'
+check 'also in the second currency' all close_with 14 --max-total usd=10 --max-total jpy=299 -- \
+    error_says '300 JPY' jpy=299
+check 'reports can be read before deciding' all expect 0 report "$run" -- \
+    grep -q ^moss,.*,300,0,300,1,computed, "$run/reports/overages.csv"
+check 'the same run goes on with another limit' all \
+    expect 0 run --run-dir "$run" --max-total jpy=300 -- told_once extract -- told_once record
+check 'and is not looked at again when it is done' all expect 0 run --run-dir "$run" --max-total jpy=1
+check 'a change as large as allowed passes, and what cannot be compared is told' all \
+    close_with 0 --max-change 25 -- error_says 'no jpy cost'
+check 'a larger one stops' all close_with 14 --max-change 24.9 -- nothing_recorded -- \
+    error_says '10.00 USD' '8.00 USD' 24.9
+sed -i s/,4,8$/,4,16/ "$data/usage_history.csv"
+check 'so does a fall' all close_with 14 --max-change 37 -- error_says '16.00 USD'
+check 'which may be allowed' close_with 0 --max-change 37.5
+check 'a run that ends before recording is not looked at' close_with 0 --max-total usd=1 --until rate
+check 'limits are checked before anything is computed' all fails_usage 10000 --max-total 10000 -- \
+    fails_usage xyz --max-total xyz=1 -- fails_usage -1 --max-total usd=-1 -- \
+    fails_usage 1e3 --max-total usd=1e3 -- fails_usage 25% --max-change 25% -- \
+    fails_usage -5 --max-change=-5
+
+# --- overage that is not billed ---
+
+disabled_is() {
+    grep -q '^fern,.*,10.00,0.00,10.00,1,disabled,$' "$run/reports/overages.csv" &&
+        grep -q '^moss,.*,300,0,300,1,disabled,$' "$run/reports/overages.csv" && return
+    cat "$run/reports/overages.csv"
+    return 1
+}
+
+close_switched_by_environment() {
+    PERIODCLOSE_OVERAGE_BILLING=false close_with 0
+}
+
+check 'overage billing off: metered, rated, reported, and every record disabled' all \
+    close_with 0 --overage-billing false -- disabled_is -- expect 0 verify "$run"
+check 'the same from the environment' all close_switched_by_environment -- disabled_is
+check 'it is pinned: the run cannot be gone on with as if it were on' all \
+    expect 13 run --run-dir "$run" --overage-billing true -- error_says overage_billing false true
+check 'and goes on as it began' expect 0 run --run-dir "$run"
+check 'another word is refused' all close_with 2 --overage-billing maybe -- error_says maybe
+
+finish
