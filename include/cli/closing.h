@@ -16,6 +16,7 @@ extern const char pin_reason[];
 extern const char pin_cutoff[];
 extern const char pin_now[];
 extern const char pin_dry_run[]; /* only in dry runs */
+extern const char pin_source[];  /* where the dataset is; told, not compared */
 
 /*
  * The summary after a close: orgs, events, cost per currency, the ten largest, where the reports

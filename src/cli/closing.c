@@ -15,6 +15,7 @@ const char pin_reason[] = "reason";
 const char pin_cutoff[] = "cutoff";
 const char pin_now[] = "now";
 const char pin_dry_run[] = "dry_run";
+const char pin_source[] = "source";
 
 bool closing_options(struct cli *cli, struct run_options *options, struct err *err) {
     options->observe = console_observe;
@@ -82,7 +83,9 @@ struct summary {
     uint64_t rated;
     uint64_t set_aside;
     uint64_t listed;
-    uint64_t held; /* records */
+    uint64_t held;             /* records */
+    uint64_t open;             /* orgs whose period is not over at the cutoff */
+    struct instant open_until; /* when the last of them is */
     struct currency_sums currencies[CURRENCIES_MAX];
     size_t currencies_count;
 };
@@ -163,6 +166,17 @@ static bool summary_record(struct summary *summary, const struct table_cursor *r
     return !text_equals(status, text_from("disabled")) || sum_add(&sums->disabled, billed, err);
 }
 
+static void summary_add_open(struct summary *summary, const struct table_cursor *org) {
+    if (table_is_null(org, ORGS_REASON) ||
+        !text_equals(table_get_text(org, ORGS_REASON), text_from("period_open"))) {
+        return;
+    }
+    struct instant end = table_get_instant(org, ORGS_PERIOD_END);
+    if (summary->open++ == 0 || instant_compare(end, summary->open_until) > 0) {
+        summary->open_until = end;
+    }
+}
+
 static bool summary_rows(struct summary *summary, struct table *orgs, struct table *charges,
                          struct table *records, struct err *err) {
     struct table_cursor record = table_cursor_start(records);
@@ -174,6 +188,7 @@ static bool summary_rows(struct summary *summary, struct table *orgs, struct tab
         summary->rated += text_equals(disposition, text_from("rated")) ? 1 : 0;
         summary->set_aside += text_equals(disposition, text_from("set_aside")) ? 1 : 0;
         summary->listed += text_equals(disposition, text_from("listed")) ? 1 : 0;
+        summary_add_open(summary, &org);
         struct text org_id = table_get_text(&org, ORGS_ORG_ID);
         while (has_record && text_equals(table_get_text(&record, RECORDS_ORG_ID), org_id)) {
             struct decimal overage = DECIMAL_ZERO;
@@ -360,6 +375,35 @@ static bool summary_tell_largest(struct cli *cli, const struct summary *summary,
     return true;
 }
 
+/*
+ * Normal (D3: it does not change the exit code), but not what somebody expects who closes a month:
+ * told in so many words. When nothing else was closed, the month is to be closed anew later.
+ */
+static void summary_tell_open(struct cli *cli, const struct summary *summary,
+                              const struct run *run) {
+    char until[INSTANT_TEXT_MAX];
+    const char *cutoff = run_pinned(run, PIN_OPTION, pin_cutoff);
+    if (summary->open == 0) {
+        return;
+    }
+    (void)instant_format(summary->open_until, until);
+    console_say(&cli->console, LOG_NOTE,
+                "note: the period of %llu org%s was not over at the cutoff %s: listed as "
+                "period_open, nothing was billed; it is over at %s%s",
+                (unsigned long long)summary->open, summary->open == 1 ? "" : "s",
+                cutoff != NULL ? cutoff : "", until, summary->open > 1 ? " at the latest" : "");
+    const char *source = run_pinned(run, PIN_VERSION, pin_source);
+    bool is_plain =
+        !run_is_replay(run) && source != NULL && cli->options.values_count[OPTION_ORG] == 0;
+    if (summary->rated + summary->set_aside == 0 && is_plain &&
+        run_pinned(run, PIN_OPTION, pin_dry_run) == NULL) {
+        cli_next(cli, "periodclose run --period %s --source %s --run-dir %s --restart",
+                 run_pinned(run, PIN_OPTION, pin_period),
+                 shell_word(source, &(struct shell_word){0}),
+                 shell_word(run_path(run), &(struct shell_word){0}));
+    }
+}
+
 bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
     struct summary summary = {0};
     if (!run_stage_is_done(run, &stage_record)) {
@@ -372,6 +416,7 @@ bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
         !summary_tell_largest(cli, &summary, err)) {
         return false;
     }
+    summary_tell_open(cli, &summary, run);
     if (summary.set_aside > 0 || summary.held > 0) {
         cli->status = ERR_SET_ASIDE;
     }
@@ -380,13 +425,20 @@ bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
 
 bool closing_execute(struct cli *cli, struct run *run, struct stage_session *session,
                      struct run_options *options, struct err *err) {
-    if (!run_execute(run, options, session, err) || !closing_tell(cli, run, err)) {
+    if (!run_execute(run, options, session, err)) {
+        return false;
+    }
+    cli->next[0] = '\0';
+    if (!closing_tell(cli, run, err)) {
+        closing_next_same(cli);
         return false;
     }
     const struct stage *next = run_next_stage(run);
     const char *path = shell_word(run_path(run), &(struct shell_word){0});
     if (options->is_dry) {
         cli_next(cli, "less %s/reports/overages.csv", path);
+    } else if (cli->next[0] != '\0') {
+        return true; /* told already */
     } else if (next != NULL) {
         cli_next(cli, "periodclose run --run-dir %s", path);
     } else if (cli->status == ERR_SET_ASIDE) {

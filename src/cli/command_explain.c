@@ -199,7 +199,7 @@ static bool currency_in_capitals(struct explanation *explanation, struct err *er
 }
 
 static bool explain_all(struct explanation *explanation, struct err *err) {
-    if (!currency_in_capitals(explanation, err)) {
+    if (!currency_in_capitals(explanation, err) || !explain_load_zone(explanation, err)) {
         return false;
     }
     if (!table_is_null(&explanation->org, ORGS_REASON)) {

@@ -21,18 +21,18 @@ static bool is_in_period(const struct explanation *explanation, const struct tab
 
 static bool say_subscription(const struct explanation *explanation, const char *label,
                              const struct table_cursor *row, struct err *err) {
-    char from[INSTANT_TEXT_MAX] = "a time not given";
-    char until[INSTANT_TEXT_MAX] = "";
+    char from[EXPLAIN_INSTANT_MAX] = "a time not given";
+    char until[EXPLAIN_INSTANT_MAX] = "";
     const char *plan_id =
         explain_escape(explanation, table_get_text(row, SUBSCRIPTIONS_PLAN_ID), err);
     if (plan_id == NULL) {
         return false;
     }
     if (!table_is_null(row, SUBSCRIPTIONS_STARTS_AT)) {
-        (void)instant_format(table_get_instant(row, SUBSCRIPTIONS_STARTS_AT), from);
+        (void)explain_instant(explanation, table_get_instant(row, SUBSCRIPTIONS_STARTS_AT), from);
     }
     if (!table_is_null(row, SUBSCRIPTIONS_ENDS_AT)) {
-        (void)instant_format(table_get_instant(row, SUBSCRIPTIONS_ENDS_AT), until);
+        (void)explain_instant(explanation, table_get_instant(row, SUBSCRIPTIONS_ENDS_AT), until);
     }
     return until[0] != '\0'
                ? explain_say(explanation, err, label, "to '%s' from %s until %s%s", plan_id, from,
@@ -76,8 +76,6 @@ static bool say_period(const struct explanation *explanation, struct err *err) {
     const struct table_cursor *org = &explanation->org;
     char first[INSTANT_TEXT_MAX];
     char last[INSTANT_TEXT_MAX];
-    char start[INSTANT_TEXT_MAX];
-    char end[INSTANT_TEXT_MAX];
     const char *zone = explain_escape(explanation, table_get_text(org, ORGS_TIMEZONE), err);
     int64_t days = table_get_int64(org, ORGS_DAYS);
     int32_t first_date = table_get_date(org, ORGS_FIRST_DATE);
@@ -86,12 +84,16 @@ static bool say_period(const struct explanation *explanation, struct err *err) {
     }
     (void)civil_format(first_date, first);
     (void)civil_format(first_date + (int32_t)days - 1, last);
-    (void)instant_format(table_get_instant(org, ORGS_PERIOD_START), start);
-    (void)instant_format(table_get_instant(org, ORGS_PERIOD_END), end);
     return explain_say(explanation, err, "period", "%s to %s: %lld days in %s, anchor day %lld",
                        first, last, (long long)days, zone,
                        (long long)table_get_int64(org, ORGS_ANCHOR_DAY)) &&
-           explain_say(explanation, err, "", "%s up to, but not at, %s", start, end);
+           explain_say_span(
+               explanation,
+               &(struct explain_span){.from = table_get_instant(org, ORGS_PERIOD_START),
+                                      .until = table_get_instant(org, ORGS_PERIOD_END),
+                                      .first = "",
+                                      .between = " up to, but not at, "},
+               err);
 }
 
 static bool say_plan(const struct explanation *explanation, struct err *err) {
@@ -233,13 +235,13 @@ bool explain_set_aside(const struct explanation *explanation, struct err *err) {
 static bool say_unpriced(const struct explanation *explanation, const struct table_cursor *row,
                          struct err *err) {
     char quantity[PRINT_NUMBER_MAX];
-    char first[INSTANT_TEXT_MAX];
-    char last[INSTANT_TEXT_MAX];
+    char first[EXPLAIN_INSTANT_MAX];
+    char last[EXPLAIN_INSTANT_MAX];
     int64_t events = table_get_int64(row, ASIDES_EVENTS);
     const char *metric = explain_escape(explanation, table_get_text(row, ASIDES_METRIC), err);
     (void)print_decimal(table_get_decimal(row, ASIDES_QUANTITY), quantity);
-    (void)instant_format(table_get_instant(row, ASIDES_FIRST_AT), first);
-    (void)instant_format(table_get_instant(row, ASIDES_LAST_AT), last);
+    (void)explain_instant(explanation, table_get_instant(row, ASIDES_FIRST_AT), first);
+    (void)explain_instant(explanation, table_get_instant(row, ASIDES_LAST_AT), last);
     return metric != NULL &&
            explain_say(explanation, err, metric, "%s in %lld event%s, %s to %s", quantity,
                        (long long)events, events == 1 ? "" : "s", first, last);

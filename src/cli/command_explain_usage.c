@@ -17,13 +17,13 @@ static const char *const aggregation_words[AGGREGATIONS_COUNT] = {
 
 static bool say_instants(const struct explanation *explanation, struct instant first_at,
                          struct instant last_at, struct err *err) {
-    char first[INSTANT_TEXT_MAX];
-    char last[INSTANT_TEXT_MAX];
-    (void)instant_format(first_at, first);
-    (void)instant_format(last_at, last);
-    return instant_compare(first_at, last_at) == 0
-               ? explain_say(explanation, err, "", "at %s", first)
-               : explain_say(explanation, err, "", "first %s, last %s", first, last);
+    return explain_say_span(explanation,
+                            &(struct explain_span){.from = first_at,
+                                                   .until = last_at,
+                                                   .one = "at ",
+                                                   .first = "first ",
+                                                   .between = ", last "},
+                            err);
 }
 
 static bool say_first_and_last(const struct explanation *explanation,

@@ -257,7 +257,6 @@ static bool run_note_files(struct closing *closing, const struct dataset_file *f
 }
 
 static bool run_pin_source(struct closing *closing, struct err *err) {
-    static const char pin_source[] = "source";
     const char *folder = option_value(&closing->cli->options, OPTION_SOURCE);
     struct dataset_file *files = NULL;
     size_t files_count = 0;

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/print.h"
+#include "core/calendar.h"
 #include "rating/terms.h"
 
 /* Tables of the org's shard; NULL where the stage that leaves it is not done. */
@@ -33,6 +34,10 @@ struct explanation {
     struct explain_tables tables;
     struct table_cursor org;
     struct text org_id;
+    bool has_zone; /* the org's, when it is not UTC; good for [zone_from, zone_until) */
+    struct zone zone;
+    struct instant zone_from;
+    struct instant zone_until;
     const char *currency;          /* the org's, in capitals: "USD" */
     const struct terms_plan *plan; /* NULL: the org is not rated */
 };
@@ -61,6 +66,24 @@ bool explain_find(const struct explanation *explanation, const struct table *tab
                   struct text metric, struct table_cursor *row);
 /* Half away to places decimals, for reading. */
 struct decimal explain_shorten(struct decimal value, int places);
+
+/* command_explain_time.c: the org's zone, once its row is found. */
+bool explain_load_zone(struct explanation *explanation, struct err *err);
+/* "2026-10-01 00:00:00 +02:00", or in UTC (false) where the zone is UTC or not known. */
+enum { EXPLAIN_INSTANT_MAX = 48 };
+bool explain_instant(const struct explanation *explanation, struct instant instant,
+                     char text[EXPLAIN_INSTANT_MAX]);
+
+struct explain_span {
+    struct instant from;
+    struct instant until;
+    const char *one; /* before the instant, where both are the same; NULL: as if they were two */
+    const char *first;
+    const char *between;
+};
+/* A line in the org's time, and one in UTC where that is another. */
+bool explain_say_span(const struct explanation *explanation, const struct explain_span *span,
+                      struct err *err);
 
 /* command_explain_org.c */
 bool explain_org(const struct explanation *explanation, struct err *err);

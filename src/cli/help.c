@@ -39,7 +39,7 @@ static bool help_option(struct cli *cli, const struct option_row *row, struct er
     char left[64];
     (void)snprintf(left, sizeof left, "--%s%s%s", row->name, row->argument != NULL ? " " : "",
                    row->argument != NULL ? row->argument : "");
-    return console_out(&cli->console, err, "  %-22s %s\n", left, row->help);
+    return console_out(&cli->console, err, "  %-24s %s\n", left, row->help);
 }
 
 bool help_program(struct cli *cli, struct err *err) {
@@ -99,10 +99,10 @@ bool help_command(struct cli *cli, const struct command *command, struct err *er
         !help_options(cli, command->options, err)) {
         return false;
     }
-    return console_out(console, err, "  %-22s %s\n  %-22s %s\n  %-22s %s\n\nexample:\n  %s\n",
-                       "--log-format F", option_table[OPTION_LOG_FORMAT].help, "--quiet",
-                       option_table[OPTION_QUIET].help, "--help", option_table[OPTION_HELP].help,
-                       command->example);
+    return help_option(cli, &option_table[OPTION_LOG_FORMAT], err) &&
+           help_option(cli, &option_table[OPTION_QUIET], err) &&
+           help_option(cli, &option_table[OPTION_HELP], err) &&
+           console_out(console, err, "\nexample:\n  %s\n", command->example);
 }
 
 /* --- man page -----------------------------------------------------------------------------------
@@ -214,6 +214,36 @@ static bool man_exit_codes(struct console *console, struct err *err) {
                        "error\nsays the next command to type.\n");
 }
 
+static const char man_files[] =
+    ".Sh FILES\n.Bl -tag -width Ds\n"
+    ".It Pa RUN/manifest.json\n"
+    "what is pinned (options, inputs by content) and what is sealed\n"
+    ".It Pa RUN/lock\nheld while somebody works on the run; its text says who\n"
+    ".It Pa RUN/progress.json\nhow far the stage at work is\n"
+    ".It Pa RUN/NN\\-STAGE/*.arrow\nthe checkpoints: Apache Arrow IPC files\n"
+    ".It Pa RUN/reports/*.csv\nthe reports, with\n.Pa SHA256SUMS\n"
+    ".It Pa RUN/dry\\-run\nthe run directory of a dry run\n.El\n";
+
+static const char man_examples[] =
+    ".Sh EXAMPLES\nClose October, look at the result, ask why one customer pays what:\n"
+    ".Bd -literal -offset indent\n"
+    "periodclose run \\-\\-period 2026\\-10 \\-\\-source shop \\-\\-run\\-dir run\\-2026\\-10\n"
+    "periodclose verify run\\-2026\\-10\n"
+    "periodclose explain run\\-2026\\-10 \\-\\-org globex\n.Ed\n.Pp\n"
+    "Go on after a kill (period and source are known), and see how far it is meanwhile:\n"
+    ".Bd -literal -offset indent\nperiodclose run \\-\\-run\\-dir run\\-2026\\-10\n"
+    "periodclose status run\\-2026\\-10\n.Ed\n.Pp\n"
+    "What would it have cost under other prices?\n"
+    ".Bd -literal -offset indent\n"
+    "periodclose replay run\\-2026\\-10 \\-\\-from rate \\-\\-prices new\\-prices "
+    "\\-\\-run\\-dir what\\-if\n"
+    "periodclose diff run\\-2026\\-10 what\\-if\n.Ed\n";
+
+/* Options of every command, once. */
+static const uint64_t man_common_options = OPTION_BIT(OPTION_LOG_FORMAT) |
+                                           OPTION_BIT(OPTION_QUIET) | OPTION_BIT(OPTION_HELP) |
+                                           OPTION_BIT(OPTION_VERSION);
+
 static bool help_man(struct cli *cli, struct err *err) {
     struct console *console = &cli->console;
     return console_out(console, err,
@@ -226,20 +256,75 @@ static bool help_man(struct cli *cli, struct err *err) {
                        "a run that was killed is started again with the same command and goes\n"
                        "on where it stopped; a finished one can be replayed, explained and\n"
                        "compared.\n.Sh COMMANDS\n") &&
-           man_commands(console, err) && man_stages(console, err) &&
+           man_commands(console, err) &&
+           console_out(console, err, ".Sh COMMON OPTIONS\nEvery command takes these, too.\n") &&
+           man_options(console, man_common_options, err) && man_stages(console, err) &&
            console_out(console, err,
                        ".Sh ENVIRONMENT\nEvery option may come from the environment:\n"
                        ".Ev PERIODCLOSE_RUN_DIR\nis\n.Fl \\-run\\-dir .\n"
                        "An option that is typed wins.\n") &&
-           man_exit_codes(console, err);
+           console_out_text(console, text_from(man_files), err) && man_exit_codes(console, err) &&
+           console_out_text(console, text_from(man_examples), err);
 }
 
 /* --- bash completion ----------------------------------------------------------------------------
  */
 
+/* What stands for an option's value in help says what completes it. */
+static bool takes_folder(const struct option_row *row) {
+    return row->argument != NULL &&
+           (strcmp(row->argument, "DIR") == 0 || strcmp(row->argument, "RUN") == 0);
+}
+
+static bool takes_stage(const struct option_row *row) {
+    return row->argument != NULL && strcmp(row->argument, "STAGE") == 0;
+}
+
+/* none, csv|json: words of lower case to choose from. */
+static bool takes_word(const struct option_row *row) {
+    return row->argument != NULL && row->argument[0] >= 'a' && row->argument[0] <= 'z';
+}
+
+static bool completion_row(struct console *console, const struct option_row *row, struct err *err) {
+    if (takes_folder(row)) {
+        return console_out(console, err,
+                           "        --%s)\n            mapfile -t COMPREPLY < <(compgen -d -- "
+                           "\"$current\")\n            return ;;\n",
+                           row->name);
+    }
+    if (!console_out(console, err,
+                     "        --%s)\n            mapfile -t COMPREPLY < <(compgen -W '",
+                     row->name)) {
+        return false;
+    }
+    struct stage_list stages = stages_all();
+    for (size_t index = 0; takes_stage(row) && index < stages.stages_count; index++) {
+        if (!console_out(console, err, "%s ", stages.stages[index]->name)) {
+            return false;
+        }
+    }
+    for (const char *byte = takes_word(row) ? row->argument : ""; *byte != '\0'; byte++) {
+        if (!console_out(console, err, "%c", *byte == '|' ? ' ' : *byte)) {
+            return false;
+        }
+    }
+    return console_out(console, err, "' -- \"$current\")\n            return ;;\n");
+}
+
+/* Values of options, by the word before. */
+static bool completion_values(struct console *console, struct err *err) {
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        const struct option_row *row = &option_table[option];
+        if (row->argument != NULL && !completion_row(console, row, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool completion_options(struct console *console, const struct command *command,
                                struct err *err) {
-    if (!console_out(console, err, "        %s) words='--help --log-format --quiet",
+    if (!console_out(console, err, "        %s)\n            words='--help --log-format --quiet",
                      command->name)) {
         return false;
     }
@@ -249,41 +334,44 @@ static bool completion_options(struct console *console, const struct command *co
             return false;
         }
     }
-    return console_out(console, err, "' ;;\n");
+    return console_out(console, err, "'%s ;;\n",
+                       command->positionals_max > 0 ? "\n            folders=yes" : "");
+}
+
+static bool completion_commands(struct console *console, struct err *err) {
+    struct command_list list = commands_all();
+    for (size_t index = 0; index < list.commands_count; index++) {
+        if (!console_out(console, err, " %s", list.commands[index]->name)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool help_completion(struct cli *cli, struct err *err) {
     struct console *console = &cli->console;
     struct command_list list = commands_all();
-    struct stage_list stages = stages_all();
     bool is_fine = console_out(console, err,
                                "# bash completion for periodclose\n_periodclose() {\n"
-                               "    local current=${COMP_WORDS[COMP_CWORD]} words='' "
-                               "before=${COMP_WORDS[COMP_CWORD-1]}\n"
-                               "    case $before in\n"
-                               "        --source|--run-dir|--previous|--prices)\n"
-                               "            mapfile -t COMPREPLY < <(compgen -d -- \"$current\")\n"
-                               "            return ;;\n        --until|--from)\n"
-                               "            mapfile -t COMPREPLY < <(compgen -W '");
-    for (size_t index = 0; is_fine && index < stages.stages_count; index++) {
-        is_fine = console_out(console, err, "%s ", stages.stages[index]->name);
-    }
-    is_fine = is_fine && console_out(console, err,
-                                     "' -- \"$current\")\n            return ;;\n    esac\n"
-                                     "    case ${COMP_WORDS[1]} in\n");
+                               "    local current=${COMP_WORDS[COMP_CWORD]} words='' folders=''\n"
+                               "    case ${COMP_WORDS[COMP_CWORD-1]} in\n") &&
+                   completion_values(console, err) &&
+                   console_out(console, err, "    esac\n    case ${COMP_WORDS[1]} in\n");
     for (size_t index = 0; is_fine && index < list.commands_count; index++) {
-        is_fine = completion_options(console, list.commands[index], err);
+        is_fine = list.commands[index] == &command_help ||
+                  completion_options(console, list.commands[index], err);
     }
-    is_fine = is_fine && console_out(console, err,
-                                     "    esac\n"
-                                     "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-                                     "        words='--help --version");
-    for (size_t index = 0; is_fine && index < list.commands_count; index++) {
-        is_fine = console_out(console, err, " %s", list.commands[index]->name);
-    }
+    is_fine = is_fine && console_out(console, err, "        help) words='man completion") &&
+              completion_commands(console, err) &&
+              console_out(console, err,
+                          "' ;;\n    esac\n"
+                          "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+                          "        words='--help --version") &&
+              completion_commands(console, err);
     return is_fine &&
            console_out(console, err,
-                       "'\n    fi\n    if [[ $current == -* || $COMP_CWORD -eq 1 ]]; then\n"
+                       "'\n    fi\n"
+                       "    if [[ $current == -* || $COMP_CWORD -eq 1 || -z $folders ]]; then\n"
                        "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$current\")\n"
                        "    else\n"
                        "        mapfile -t COMPREPLY < <(compgen -d -- \"$current\")\n    fi\n}\n"

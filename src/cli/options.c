@@ -46,9 +46,8 @@ const struct option_row option_table[OPTIONS_COUNT] = {
                        "bound on working memory, as 96M or 1G (default: 128M)"},
     [OPTION_FORMAT] = {"format", "csv|json", false, false, "output for programs"},
     [OPTION_JSON] = {"json", NULL, false, false, "JSON on stdout"},
-    [OPTION_LOG_FORMAT] =
-        {"log-format", "text|json", false, false,
-         "messages on stderr: lines of text, or a JSON object a line (default: text)"},
+    [OPTION_LOG_FORMAT] = {"log-format", "text|json", false, false,
+                           "form of the messages on stderr (default: text)"},
     [OPTION_QUIET] = {"quiet", NULL, false, false, "only errors on stderr"},
     [OPTION_HELP] = {"help", NULL, false, false, "show help"},
     [OPTION_VERSION] = {"version", NULL, false, false, "show the version"},

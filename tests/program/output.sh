@@ -96,4 +96,42 @@ unknown_org() {
 }
 check 'an org that is not there is a mistake on the command line' unknown_org
 
+# A month that is not over: nothing is closed, and that is said.
+open_month() {
+    expect 0 run --source "$tiny" --run-dir "$scratch/open" --period 2025-03 \
+        --now 2025-03-20T00:00:00Z || return 1
+    cat "$scratch/err"
+    error_says 'not over at the cutoff 2025-03-20T00:00:00Z' '2025-04-01T00:00:00Z at the latest' &&
+        tail -n 1 "$scratch/err" | grep -q "^next: periodclose run --period 2025-03 .* --restart$" &&
+        eval "expect 0 $(tail -n 1 "$scratch/err" | sed 's/^next: periodclose //')" &&
+        grep -q '2 closed, 0 set aside, 0 listed' "$scratch/out"
+}
+check 'a month that is not over is told, with the command for when it is' open_month
+
+# birch lives in Berlin, where March 2025 has an hour less than April.
+own_clock() {
+    expect 0 explain "$run" --org birch || return 1
+    cat "$scratch/out"
+    grep -q '2025-03-01 00:00:00 +01:00 up to, but not at, 2025-04-01 00:00:00 +02:00' \
+        "$scratch/out" &&
+        grep -q 'in UTC: 2025-02-28T23:00:00Z up to, but not at, 2025-03-31T22:00:00Z' "$scratch/out"
+}
+completes() { # completes EXPECTED WORD...: what bash offers for the last word
+    local expected=$1
+    shift
+    COMP_WORDS=(periodclose "$@")
+    COMP_CWORD=$#
+    COMPREPLY=()
+    (cd "$scratch" && _periodclose && echo "${COMPREPLY[*]}" && [ "${COMPREPLY[*]}" = "$expected" ])
+}
+expect 0 help completion
+# shellcheck source=/dev/null
+. "$scratch/out"
+check 'a value that is no path is not completed with folders' completes '' run --period ''
+check 'a stage is completed with stages' completes 'record report' run --until re
+check 'a format with its words' completes 'csv json' inspect --format ''
+check 'a run directory with folders' completes 'prices' replay --prices pri
+
+check "explain tells an org's period by its own clock, and in UTC" own_clock
+
 finish
