@@ -13,7 +13,7 @@ DESTDIR ?=
 BUILD ?= build
 
 CC ?= cc
-PACKAGES := libcrypto jansson
+PACKAGES := libcrypto jansson libcurl
 LIBRARIES := -lcsv -lxxhash
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -DPERIODCLOSE_VERSION='"$(VERSION)"'
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror

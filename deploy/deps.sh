@@ -44,6 +44,7 @@ want_build() {
     want pkg-config have_command pkg-config
     want libssl-dev have_library libcrypto
     want libjansson-dev have_library jansson
+    want libcurl4-openssl-dev have_library libcurl
     want libcsv-dev have_header csv.h
     want libxxhash-dev have_header xxhash.h
     want tzdata test -e /usr/share/zoneinfo/Europe/Berlin

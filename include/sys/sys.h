@@ -1,11 +1,11 @@
 /*
  * The seam to the operating system.
  *
- * Every call to the OS, the clock and (later) sockets goes through a struct sys: a thin table of
+ * Every call to the OS, the clock and sockets goes through a struct sys: a thin table of
  * functions that tests wrap to fail the N-th call, to write half, to lose unsynced data or to die.
  * The functions hold no logic: each is one system call and answers like it, but returns -errno
  * instead of setting errno, so that errno stays inside src/sys. Nothing above src/sys calls them
- * directly: files.h, clock.h and process.h are their only callers.
+ * directly: files.h, net.h, clock.h and process.h are their only callers.
  *
  * sys_real() is the operating system. A wrapper has its own struct sys, with self pointing at its
  * state, and is passed in its place.
@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 struct stat;
+struct epoll_event;
 
 struct sys {
     void *self;
@@ -44,6 +45,13 @@ struct sys {
     void *(*map)(void *self, int fd, size_t size_bytes, int *error); /* read-only, shared */
     int (*unmap)(void *self, void *memory, size_t size_bytes);
     int (*lock)(void *self, int fd); /* OFD write lock on the whole file, without waiting */
+    /* network: sockets are closed with close */
+    int (*socket)(void *self, int domain, int type, int protocol);
+    int (*poll_create)(void *self);
+    int (*poll_change)(void *self, int poll_fd, int operation, int fd, uint32_t events);
+    int (*poll_wait)(void *self, int poll_fd, struct epoll_event *events, int events_max,
+                     int timeout_ms);
+    int (*forbid_dumps)(void *self); /* no core dump, no reading by a debugger */
     /* clock */
     int64_t (*now_us)(void *self);       /* wall clock, UTC */
     int64_t (*monotonic_us)(void *self); /* for rates and time left */

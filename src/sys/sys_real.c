@@ -6,7 +6,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -187,6 +190,33 @@ static int real_lock(void *self, int fd) {
     return answer(fcntl(fd, F_OFD_SETLK, &lock));
 }
 
+static int real_socket(void *self, int domain, int type, int protocol) {
+    (void)self;
+    return answer(socket(domain, type, protocol));
+}
+
+static int real_poll_create(void *self) {
+    (void)self;
+    return answer(epoll_create1(EPOLL_CLOEXEC));
+}
+
+static int real_poll_change(void *self, int poll_fd, int operation, int fd, uint32_t events) {
+    (void)self;
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    return answer(epoll_ctl(poll_fd, operation, fd, &event));
+}
+
+static int real_poll_wait(void *self, int poll_fd, struct epoll_event *events, int events_max,
+                          int timeout_ms) {
+    (void)self;
+    return answer(epoll_wait(poll_fd, events, events_max, timeout_ms));
+}
+
+static int real_forbid_dumps(void *self) {
+    (void)self;
+    return answer(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+}
+
 static int64_t clock_us(clockid_t clock) {
     struct timespec time = {0};
     (void)clock_gettime(clock, &time);
@@ -226,6 +256,11 @@ const struct sys *sys_real(void) {
         .map = real_map,
         .unmap = real_unmap,
         .lock = real_lock,
+        .socket = real_socket,
+        .poll_create = real_poll_create,
+        .poll_change = real_poll_change,
+        .poll_wait = real_poll_wait,
+        .forbid_dumps = real_forbid_dumps,
         .now_us = real_now_us,
         .monotonic_us = real_monotonic_us,
     };

@@ -179,6 +179,37 @@ static int fault_lock(void *self, int fd) {
     return must_fail(fault) ? -fault->plan.error : fault->inner->lock(fault->inner->self, fd);
 }
 
+static int fault_socket(void *self, int domain, int type, int protocol) {
+    struct fault_sys *fault = self;
+    return must_fail(fault) ? -fault->plan.error
+                            : fault->inner->socket(fault->inner->self, domain, type, protocol);
+}
+
+static int fault_poll_create(void *self) {
+    struct fault_sys *fault = self;
+    return must_fail(fault) ? -fault->plan.error : fault->inner->poll_create(fault->inner->self);
+}
+
+static int fault_poll_change(void *self, int poll_fd, int operation, int fd, uint32_t events) {
+    struct fault_sys *fault = self;
+    return must_fail(fault)
+               ? -fault->plan.error
+               : fault->inner->poll_change(fault->inner->self, poll_fd, operation, fd, events);
+}
+
+static int fault_poll_wait(void *self, int poll_fd, struct epoll_event *events, int events_max,
+                           int timeout_ms) {
+    struct fault_sys *fault = self;
+    return must_fail(fault) ? -fault->plan.error
+                            : fault->inner->poll_wait(fault->inner->self, poll_fd, events,
+                                                      events_max, timeout_ms);
+}
+
+static int fault_forbid_dumps(void *self) {
+    struct fault_sys *fault = self;
+    return must_fail(fault) ? -fault->plan.error : fault->inner->forbid_dumps(fault->inner->self);
+}
+
 static int64_t fault_now_us(void *self) {
     struct fault_sys *fault = self;
     return fault->inner->now_us(fault->inner->self);
@@ -220,6 +251,11 @@ void fault_sys_init(struct fault_sys *fault, struct fault_plan plan) {
         .map = fault_map,
         .unmap = fault_unmap,
         .lock = fault_lock,
+        .socket = fault_socket,
+        .poll_create = fault_poll_create,
+        .poll_change = fault_poll_change,
+        .poll_wait = fault_poll_wait,
+        .forbid_dumps = fault_forbid_dumps,
         .now_us = fault_now_us,
         .monotonic_us = fault_monotonic_us,
     };

@@ -1,0 +1,44 @@
+#include "emit/form.h"
+
+static bool is_plain(unsigned char byte) {
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+           (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '_' || byte == '.' || byte == '~';
+}
+
+bool form_encode(struct buffer *form, struct text value, struct err *err) {
+    static const char hex[] = "0123456789ABCDEF";
+    if (!buffer_reserve(form, value.size_bytes * 3, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < value.size_bytes; index++) {
+        unsigned char byte = (unsigned char)value.bytes[index];
+        if (is_plain(byte)) {
+            form->bytes[form->size_bytes++] = (char)byte;
+        } else {
+            form->bytes[form->size_bytes++] = '%';
+            form->bytes[form->size_bytes++] = hex[byte >> 4];
+            form->bytes[form->size_bytes++] = hex[byte & 15];
+        }
+    }
+    return true;
+}
+
+/* Names are our own words: only their brackets are no plain bytes. */
+static bool form_name(struct buffer *form, const char *name, struct err *err) {
+    return (form->size_bytes == 0 || buffer_append(form, (struct text){"&", 1}, err)) &&
+           buffer_append(form, text_from(name), err) &&
+           buffer_append(form, (struct text){"=", 1}, err);
+}
+
+bool form_text(struct buffer *form, const char *name, struct text value, struct err *err) {
+    return form_name(form, name, err) && form_encode(form, value, err);
+}
+
+bool form_int64(struct buffer *form, const char *name, int64_t value, struct err *err) {
+    return form_name(form, name, err) && buffer_append_format(form, err, "%lld", (long long)value);
+}
+
+bool form_bool(struct buffer *form, const char *name, bool value, struct err *err) {
+    return form_name(form, name, err) &&
+           buffer_append(form, text_from(value ? "true" : "false"), err);
+}
