@@ -24,7 +24,10 @@ struct slot_state {
     const struct calendar *calendar; /* NULL: the org is not rated */
     int64_t first_us;                /* of its events; INT64_MAX: none yet */
     int64_t last_us;
+    uint64_t days; /* bit per day with events; the cells of all others are zero */
 };
+
+_Static_assert(CALENDAR_DAYS_MAX <= 64, "a bit per day");
 
 struct condense {
     struct usage *usage;

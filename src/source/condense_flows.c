@@ -17,16 +17,21 @@ size_t condense_day(const struct calendar *calendar, int64_t at_us) {
     return day;
 }
 
-static inline void add_to_cell(struct condense *condense, uint32_t slot, int64_t at_us,
-                               struct decimal quantity) {
+static inline struct cell *cells_of(const struct condense *condense, uint32_t slot) {
+    return &condense->cells[(size_t)(slot - condense->window_from) * CALENDAR_DAYS_MAX];
+}
+
+/* count events of one day. */
+static inline void add_to_cell(struct condense *condense, uint32_t slot, int64_t first_us,
+                               int64_t last_us, struct decimal sum, uint64_t count) {
     struct slot_state *state = &condense->slots[slot - condense->window_from];
-    size_t day = condense_day(state->calendar, at_us);
-    size_t place = (size_t)(slot - condense->window_from) * CALENDAR_DAYS_MAX + day;
-    struct cell *cell = &condense->cells[place];
-    tally_add(&cell->sum, quantity);
-    cell->count++;
-    state->first_us = at_us < state->first_us ? at_us : state->first_us;
-    state->last_us = at_us > state->last_us ? at_us : state->last_us;
+    size_t day = condense_day(state->calendar, first_us);
+    struct cell *cell = &cells_of(condense, slot)[day];
+    tally_add(&cell->sum, sum);
+    cell->count += count;
+    state->days |= UINT64_C(1) << day;
+    state->first_us = first_us < state->first_us ? first_us : state->first_us;
+    state->last_us = last_us > state->last_us ? last_us : state->last_us;
 }
 
 static bool take_pairs(struct condense *condense, struct spill_reader *reader, struct err *err) {
@@ -45,9 +50,8 @@ static bool take_pairs(struct condense *condense, struct spill_reader *reader, s
             }
             const struct calendar *calendar =
                 condense->slots[slot - condense->window_from].calendar;
-            add_to_cell(condense, slot,
-                        calendar->starts_us[0] + (int64_t)(pair[0] & PAIR_TIME_MASK),
-                        packed_to_decimal((int64_t)pair[1]));
+            int64_t at_us = calendar->starts_us[0] + (int64_t)(pair[0] & PAIR_TIME_MASK);
+            add_to_cell(condense, slot, at_us, at_us, packed_to_decimal((int64_t)pair[1]), 1);
         }
     }
     return true;
@@ -62,7 +66,8 @@ static bool take_wide(struct condense *condense, struct spill_reader *reader, st
         }
         memcpy(&record, bytes, sizeof record);
         if (record.slot >= condense->window_from && record.slot < condense->window_until) {
-            add_to_cell(condense, record.slot, record.occurred_at_us, record.quantity);
+            add_to_cell(condense, record.slot, record.first_us, record.last_us, record.sum,
+                        record.count);
         }
     }
     return true;
@@ -96,22 +101,19 @@ bool condense_open_window(struct condense *condense, uint32_t slot, struct err *
     uint32_t count = left < condense->window_capacity ? left : condense->window_capacity;
     condense->window_from = slot;
     condense->window_until = slot + count;
-    memset(condense->cells, 0, (size_t)count * CALENDAR_DAYS_MAX * sizeof *condense->cells);
     reset_slots(condense);
     return condense_each_stream(condense, STREAM_FLOWS, take_pairs, err) &&
            condense_each_stream(condense, STREAM_FLOWS_WIDE, take_wide, err);
 }
 
+/* Leaves the cells zero, for the next window. */
 static bool write_days(struct condense *condense, const struct condense_series *series,
-                       int64_t number, struct err *err) {
+                       uint64_t days_used, int64_t number, struct err *err) {
     const struct calendar *calendar = &series->org->calendar->calendar;
     struct table_writer *days = condense->writers->days;
-    const struct cell *cells =
-        &condense->cells[(size_t)(series->slot - condense->window_from) * CALENDAR_DAYS_MAX];
-    for (size_t day = 0; day < calendar->days_count; day++) {
-        if (cells[day].count == 0) {
-            continue;
-        }
+    struct cell *cells = cells_of(condense, series->slot);
+    for (uint64_t left = days_used; left != 0; left &= left - 1) {
+        size_t day = (size_t)__builtin_ctzll(left);
         struct decimal sum;
         if (!tally_to_decimal(&cells[day].sum, &sum)) {
             return condense_out_of_range(series, err);
@@ -123,6 +125,7 @@ static bool write_days(struct condense *condense, const struct condense_series *
         if (!table_end_row(days, err)) {
             return false;
         }
+        cells[day] = (struct cell){0};
     }
     return true;
 }
@@ -133,17 +136,17 @@ bool condense_flow(struct condense *condense, const struct condense_series *seri
     if (state->first_us == INT64_MAX) {
         return true;
     }
-    const struct cell *cells =
-        &condense->cells[(size_t)(series->slot - condense->window_from) * CALENDAR_DAYS_MAX];
+    const struct cell *cells = cells_of(condense, series->slot);
     struct condense_events events = {.first_us = state->first_us, .last_us = state->last_us};
-    for (size_t day = 0; day < CALENDAR_DAYS_MAX; day++) {
+    for (uint64_t left = state->days; left != 0; left &= left - 1) {
+        size_t day = (size_t)__builtin_ctzll(left);
         events.count += cells[day].count;
         tally_merge(&events.units, &cells[day].sum);
     }
     int64_t number;
     return condense_begin_series(condense, series, &events, &number, err) &&
            table_end_row(condense->writers->series, err) &&
-           write_days(condense, series, number, err) &&
+           write_days(condense, series, state->days, number, err) &&
            (series->price->price.aggregation != AGGREGATION_UNIQUE ||
             condense_keys(condense, series, number, err));
 }

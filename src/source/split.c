@@ -138,7 +138,43 @@ static inline void end_line(struct split *split, size_t feed, size_t places_take
     split->line++;
 }
 
+/*
+ * The common row: as many fields as there should be, no carriage return and no byte beyond ASCII in
+ * the whole window. False: it is none of those, nothing was changed but fields[].
+ */
+static inline bool split_plain_row(struct split *split, struct text *fields) {
+    const struct csv_layout *layout = split->layout;
+    const char *window = split->window;
+    const uint32_t *places = split->places + split->place;
+    size_t fields_count = layout->fields_count;
+    if (split->has_carriage_return || split->has_high_byte || fields_count < 2 ||
+        split->places_count - split->place < fields_count) {
+        return false;
+    }
+    size_t from = split->offset;
+    for (size_t field = 0; field < fields_count; field++) {
+        size_t until = places[field];
+        int16_t column = layout->column_of_field[field];
+        if (window[until] != (field + 1 < fields_count ? ',' : '\n')) {
+            return false;
+        }
+        if (column >= 0) {
+            struct text text = {window + from, until - from};
+            bool is_trimmed = text.size_bytes == 0 ||
+                              (!is_blank_byte(window[from]) && !is_blank_byte(window[until - 1]));
+            fields[column] = is_trimmed ? text : trim(window + from, window + until);
+        }
+        from = until + 1;
+    }
+    end_line(split, places[fields_count - 1], fields_count);
+    return true;
+}
+
 enum split_result split_row(struct split *split, struct text *fields, uint64_t *line) {
+    *line = split->line;
+    if (split_plain_row(split, fields)) {
+        return SPLIT_ROW;
+    }
     const struct csv_layout *layout = split->layout;
     const char *window = split->window;
     size_t fields_count = layout->fields_count;

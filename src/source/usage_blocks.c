@@ -17,7 +17,7 @@
 #include "core/memory.h"
 #include "split.h"
 #include "sys/process.h"
-#include "usage_state.h"
+#include "usage_fold.h"
 
 enum {
     PAD_BYTES = 8,        /* readable before the window: see feed_function */
@@ -141,7 +141,7 @@ static void stop_others(struct blocks *blocks) {
 
 static bool take_csv_row(void *context, const struct csv_row *row, struct err *err) {
     struct block *block = context;
-    struct feed_line line = {.line = row->line};
+    struct feed_line line = {.line = row->line, .is_as_before = false};
     memcpy(line.fields, row->fields, sizeof line.fields);
     feed_find_orgs(block->feed, &line, 1);
     return block->blocks->take(block->feed, &line, false, err);
@@ -199,10 +199,13 @@ static void add_crossing_row(struct block *block, struct split *split, bool *is_
     *is_added = !facts.has_quote && !facts.has_nul;
 }
 
-/* The rows split so far. */
+/* The rows split so far; those that repeat the last of them are then folded. */
 static bool take_lines(struct block *block, size_t *lines_count, struct err *err) {
     size_t count = *lines_count;
     *lines_count = 0;
+    if (!fold_close(block->feed, err)) {
+        return false;
+    }
     if (count > 0) {
         feed_find_orgs(block->feed, block->lines, count);
     }
@@ -211,6 +214,7 @@ static bool take_lines(struct block *block, size_t *lines_count, struct err *err
             return false;
         }
     }
+    fold_open(block->feed);
     return true;
 }
 
@@ -235,8 +239,14 @@ static bool read_fast(struct block *block, struct err *err) {
         struct feed_line *line = &block->lines[count];
         enum split_result result = split_row(&split, line->fields, &line->line);
         if (result == SPLIT_ROW) {
+            if (count == 0 && fold_takes(&block->feed->fold, line->fields)) {
+                continue;
+            }
+            line->is_as_before = count > 0 && parse_is_same(line->fields[0], line[-1].fields[0]);
+            bool is_repeated =
+                line->is_as_before && parse_is_same(line->fields[1], line[-1].fields[1]);
             count++;
-            if (count == FEED_LINES_MAX && !take_lines(block, &count, err)) {
+            if ((is_repeated || count == FEED_LINES_MAX) && !take_lines(block, &count, err)) {
                 return false;
             }
             continue;

@@ -124,7 +124,8 @@ static bool append_flow(struct usage_feed *feed, uint32_t slot, const struct fee
             return false;
         }
     } else {
-        struct flow_record record = {event->quantity, event->occurred_at.us, slot, 0};
+        int64_t at_us = event->occurred_at.us;
+        struct flow_record record = {event->quantity, at_us, at_us, 1, slot, 0};
         if (!feed_append(feed, STREAM_FLOWS_WIDE, bucket, &record, sizeof record, err)) {
             return false;
         }
@@ -413,6 +414,7 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
                               struct err *err) {
     const struct text *fields = line->fields;
     *is_taken = false;
+    feed->fold.is_ready = false;
     int64_t packed;
     int64_t seconds;
     struct parse_date *date;
@@ -451,6 +453,11 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
         return true;
     }
     *is_taken = true;
+    feed->fold.is_ready = true;
+    feed->fold.entry = entry_index;
+    feed->fold.slot = slot;
+    feed->fold.date = date;
+    feed->fold.occurred_at_us = occurred_at.us;
     entry->totals.events_read++;
     tally_add(&entry->totals.units_read, packed_to_decimal(packed));
     uint64_t pair[2] = {(uint64_t)slot << PAIR_TIME_BITS | offset_us, (uint64_t)packed};

@@ -63,12 +63,10 @@ static size_t find_followers(struct usage_feed *feed, struct feed_line *lines, s
     size_t pending_count = 0;
     for (size_t row = 0; row < count; row++) {
         struct text org_id = lines[row].fields[0];
-        if (row > 0 && parse_is_same(org_id, lines[row - 1].fields[0])) {
+        if (lines[row].is_as_before) {
             lines[row].rank = lines[row - 1].rank;
-            lines[row].is_as_before = true;
             continue;
         }
-        lines[row].is_as_before = false;
         if (rank < catalog->orgs_count && parse_is_same(org_id, catalog->orgs[rank].org_id)) {
             lines[row].rank = rank;
         } else if (rank + 1 < catalog->orgs_count &&

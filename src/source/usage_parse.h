@@ -136,20 +136,27 @@ struct parse_dates {
     struct parse_date dates[PARSE_DATES_COUNT];
 };
 
+static inline bool parse_is_stamp(struct text text) {
+    return text.size_bytes == PARSE_STAMP_BYTES && text.bytes[PARSE_STAMP_BYTES - 1] == 'Z';
+}
+
+/* Whether the text, of at least PARSE_DATE_BYTES, begins with the date. */
+static inline bool parse_is_date(struct text text, const struct parse_date *date) {
+    return memcmp(text.bytes, date->text, 8) == 0 && memcmp(text.bytes + 3, date->text + 3, 8) == 0;
+}
+
 /* YYYY-MM-DDTHH:MM:SSZ of a date seen lately. *date: where that date is, or would be, kept. */
 static inline bool parse_instant_seen(struct text text, struct parse_dates *dates,
                                       struct parse_date **date, int64_t *seconds,
                                       struct instant *result) {
     *date = NULL;
-    if (text.size_bytes != PARSE_STAMP_BYTES || text.bytes[PARSE_STAMP_BYTES - 1] != 'Z' ||
-        !parse_time_of_day(text.bytes + PARSE_DATE_BYTES, seconds)) {
+    if (!parse_is_stamp(text) || !parse_time_of_day(text.bytes + PARSE_DATE_BYTES, seconds)) {
         return false;
     }
     unsigned tens = (unsigned char)text.bytes[8];
     unsigned ones = (unsigned char)text.bytes[9];
     *date = &dates->dates[(tens * 10 + ones) % PARSE_DATES_COUNT];
-    if (memcmp(text.bytes, (*date)->text, 8) != 0 ||
-        memcmp(text.bytes + 3, (*date)->text + 3, 8) != 0) {
+    if (!parse_is_date(text, *date)) {
         return false;
     }
     result->us = (*date)->start_us + *seconds * 1000000;
@@ -172,14 +179,18 @@ static inline const char *parse_instant(struct text text, struct parse_dates *da
     return reason;
 }
 
-/* text_equals for short texts: no call for those of eight to sixteen bytes. */
+/* text_equals for short texts: no call for those of four to sixteen bytes. */
 static inline bool parse_is_same(struct text left, struct text right) {
     size_t size_bytes = left.size_bytes;
     if (size_bytes != right.size_bytes) {
         return false;
     }
-    if (size_bytes < 8 || size_bytes > 16) {
+    if (size_bytes < 4 || size_bytes > 16) {
         return size_bytes == 0 || memcmp(left.bytes, right.bytes, size_bytes) == 0;
+    }
+    if (size_bytes < 8) {
+        return memcmp(left.bytes, right.bytes, 4) == 0 &&
+               memcmp(left.bytes + size_bytes - 4, right.bytes + size_bytes - 4, 4) == 0;
     }
     return memcmp(left.bytes, right.bytes, 8) == 0 &&
            memcmp(left.bytes + size_bytes - 8, right.bytes + size_bytes - 8, 8) == 0;

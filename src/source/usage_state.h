@@ -24,7 +24,7 @@
 
 enum usage_stream {
     STREAM_FLOWS,      /* pairs: metered, of sum, count, unique */
-    STREAM_FLOWS_WIDE, /* struct flow_record: what does not fit a pair */
+    STREAM_FLOWS_WIDE, /* struct flow_record: what does not fit a pair, and what was folded */
     STREAM_LEVELS,     /* pairs: metered, of levels */
     STREAM_SERIES,     /* struct series_record and event_id: other rows of levels; unique keys */
     STREAM_ASIDES,     /* struct aside_record */
@@ -43,9 +43,12 @@ enum { PAIR_TIME_BITS = 42, PAIR_SLOTS_MAX = 1 << 21 };
 _Static_assert(CALENDAR_DAYS_MAX *INT64_C(90000000000) < (INT64_C(1) << PAIR_TIME_BITS),
                "an instant of a period, its days of 25 hours, must fit a pair");
 
+/* Events of one day, added up. */
 struct flow_record {
-    struct decimal quantity;
-    int64_t occurred_at_us;
+    struct decimal sum;
+    int64_t first_us;
+    int64_t last_us;
+    uint64_t count;
     uint32_t slot;
     uint32_t padding;
 };
@@ -185,6 +188,26 @@ struct feed_route {
 
 enum { FEED_ROUTES_COUNT = 256 };
 
+/* Rows being added up before they are spilled: see usage_fold.h. */
+struct feed_fold {
+    bool is_ready; /* the row before went the plain lane; the next three are what it was */
+    uint32_t entry;
+    uint32_t slot;
+    const struct parse_date *date;
+    int64_t occurred_at_us;
+
+    bool is_open; /* rows like that one are taken; what follows is of them */
+    struct text org_id;
+    struct text metric;
+    int64_t day_from_us; /* what there is of that row's day */
+    uint64_t day_length_us;
+    uint64_t count;
+    int128 sum_units;
+    int64_t first_us;
+    int64_t last_us;
+    int64_t packed; /* quantity of the last one */
+};
+
 /* A hash table of org ids, for feed_find_orgs; mem_free it. */
 struct org_index;
 bool org_index_create(const struct catalog *catalog, struct org_index **index, struct err *err);
@@ -197,6 +220,7 @@ struct usage_feed {
     struct metric_table metrics;
     uint32_t rank_before; /* what the last row's org was */
     struct feed_org org;
+    struct feed_fold fold;
     struct parse_dates dates;
     struct feed_route *routes; /* FEED_ROUTES_COUNT */
     const char *file_name;
@@ -224,7 +248,7 @@ struct feed_line {
     uint64_t line;
     uint64_t hash;     /* of the org_id, while it is looked for */
     uint32_t rank;     /* of the org, or CATALOG_NONE or CATALOG_NOT_SELECTED */
-    bool is_as_before; /* the org_id is that of the row before */
+    bool is_as_before; /* the org_id is that of the row before, which is of the same batch */
 };
 
 /* Finds the orgs of 1 to FEED_LINES_MAX rows. */

@@ -170,6 +170,54 @@ static void condense_sorts_a_whale_in_many_runs(void **state) {
     mem_free(rows.texts);
 }
 
+/*
+ * Rows of few orgs, metrics and dates, most of them plain, in the order in which they can be
+ * folded; their times lie around all midnights, so that a date holds two days of an org.
+ */
+static struct rows make_plain_rows(uint64_t seed, size_t count) {
+    static const char *const quantities[] = {"7", "12.5", "0.25", "1234567", "-3", "12345678901.5"};
+    struct rows rows = {.texts = mem_alloc(count * ROW_BYTES), .count = count};
+    uint64_t random = seed * 2654435761u + 1;
+    for (size_t index = 0; index < count; index++) {
+        size_t place = index * 64 / count; /* of one org, metric and date */
+        const char *event_id = "";
+        if (random_below(&random, 60) == 0) {
+            event_id = "some-event"; /* with the index behind it: no two are one */
+        }
+        int written = snprintf(
+            rows.texts[index], ROW_BYTES, "%c,%s,%s,2026-10-%02uT%02u:%02u:%02uZ,%s",
+            (int)('a' + place / 16), metrics[place / 8 % 2], quantities[random_below(&random, 6)],
+            (unsigned)(24 + place % 8), (unsigned)random_below(&random, 24),
+            (unsigned)random_below(&random, 60), (unsigned)random_below(&random, 60), event_id);
+        assert_true(written > 0);
+        size_t used = (size_t)written;
+        if (event_id[0] != '\0') {
+            used += (size_t)snprintf(rows.texts[index] + used, ROW_BYTES - used, "-%zu", index);
+        }
+        bool is_late = random_below(&random, 90) == 0;
+        (void)snprintf(rows.texts[index] + used, ROW_BYTES - used, ",,,%s",
+                       is_late ? "2026-12-01T00:00:00Z" : "");
+    }
+    return rows;
+}
+
+static void condense_adds_up_ordered_rows_like_shuffled_ones(void **state) {
+    (void)state;
+    uint64_t seed = (uint64_t)time(NULL);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    usage_run_write(&folder, "orgs.csv",
+                    "org_id,timezone\na,Europe/Berlin\nb,\nc,Asia/Kolkata\nd,\n");
+    struct rows rows = make_plain_rows(seed, 6000);
+    char *ordered = first_text(&rows);
+    expect_same(&rows, (struct style){"\n", 1, 0}, 2, 1, ordered);
+    expect_same(&rows, (struct style){"\r\n", 1, 0}, 1, 0, ordered);
+    expect_same(&rows, (struct style){"\n", 1, 500}, 2, 1, ordered);
+    shuffle(&rows, seed);
+    expect_same(&rows, (struct style){"\n", 1, 0}, 1, 0, ordered);
+    mem_free(ordered);
+    mem_free(rows.texts);
+}
+
 /* One event, told again in every row, takes the room of one. */
 static void condense_tells_one_event_among_thousands_of_its_rows(void **state) {
     (void)state;
@@ -237,6 +285,7 @@ static void condense_takes_a_plan_of_thousands_of_prices(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(condense_does_not_depend_on_order_jobs_memory_or_form),
+        TEST(condense_adds_up_ordered_rows_like_shuffled_ones),
         TEST(condense_sorts_a_whale_in_many_runs),
         TEST(condense_tells_one_event_among_thousands_of_its_rows),
         TEST(condense_tells_many_events_apart_in_little_memory),
