@@ -114,9 +114,18 @@ arrow_sample := $(BUILD)/checked/tests/table/arrow_sample
 $(arrow_sample): $(arrow_sample).o $(support) $(call libraries,checked,$(call below,table,$(MODULES)))
 	$(CC_checked) $(LDFLAGS_checked) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 
+# --- the simulator of Stripe and Dodo: fast for searches, checked for its own tests ---------------
+
+define simulator_rule
+$(BUILD)/$(1)/stripe_sim: $$(patsubst tests/%.c,$(BUILD)/$(1)/tests/%.o,$$(wildcard tests/stripe_sim/*.c)) $$(call libraries,$(1),core)
+	$$(CC_$(1)) $$(CFLAGS_$(1)) $$(LDFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$^ -lmicrohttpd $$(LDLIBS_ALL)
+endef
+$(foreach flavour,release checked,$(eval $(call simulator_rule,$(flavour))))
+simulators := $(BUILD)/release/stripe_sim $(BUILD)/checked/stripe_sim
+
 # --- all tests ----------------------------------------------------------------------------------
 
-test_programs := $(foreach module,$(MODULES) program,$(call unit_tests,$(module))) $(arrow_sample)
+test_programs := $(foreach module,$(MODULES) program,$(call unit_tests,$(module))) $(arrow_sample) $(simulators)
 
 .PHONY: test test-programs print-test-programs
 test: test-deps ## installs what tests need and runs them all; log in build/test.log

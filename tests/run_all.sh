@@ -132,6 +132,8 @@ list_suites() {
         built_suite "$build/checked/tests/table/arrow_sample" "readback-$(basename "$file" .mjs)" \
             exit 300 "node $file $results/samples"
     done
+    built_suite "$build/checked/stripe_sim" simulator lines 300 \
+        "node tests/stripe_sim/selftest.mjs $build/checked/stripe_sim"
     for file in tests/fuzz/*_fuzz.c; do
         name=$(basename "$file" _fuzz.c)
         built_suite "$build/fuzz/tests/fuzz/${name}_fuzz" "fuzz-$name" exit 300 \
