@@ -5,7 +5,7 @@
 # those), and two that only look for warnings, lint-gcc and lint-clang. A module is one folder under
 # src/ and include/; it may use the modules to its right in MODULES only (tests/lint checks it).
 
-MODULES := cli stage emit report source run rating table sys core
+MODULES := cli stage emit report source run rating table db sys core
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
@@ -13,11 +13,11 @@ DESTDIR ?=
 BUILD ?= build
 
 CC ?= cc
-PACKAGES := libcrypto jansson libcurl
+PACKAGES := libcrypto jansson libcurl libpq
 LIBRARIES := -lcsv -lxxhash
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -DPERIODCLOSE_VERSION='"$(VERSION)"'
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
-CFLAGS_ALL := -std=c17 -pthread $(WARNINGS) $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+CFLAGS_ALL := -std=c17 -pthread $(WARNINGS) $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(PACKAGES) 2>/dev/null))
 LDLIBS_ALL := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) $(LIBRARIES) -pthread
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
@@ -40,16 +40,31 @@ LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 all: $(BUILD)/periodclose ## builds build/periodclose
 
 # objects of one module in one flavour: $(call objects,FLAVOUR,MODULE)
-objects = $(patsubst src/%.c,$(BUILD)/$(1)/%.o,$(wildcard src/$(2)/*.c))
+objects = $(patsubst src/%.c,$(BUILD)/$(1)/%.o,$(wildcard src/$(2)/*.c)) \
+    $(if $(filter db,$(2)),$(BUILD)/$(1)/db/sql_files.o)
 
 define flavour_rules
 $(BUILD)/$(1)/%.o: src/%.c
 	@mkdir -p $$(@D)
 	$$(CC_$(1)) $$(CPPFLAGS) $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+$(BUILD)/$(1)/db/sql_files.o: $(BUILD)/generated/sql_files.c
+	@mkdir -p $$(@D)
+	$$(CC_$(1)) $$(CPPFLAGS) -Isrc/db $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 $(BUILD)/$(1)/tests/%.o: tests/%.c
 	@mkdir -p $$(@D)
 	$$(CC_$(1)) $$(CPPFLAGS) -Itests $$(CFLAGS_ALL) $$(CFLAGS_$(1)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 endef
+# The files under sql/ are part of the program. The list is a file of its own, so that a statement
+# that is gone is noticed, too.
+sql_texts := $(sort $(shell find sql -name '*.sql'))
+$(BUILD)/generated/sql_files.list: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' $(sql_texts) | cmp -s - $@ || printf '%s\n' $(sql_texts) >$@
+$(BUILD)/generated/sql_files.c: $(BUILD)/generated/sql_files.list $(sql_texts) src/db/embed_sql.sh
+	@src/db/embed_sql.sh $(sql_texts) >$@.new && mv $@.new $@
+.PHONY: FORCE
+FORCE:
+
 $(foreach flavour,release checked fuzz lint-gcc lint-clang,$(eval $(call flavour_rules,$(flavour))))
 
 define library_rule
@@ -114,6 +129,11 @@ arrow_sample := $(BUILD)/checked/tests/table/arrow_sample
 $(arrow_sample): $(arrow_sample).o $(support) $(call libraries,checked,$(call below,table,$(MODULES)))
 	$(CC_checked) $(LDFLAGS_checked) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 
+# The database module against a server, which tests/program/database.sh starts.
+server_check := $(BUILD)/checked/tests/db/server_check
+$(server_check): $(server_check).o $(support) $(call libraries,checked,$(call below,db,$(MODULES)))
+	$(CC_checked) $(LDFLAGS_checked) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS_ALL)
+
 # --- the simulator of Stripe and Dodo: fast for searches, checked for its own tests ---------------
 
 define simulator_rule
@@ -125,7 +145,7 @@ simulators := $(BUILD)/release/stripe_sim $(BUILD)/checked/stripe_sim
 
 # --- all tests ----------------------------------------------------------------------------------
 
-test_programs := $(foreach module,$(MODULES) program,$(call unit_tests,$(module))) $(arrow_sample) $(simulators)
+test_programs := $(foreach module,$(MODULES) program,$(call unit_tests,$(module))) $(arrow_sample) $(simulators) $(server_check)
 
 .PHONY: test test-programs print-test-programs
 test: test-deps ## installs what tests need and runs them all; log in build/test.log

@@ -28,6 +28,9 @@ have_fuzzer() {
     return $status
 }
 
+# The server's program. Tests make clusters of their own with it.
+have_server() { compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null; }
+
 node_major() { node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/'; }
 
 missing=()
@@ -47,6 +50,7 @@ want_build() {
     want libcurl4-openssl-dev have_library libcurl
     want libcsv-dev have_header csv.h
     want libxxhash-dev have_header xxhash.h
+    want libpq-dev have_library libpq
     want tzdata test -e /usr/share/zoneinfo/Europe/Berlin
 }
 
@@ -58,6 +62,7 @@ want_test() {
     want clang-tidy have_command clang-tidy
     want shellcheck have_command shellcheck
     want mandoc have_command mandoc
+    want postgresql-common have_command pg_virtualenv
     # By command and not by package: a node from elsewhere conflicts with Debian's npm.
     want nodejs have_command node
     want npm have_command npm
@@ -89,6 +94,18 @@ install_missing() {
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq -y --no-install-recommends install "${missing[@]}" </dev/null >/dev/null
     missing=()
+}
+
+# Where there is no server yet, its package would make a cluster and start it: tests need none.
+install_server() {
+    local folder=/etc/postgresql-common/createcluster.d
+    if have_server; then
+        return
+    fi
+    as_root mkdir -p "$folder"
+    echo "create_main_cluster = false" | as_root tee "$folder/periodclose.conf" >/dev/null
+    want postgresql have_server
+    install_missing
 }
 
 # Ubuntu 22.04 has node 12. npm carries node itself, and that one stays below build/.
@@ -136,6 +153,7 @@ for what in "$@"; do
             install_missing
             want "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" have_fuzzer
             install_missing
+            install_server
             install_newer_node
             install_node_modules
             ;;

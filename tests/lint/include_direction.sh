@@ -2,7 +2,7 @@
 # Checks which module includes which: include_direction.sh [TREE]
 #
 # A file of a module may include its own headers and those of the modules below it:
-#     cli > stage > emit, report, source, run > rating > table > sys > core
+#     cli > stage > emit, report, source, run > rating > table > db > sys > core
 # never sideways between emit, report and source, which may all use run. The Makefile links in the
 # same order. A test of a module may include what the module may. Standard headers are nobody's.
 set -euo pipefail
@@ -11,14 +11,15 @@ cd "${1:-$(dirname "${BASH_SOURCE[0]}")/../..}"
 declare -A may=(
     [core]="core"
     [sys]="sys core"
-    [table]="table sys core"
-    [rating]="rating table sys core"
-    [run]="run rating table sys core"
-    [source]="source run rating table sys core"
-    [report]="report run rating table sys core"
-    [emit]="emit run rating table sys core"
-    [stage]="stage emit report source run rating table sys core"
-    [cli]="cli stage emit report source run rating table sys core"
+    [db]="db sys core"
+    [table]="table db sys core"
+    [rating]="rating table db sys core"
+    [run]="run rating table db sys core"
+    [source]="source run rating table db sys core"
+    [report]="report run rating table db sys core"
+    [emit]="emit run rating table db sys core"
+    [stage]="stage emit report source run rating table db sys core"
+    [cli]="cli stage emit report source run rating table db sys core"
 )
 bad=0
 
@@ -27,8 +28,8 @@ complain() {
     bad=1
 }
 
-# Rating knows no operating system: it is arithmetic.
-declare -A may_not=([rating]="sys")
+# Rating knows no operating system and no database: it is arithmetic.
+declare -A may_not=([rating]="sys db" [table]="db")
 
 check_file() { # FILE MODULE
     local file=$1 module=$2 line number header below
