@@ -96,27 +96,28 @@ create table billing.usage_keys (
     org_id billing.id not null references billing.orgs,
     event_id billing.event_key not null,
     content bytea not null check (octet_length(content) = 16),
+    occurred_at billing.instant not null,
     primary key (org_id, event_id)
 );
 comment on table billing.usage_keys is
     'Idempotency keys of the ledger''s events. Not partitioned: a retry after midnight, or with the month''s end between, is still a retry.';
 comment on column billing.usage_keys.content is
     'What the event says (billing.usage_content): the same key with other content is an error.';
+comment on column billing.usage_keys.occurred_at is
+    'Part of that content; beside it, as a retry may leave it out. Also tells in which partition the event is.';
 
 create function billing.usage_content(
-    p_metric text, p_kind billing.usage_kind, p_quantity numeric, p_occurred_at timestamptz,
-    p_unique_key text
+    p_metric text, p_kind billing.usage_kind, p_quantity numeric, p_unique_key text
 ) returns bytea
 language sql immutable parallel safe
 as $$
     select substr(sha256(convert_to(
         octet_length(p_metric) || ':' || p_metric
         || case p_kind when 'set' then '=' else '+' end || trim_scale(p_quantity)
-        || '@' || (extract(epoch from p_occurred_at) * 1000000)::bigint
         || coalesce('#' || p_unique_key, ''), 'UTF8')), 1, 16)
 $$;
-comment on function billing.usage_content(text, billing.usage_kind, numeric, timestamptz, text) is
-    'Digest (first 16 bytes of SHA-256) of what makes two rows of one key the same event: metric, kind, quantity, instant, unique_key.';
+comment on function billing.usage_content(text, billing.usage_kind, numeric, text) is
+    'Digest (first 16 bytes of SHA-256) of what makes two rows of one key the same event, but for the instant: metric, kind, quantity, unique_key.';
 
 create table billing.usage_cache (
     org_id billing.id not null references billing.orgs,
