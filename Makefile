@@ -162,6 +162,12 @@ expected: $(BUILD)/periodclose ## rewrites the expected reports of fixtures/ wit
 bench: $(BUILD)/periodclose ## measures against DuckDB and a bare libcsv pass
 	tests/bench/run.sh $(BUILD)
 
+# --- the protocol of sending, by model ------------------------------------------------------------
+
+.PHONY: model
+model: test-deps ## checks the model of sending invoice items exhaustively, and that it can fail
+	@tests/model/run.sh $(BUILD)
+
 # --- fuzzing: tests/fuzz/NAME_fuzz.c is one libFuzzer target, tests/fuzz/corpus/NAME its seeds -----
 
 FUZZ_SECONDS ?= 60
