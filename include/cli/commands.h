@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct command command_run;
+extern const struct command command_migrate;
 extern const struct command command_status;
 extern const struct command command_report;
 extern const struct command command_replay;

@@ -6,12 +6,18 @@
 #define PERIODCLOSE_STAGE_SESSION_H
 
 #include "core/calendar.h"
+#include "db/db.h"
 #include "run/run.h"
+
+/* The pin that says what the extract saw of a database: pg_current_snapshot() as text. */
+extern const char pin_snapshot[];
 
 enum emission { EMISSION_NONE };
 
 struct stage_session {
-    const char *source_folder; /* NULL on a replay */
+    const char *source_folder; /* NULL on a replay, and with a database */
+    const char *conninfo;      /* of the database; NULL: none, or a replay */
+    struct db *database;       /* the command's own connection to it; may be lost: db_is_lost */
     struct month month;
     struct instant cutoff;            /* rows recorded after it are late */
     const struct text *selected_orgs; /* sorted, distinct; none: all */
