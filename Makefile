@@ -162,6 +162,19 @@ expected: $(BUILD)/periodclose ## rewrites the expected reports of fixtures/ wit
 bench: $(BUILD)/periodclose ## measures against DuckDB and a bare libcsv pass
 	tests/bench/run.sh $(BUILD)
 
+# --- exactly once, by search: the program over a system that dies, against the simulator ----------
+
+SEEDS ?= 500
+faulty := $(BUILD)/faulty_periodclose
+$(faulty): $(patsubst %,$(BUILD)/release/tests/%.o,emit/faulty_main support/fault_sys support/power_cut support/unsynced_files) $(call libraries,release,$(MODULES))
+	$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
+
+.PHONY: sim sim-programs
+sim-programs: $(faulty) $(BUILD)/release/stripe_sim
+sim: test-deps ## bills SEEDS=500 closes through faults, kills and clock jumps: each item exactly once
+	@$(MAKE) --no-print-directory sim-programs
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/emit/search.mjs $(BUILD) --seeds $(SEEDS)
+
 # --- the protocol of sending, by model ------------------------------------------------------------
 
 .PHONY: model
