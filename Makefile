@@ -175,6 +175,11 @@ sim: test-deps ## bills SEEDS=500 closes through faults, kills and clock jumps: 
 	@$(MAKE) --no-print-directory sim-programs
 	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/emit/search.mjs $(BUILD) --seeds $(SEEDS)
 
+.PHONY: encoding
+encoding: test-deps $(BUILD)/periodclose ## compares what is sent with what Stripe's own Node client sends
+	@$(MAKE) --no-print-directory $(BUILD)/checked/stripe_sim
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/emit/encoding.mjs $(BUILD)/periodclose $(BUILD)/checked/stripe_sim
+
 # --- the protocol of sending, by model ------------------------------------------------------------
 
 .PHONY: model
