@@ -1,7 +1,6 @@
 /*
  * Form encoding as Stripe's own clients send it: NAME=VALUE joined by "&", spaces as %20, brackets
- * left bare in names and in values, everything else but letters, digits and "-_.~" percent-encoded
- * in UTF-8.
+ * of names left bare, everything else but letters, digits and "-_.~" percent-encoded in UTF-8.
  */
 #ifndef PERIODCLOSE_EMIT_FORM_H
 #define PERIODCLOSE_EMIT_FORM_H
