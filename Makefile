@@ -162,6 +162,30 @@ expected: $(BUILD)/periodclose ## rewrites the expected reports of fixtures/ wit
 bench: $(BUILD)/periodclose ## measures against DuckDB and a bare libcsv pass
 	tests/bench/run.sh $(BUILD)
 
+# --- exactly once, by search: the program over a system that dies, against the simulator ----------
+
+SEEDS ?= 500
+faulty := $(BUILD)/faulty_periodclose
+$(faulty): $(patsubst %,$(BUILD)/release/tests/%.o,emit/faulty_main support/fault_sys support/power_cut support/unsynced_files) $(call libraries,release,$(MODULES))
+	$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
+
+.PHONY: sim sim-programs
+sim-programs: $(faulty) $(BUILD)/release/stripe_sim
+sim: test-deps ## bills SEEDS=500 closes through faults, kills and clock jumps: each item exactly once
+	@$(MAKE) --no-print-directory sim-programs
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/emit/search.mjs $(BUILD) --seeds $(SEEDS)
+
+.PHONY: encoding
+encoding: test-deps $(BUILD)/periodclose ## compares what is sent with what Stripe's own Node client sends
+	@$(MAKE) --no-print-directory $(BUILD)/checked/stripe_sim
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/emit/encoding.mjs $(BUILD)/periodclose $(BUILD)/checked/stripe_sim
+
+# --- the protocol of sending, by model ------------------------------------------------------------
+
+.PHONY: model
+model: test-deps ## checks the model of sending invoice items exhaustively, and that it can fail
+	@tests/model/run.sh $(BUILD)
+
 # --- fuzzing: tests/fuzz/NAME_fuzz.c is one libFuzzer target, tests/fuzz/corpus/NAME its seeds -----
 
 FUZZ_SECONDS ?= 60

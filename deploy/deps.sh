@@ -56,6 +56,7 @@ want_build() {
 
 want_test() {
     want libcmocka-dev have_package libcmocka-dev
+    want spin have_command spin
     want libmicrohttpd-dev have_library libmicrohttpd
     want clang have_command clang
     want clang-format have_command clang-format

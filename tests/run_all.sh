@@ -132,6 +132,7 @@ list_suites() {
         built_suite "$build/checked/tests/table/arrow_sample" "readback-$(basename "$file" .mjs)" \
             exit 300 "node $file $results/samples"
     done
+    suite model lines 600 "tests/model/run.sh $build"
     built_suite "$build/checked/stripe_sim" simulator lines 300 \
         "node tests/stripe_sim/selftest.mjs $build/checked/stripe_sim"
     for file in tests/fuzz/*_fuzz.c; do

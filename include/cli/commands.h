@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct command command_run;
+extern const struct command command_migrate;
 extern const struct command command_status;
 extern const struct command command_report;
 extern const struct command command_replay;
@@ -12,7 +13,6 @@ extern const struct command command_inspect;
 extern const struct command command_explain;
 extern const struct command command_diff;
 extern const struct command command_verify;
-extern const struct command command_emit;
 extern const struct command command_summary;
 extern const struct command command_help;
 

@@ -1,6 +1,7 @@
 /*
  * Form encoding as Stripe's own clients send it: NAME=VALUE joined by "&", spaces as %20, brackets
- * of names left bare, everything else but letters, digits and "-_.~" percent-encoded in UTF-8.
+ * left bare in names and in values, everything else but letters, digits and "-_.~" percent-encoded
+ * in UTF-8.
  */
 #ifndef PERIODCLOSE_EMIT_FORM_H
 #define PERIODCLOSE_EMIT_FORM_H

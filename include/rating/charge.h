@@ -47,6 +47,9 @@ struct charge_lines {
     struct charge_line *lines; /* room for price->tiers_count, given by the caller */
 };
 
+/* The org's soft limit or, without one, the price's included units. limits may be NULL. */
+struct decimal charge_limit(const struct price *price, const struct limits *limits);
+
 /* usage >= 0 (asserted). limits and lines may be NULL. */
 bool charge_rate(const struct price *price, const struct limits *limits, struct decimal usage,
                  const struct currency *currency, struct charge *charge, struct charge_lines *lines,

@@ -38,6 +38,9 @@ bool terms_load(struct terms *terms, struct table *plans, struct table *prices, 
 bool terms_find_plan(const struct terms *terms, int64_t version, struct text plan_id,
                      const struct terms_plan **plan, struct err *err);
 
+/* Of the plan that has the most. */
+size_t terms_prices_max(const struct terms *terms);
+
 /* NULL when the plan has no price for the metric. */
 const struct terms_price *terms_find_price(const struct terms_plan *plan, struct text metric);
 
@@ -53,7 +56,9 @@ struct terms_walk {
 struct terms_walk terms_walk_start(const struct table *table);
 bool terms_walk_to(struct terms_walk *walk, struct text org_id, struct text metric);
 
-/* The org's own limits; limits.has_* false without a row. walk over the limits table. */
+/* The org's own limits: of a row of the limits table; of a walk over it, has_* false without one.
+ */
+struct limits terms_row_limits(const struct table_cursor *row);
 struct limits terms_walk_limits(struct terms_walk *walk, struct text org_id, struct text metric);
 
 #endif

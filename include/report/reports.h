@@ -6,7 +6,7 @@
 #define PERIODCLOSE_REPORT_REPORTS_H
 
 #include "core/arena.h"
-#include "rating/terms.h"
+#include "rating/rated.h"
 #include "report/report_file.h"
 #include "run/totals.h"
 
@@ -14,11 +14,13 @@
 struct report_shard {
     struct table *orgs;
     struct table *limits;
-    struct table *history;
     struct table *asides;
     struct table *usage;
+    struct table *negatives;
     struct table *charges;
     struct table *projections;
+    struct table *estimates;
+    struct table *changes;
     struct table *records;
     struct table *adjustments;
     struct table *items;
@@ -40,7 +42,6 @@ struct report_source {
     const struct report_total *totals;
     size_t totals_count;
     bool is_revision; /* the run revises another */
-    bool is_emitting; /* its items go to somebody */
 };
 
 struct report {
@@ -55,7 +56,6 @@ struct report {
                   struct totals *totals, struct err *err);
 };
 
-extern const struct report report_invoice_items;
 extern const struct report report_overages;
 extern const struct report report_usage;
 extern const struct report report_projections;
@@ -68,23 +68,6 @@ extern const struct report *const report_table[];
 extern const size_t report_table_count;
 
 #define REPORT_COLUMNS(list) .columns = (list), .columns_count = sizeof(list) / sizeof *(list)
-
-/*
- * Walks the rated orgs of a shard with their plans: the frame of most reports.
- *
- *     struct report_orgs orgs = report_orgs_start(source, shard);
- *     while (report_orgs_next(&orgs, err)) { … orgs.plan, orgs.cursor … }
- *     return err->code == ERR_NONE;
- */
-struct report_orgs {
-    const struct terms *terms;
-    struct table_cursor cursor;
-    struct text org_id;
-    const struct terms_plan *plan;
-};
-struct report_orgs report_orgs_start(const struct report_source *source,
-                                     const struct report_shard *shard);
-bool report_orgs_next(struct report_orgs *orgs, struct err *err);
 
 /*
  * The status of a record before anything was recorded or sent, and why: disabled, zero, held,

@@ -13,6 +13,7 @@
 #define PERIODCLOSE_SOURCE_DATASET_H
 
 #include "source/catalog.h"
+#include "source/database.h"
 #include "table/checkpoint.h"
 
 /*
@@ -32,7 +33,9 @@ struct sealed_terms {
 };
 
 struct dataset_options {
-    const char *folder;         /* missing, or no folder: ERR_INPUT */
+    const char *folder; /* missing, or no folder: ERR_INPUT */
+    struct source_database
+        *database;              /* NULL: the folder; else read from there (its connection 0) */
     const char *scratch_folder; /* exists; files in it may be lost */
     struct month month;
     bool has_cutoff;

@@ -19,6 +19,7 @@
 #define PERIODCLOSE_SOURCE_USAGE_H
 
 #include "source/catalog.h"
+#include "source/database.h"
 #include "table/checkpoint.h"
 
 enum usage_category {
@@ -44,7 +45,7 @@ struct usage_metric_totals {
 };
 
 struct usage_options {
-    const char *folder;
+    const char *folder; /* NULL: a database */
     const char *scratch_folder;
     size_t jobs;
     uint64_t memory_bytes; /* bound on anonymous memory of reading and condensing */
@@ -61,6 +62,16 @@ void usage_destroy(struct usage *usage); /* removes the spill files; NULL is fin
 
 bool usage_read_csv(struct usage *usage, struct problems *problems, struct err *err);
 bool usage_read_seats_csv(struct usage *usage, struct problems *problems, struct err *err);
+
+/*
+ * The same from a database: usage by all its connections at once, each on physical ranges of the
+ * ledger's partitions; rows that are administrative (monthly_reset, migrations of flows) are
+ * counted as such.
+ */
+bool usage_read_database(struct usage *usage, struct source_database *database,
+                         struct problems *problems, struct err *err);
+bool usage_read_seats_database(struct usage *usage, struct source_database *database,
+                               struct problems *problems, struct err *err);
 
 /* Tells events apart. Disagreeing rows of one event become problems. Before catalog_settle. */
 bool usage_settle_events(struct usage *usage, struct problems *problems, struct err *err);

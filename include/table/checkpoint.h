@@ -13,8 +13,8 @@
  * TABLE.1.arrow, TABLE.2.arrow … A shard holds all rows of its orgs. Where the cuts fall depends on
  * the data alone, and every shard of every stage can be computed by itself.
  *
- * A series is one (org, metric) of a stage. Its number is shard x 2^32 + row number in its shard;
- * the narrow per-day tables name the series by that number.
+ * A series is one (org, metric) of extract. Its number is shard x 2^32 + row number in its shard;
+ * the narrow per-day tables, and usage, name the series by that number.
  */
 #ifndef PERIODCLOSE_TABLE_CHECKPOINT_H
 #define PERIODCLOSE_TABLE_CHECKPOINT_H
@@ -211,37 +211,36 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 /* --- meter ------------------------------------------------------------------------------------ */
 
 /*
- * usage: one row for every price of every rated org's plan, zeros too. Key: org_id, metric; series
- * is the row's series number. quantity: what is billed on, never negative; net: before a
- * negative net was made zero. days_with_data: flows, days with events; levels, days with subscribed
- * time. The sum over days of the metered quantity is net for sum, count and unique.
+ * usage: one row for every price of every rated org's plan, zeros too. Key: org_id, metric.
+ * quantity: what is billed on, never negative. days_with_data: flows, days with events; levels,
+ * days with subscribed time. series: where extract has the days it was made of (days, keys or
+ * levels: the daily series, see rating/daily.h) and its opening and closing level (series); null
+ * where nothing was metered.
  */
 #define USAGE_COLUMNS(X)                                                                           \
     X(USAGE_ORG_ID, "org_id", UTF8, false)                                                         \
     X(USAGE_METRIC, "metric", UTF8, false)                                                         \
-    X(USAGE_SERIES, "series", INT64, false)                                                        \
+    X(USAGE_SERIES, "series", INT64, true)                                                         \
     X(USAGE_QUANTITY, "quantity", DECIMAL, false)                                                  \
-    X(USAGE_NET, "net", DECIMAL, false)                                                            \
     X(USAGE_EVENTS, "events", INT64, false)                                                        \
-    X(USAGE_DAYS_WITH_DATA, "days_with_data", INT64, false)                                        \
-    X(USAGE_CLOSING_LEVEL, "closing_level", DECIMAL, true)
+    X(USAGE_DAYS_WITH_DATA, "days_with_data", INT64, false)
 
 /*
- * daily: the daily series, sparse. Key: series, day. Flows: the day's quantity, days without a row
- * are zero. Levels: level at the day's end, holding until the next row's day; null where the org
- * was not subscribed.
+ * negatives: the rows of usage whose net was negative, and made zero. Key: org_id, metric. For sum,
+ * count and unique the net is the sum of the days.
  */
-#define DAILY_COLUMNS(X)                                                                           \
-    X(DAILY_SERIES, "series", INT64, false)                                                        \
-    X(DAILY_DAY, "day", DATE, false)                                                               \
-    X(DAILY_QUANTITY, "quantity", DECIMAL, true)
+#define NEGATIVES_COLUMNS(X)                                                                       \
+    X(NEGATIVES_ORG_ID, "org_id", UTF8, false)                                                     \
+    X(NEGATIVES_METRIC, "metric", UTF8, false)                                                     \
+    X(NEGATIVES_NET, "net", DECIMAL, false)
 
 /* --- rate ------------------------------------------------------------------------------------- */
 
 /*
- * charges: one row per row of meter's usage, in the same order. Key: org_id, metric. exact_cost:
- * the exact sum of products, rounded half away to 15 decimals; uncapped_cost: rounded once to the
- * billing increment; cost = uncapped_cost - cap_reduction.
+ * charges: the rows of usage with overage, or with something above the hard limit. Key: org_id,
+ * metric. All others cost nothing; their limit is the org's soft limit, or what its plan includes.
+ * exact_cost: the exact sum of products, rounded half away to 15 decimals; uncapped_cost: rounded
+ * once to the billing increment; cost = uncapped_cost - cap_reduction.
  */
 #define CHARGES_COLUMNS(X)                                                                         \
     X(CHARGES_ORG_ID, "org_id", UTF8, false)                                                       \
@@ -271,9 +270,10 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 /* --- project ---------------------------------------------------------------------------------- */
 
 /*
- * projections: one row per row of meter's usage, in the same order. Key: org_id, metric. slope,
- * growth, projected … are null where the numbers do not fit; r_squared also for a constant;
- * previous and change without history.
+ * projections: the rows of usage that a line was fitted to, but for those that go on as they are.
+ * Key: org_id, metric. Without a row the slope and the growth are zero, there is no R², and the
+ * next period's quantity is this one's. Null where the numbers do not fit; r_squared also for a
+ * constant.
  */
 #define PROJECTIONS_COLUMNS(X)                                                                     \
     X(PROJECTIONS_ORG_ID, "org_id", UTF8, false)                                                   \
@@ -281,11 +281,27 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(PROJECTIONS_SLOPE_PER_DAY, "slope_per_day", DECIMAL, true)                                   \
     X(PROJECTIONS_GROWTH_30_DAYS, "growth_30_days", DECIMAL, true)                                 \
     X(PROJECTIONS_R_SQUARED, "r_squared", DECIMAL, true)                                           \
-    X(PROJECTIONS_PROJECTED, "projected", DECIMAL, true)                                           \
-    X(PROJECTIONS_PROJECTED_OVERAGE, "projected_overage", DECIMAL, true)                           \
-    X(PROJECTIONS_PROJECTED_COST, "projected_cost", DECIMAL, true)                                 \
-    X(PROJECTIONS_PREVIOUS, "previous", DECIMAL, true)                                             \
-    X(PROJECTIONS_CHANGE, "change", DECIMAL, true)
+    X(PROJECTIONS_PROJECTED, "projected", DECIMAL, true)
+
+/*
+ * estimates: what the next period's quantities would cost, where that is anything. Key: org_id,
+ * metric. Without a row there is no overage; null where the numbers do not fit.
+ */
+#define ESTIMATES_COLUMNS(X)                                                                       \
+    X(ESTIMATES_ORG_ID, "org_id", UTF8, false)                                                     \
+    X(ESTIMATES_METRIC, "metric", UTF8, false)                                                     \
+    X(ESTIMATES_PROJECTED_OVERAGE, "projected_overage", DECIMAL, true)                             \
+    X(ESTIMATES_PROJECTED_COST, "projected_cost", DECIMAL, true)
+
+/*
+ * changes: month over month, where history has the month before. Key: org_id, metric. change is
+ * null when previous is zero.
+ */
+#define CHANGES_COLUMNS(X)                                                                         \
+    X(CHANGES_ORG_ID, "org_id", UTF8, false)                                                       \
+    X(CHANGES_METRIC, "metric", UTF8, false)                                                       \
+    X(CHANGES_PREVIOUS, "previous", DECIMAL, false)                                                \
+    X(CHANGES_CHANGE, "change", DECIMAL, true)
 
 /* --- record ----------------------------------------------------------------------------------- */
 
@@ -321,11 +337,7 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 
 /* --- emit ------------------------------------------------------------------------------------- */
 
-/*
- * items: the outcome of every record with something to bill. Key: org_id, metric. status: sent,
- * held (reason), failed (detail), unknown, disabled; not_emitted with --emit none. item_key,
- * attempts, request_id: of what was asked of Stripe; null where nothing was.
- */
+/* items: the outcome of every record with something to bill. Key: org_id, metric. */
 #define ITEMS_COLUMNS(X)                                                                           \
     X(ITEMS_ORG_ID, "org_id", UTF8, false)                                                         \
     X(ITEMS_METRIC, "metric", UTF8, false)                                                         \
@@ -334,11 +346,7 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(ITEMS_CURRENCY, "currency", UTF8, false)                                                     \
     X(ITEMS_STATUS, "status", UTF8, false)                                                         \
     X(ITEMS_REASON, "reason", UTF8, true)                                                          \
-    X(ITEMS_STRIPE_ITEM_ID, "stripe_item_id", UTF8, true)                                          \
-    X(ITEMS_ITEM_KEY, "item_key", UTF8, true)                                                      \
-    X(ITEMS_ATTEMPTS, "attempts", INT64, true)                                                     \
-    X(ITEMS_REQUEST_ID, "request_id", UTF8, true)                                                  \
-    X(ITEMS_DETAIL, "detail", UTF8, true)
+    X(ITEMS_STRIPE_ITEM_ID, "stripe_item_id", UTF8, true)
 
 /* --- what the declarations above give ----------------------------------------------------------
  */
@@ -360,10 +368,12 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     T(asides, ASIDES_COLUMNS, 3)                                                                   \
     T(categories, CATEGORIES_COLUMNS, 2)                                                           \
     T(usage, USAGE_COLUMNS, 2)                                                                     \
-    T(daily, DAILY_COLUMNS, 2)                                                                     \
+    T(negatives, NEGATIVES_COLUMNS, 2)                                                             \
     T(charges, CHARGES_COLUMNS, 2)                                                                 \
     T(lines, LINES_COLUMNS, 3)                                                                     \
     T(projections, PROJECTIONS_COLUMNS, 2)                                                         \
+    T(estimates, ESTIMATES_COLUMNS, 2)                                                             \
+    T(changes, CHANGES_COLUMNS, 2)                                                                 \
     T(records, RECORDS_COLUMNS, 2)                                                                 \
     T(adjustments, ADJUSTMENTS_COLUMNS, 2)                                                         \
     T(items, ITEMS_COLUMNS, 2)

@@ -194,6 +194,27 @@ static void cli_keep_command_line(struct cli *cli, int argc, char *const *argv) 
     }
 }
 
+/*
+ * The next command after a failure that no command has said one for: how a run stands that is
+ * damaged or in use, the same again after a signal, else help. Never what loses something.
+ */
+static void cli_next_failed(struct cli *cli, const struct command *command, enum err_code code) {
+    const char *path = cli->positionals_count > 0 ? cli->positionals[0]
+                                                  : option_value(&cli->options, OPTION_RUN_DIR);
+    bool is_state = code == ERR_DAMAGED || code == ERR_CONTROL || code == ERR_LOCKED;
+    if (code != ERR_USAGE && cli->next[0] != '\0') {
+        return;
+    }
+    if (code == ERR_INTERRUPTED) {
+        cli_next(cli, "%s", cli->command_line);
+    } else if (is_state && path != NULL) {
+        cli_next(cli, "periodclose status %s", shell_word(path, &(struct shell_word){0}));
+    } else {
+        cli_next(cli, "periodclose %s%s--help", command != NULL ? command->name : "",
+                 command != NULL ? " " : "");
+    }
+}
+
 int cli_main(int argc, char *const *argv, const struct sys *sys) {
     struct cli cli = {.sys = sys};
     struct err err = {0};
@@ -210,13 +231,8 @@ int cli_main(int argc, char *const *argv, const struct sys *sys) {
     if (!is_fine) {
         status = (int)err.code;
         console_tell_error(&cli.console, &err);
-        if (err.code != ERR_USAGE && cli.next[0] != '\0') {
-            console_next(&cli.console, "%s", cli.next);
-        } else if (command != NULL) {
-            console_next(&cli.console, "periodclose %s --help", command->name);
-        } else {
-            console_next(&cli.console, "periodclose --help");
-        }
+        cli_next_failed(&cli, command, err.code);
+        console_next(&cli.console, "%s", cli.next);
         err_release(&err);
     } else if (cli.next[0] != '\0') {
         console_next(&cli.console, "%s", cli.next);

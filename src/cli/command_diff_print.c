@@ -10,17 +10,20 @@ static bool append_value(struct buffer *line, const struct diff_pair *pair, enum
                          const struct comparison *comparison, size_t column, struct err *err) {
     char text[PRINT_NUMBER_MAX] = "";
     const struct table_cursor *row = pair->rows[side];
-    if (table_is_null(row, column)) {
+    if (row != NULL && table_is_null(row, column)) {
         return buffer_append(line, text_from("-"), err);
     }
     switch (comparison->schema->columns[column].type) {
-    case TABLE_DECIMAL:
+    case TABLE_DECIMAL: {
+        /* a row that is missing stands for zero, where values of it are told at all */
+        struct decimal value = row != NULL ? table_get_decimal(row, column) : DECIMAL_ZERO;
         if ((comparison->money_columns >> column & 1) != 0 && pair->currency != NULL) {
-            (void)print_amount(table_get_decimal(row, column), pair->currency, text);
+            (void)print_amount(value, pair->currency, text);
         } else {
-            (void)print_decimal(table_get_decimal(row, column), text);
+            (void)print_decimal(value, text);
         }
         break;
+    }
     case TABLE_UTF8:
         return print_escape(line, table_get_text(row, column), err);
     case TABLE_INT64:
@@ -77,7 +80,7 @@ static bool append_only(struct buffer *line, const struct diff_pair *pair,
 static bool append_changes(struct buffer *line, const struct diff_pair *pair,
                            const struct comparison *comparison, struct err *err) {
     bool is_first = true;
-    if (!pair->has[SIDE_A] || !pair->has[SIDE_B]) {
+    if (comparison->zero_columns == 0 && (!pair->has[SIDE_A] || !pair->has[SIDE_B])) {
         return append_only(line, pair, comparison, err);
     }
     for (size_t index = 0; index < comparison->columns_count; index++) {
@@ -126,16 +129,30 @@ bool diff_print_header(const struct diff *diff, struct err *err) {
                        "stage,table,org_id,metric,column,a,b,difference,currency\n");
 }
 
+/* A decimal of one side: zero where a missing row stands for it. False: there is none. */
+static bool cell_decimal(const struct diff_pair *pair, const struct comparison *comparison,
+                         size_t column, enum side side, struct decimal *value) {
+    *value = DECIMAL_ZERO;
+    if (!pair->has[side]) {
+        return (comparison->zero_columns >> column & 1) != 0;
+    }
+    if (table_is_null(pair->rows[side], column)) {
+        return false;
+    }
+    *value = table_get_decimal(pair->rows[side], column);
+    return true;
+}
+
 /* Of decimals that both sides have: B - A. */
 static bool cell_difference(const struct diff_pair *pair, const struct comparison *comparison,
                             size_t column, char text[DECIMAL_TEXT_MAX]) {
+    struct decimal values[SIDES_COUNT];
     struct decimal difference;
     text[0] = '\0';
-    if (comparison->schema->columns[column].type != TABLE_DECIMAL || !pair->has[SIDE_A] ||
-        !pair->has[SIDE_B] || table_is_null(pair->rows[SIDE_A], column) ||
-        table_is_null(pair->rows[SIDE_B], column) ||
-        !decimal_subtract(table_get_decimal(pair->rows[SIDE_B], column),
-                          table_get_decimal(pair->rows[SIDE_A], column), &difference)) {
+    if (comparison->schema->columns[column].type != TABLE_DECIMAL ||
+        !cell_decimal(pair, comparison, column, SIDE_A, &values[SIDE_A]) ||
+        !cell_decimal(pair, comparison, column, SIDE_B, &values[SIDE_B]) ||
+        !decimal_subtract(values[SIDE_B], values[SIDE_A], &difference)) {
         return false;
     }
     (void)decimal_format(difference, text);
@@ -152,14 +169,16 @@ static bool print_cell_row(const struct diff *diff, const struct comparison *com
     char difference[DECIMAL_TEXT_MAX];
     const char *currency = pair->currency != NULL ? pair->currency->code : "";
     bool has_difference = cell_difference(pair, comparison, column, difference);
+    bool is_zero = (comparison->zero_columns >> column & 1) != 0; /* where the row is missing */
     if (diff->format == PRINT_CSV) {
         bool is_fine = console_out(console, err, "%s,%s,", stage, comparison->schema->name) &&
                        print_csv(console, pair->org_id, err) && console_out(console, err, ",") &&
                        print_csv(console, pair->metric, err) &&
                        console_out(console, err, ",%s,", declared->name);
         for (enum side side = SIDE_A; is_fine && side < SIDES_COUNT; side++) {
-            is_fine = (!pair->has[side] ||
-                       print_cell_csv(console, pair->rows[side], column, declared->type, err)) &&
+            is_fine = (pair->has[side]
+                           ? print_cell_csv(console, pair->rows[side], column, declared->type, err)
+                           : console_out(console, err, "%s", is_zero ? "0" : "")) &&
                       console_out(console, err, ",");
         }
         return is_fine && console_out(console, err, "%s,%s\n", difference, currency);
@@ -175,7 +194,7 @@ static bool print_cell_row(const struct diff *diff, const struct comparison *com
         is_fine = console_out(console, err, ",\"%s\":", side == SIDE_A ? "a" : "b") &&
                   (pair->has[side]
                        ? print_cell_json(console, pair->rows[side], column, declared->type, err)
-                       : console_out(console, err, "null"));
+                       : console_out(console, err, "%s", is_zero ? "\"0\"" : "null"));
     }
     const char *quote = has_difference ? "\"" : "";
     return is_fine && console_out(console, err, ",\"difference\":%s%s%s,\"currency\":\"%s\"}\n",

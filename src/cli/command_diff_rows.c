@@ -3,7 +3,8 @@
 
 enum { ORG_ID_COLUMN = 0, METRIC_COLUMN = 1 };
 
-_Static_assert(ORGS_ORG_ID == 0 && USAGE_ORG_ID == 0 && CHARGES_ORG_ID == 0 &&
+_Static_assert(ORGS_ORG_ID == 0 && USAGE_ORG_ID == 0 && NEGATIVES_METRIC == 1 &&
+                   ESTIMATES_METRIC == 1 && CHANGES_METRIC == 1 && CHARGES_ORG_ID == 0 &&
                    PROJECTIONS_ORG_ID == 0 && RECORDS_ORG_ID == 0 && USAGE_METRIC == 1 &&
                    CHARGES_METRIC == 1 && PROJECTIONS_METRIC == 1 && RECORDS_METRIC == 1,
                "keys stand in the first columns");
@@ -62,7 +63,10 @@ static bool values_differ(const struct table_cursor *left, const struct table_cu
 bool diff_cell_differs(const struct diff_pair *pair, const struct comparison *comparison,
                        size_t column) {
     if (!pair->has[SIDE_A] || !pair->has[SIDE_B]) {
-        return true;
+        const struct table_cursor *row = pair->rows[pair->has[SIDE_A] ? SIDE_A : SIDE_B];
+        return comparison->zero_columns == 0 ||
+               ((comparison->zero_columns >> column & 1) != 0 &&
+                (table_is_null(row, column) || !decimal_is_zero(table_get_decimal(row, column))));
     }
     return values_differ(pair->rows[SIDE_A], pair->rows[SIDE_B], column,
                          comparison->schema->columns[column].type);
@@ -119,7 +123,7 @@ static bool pair_take(struct diff *diff, const struct comparison *comparison,
     if (diff->first_org[0] == '\0' && pair->org_id.size_bytes < DIFF_ORG_MAX) {
         memcpy(diff->first_org, pair->org_id.bytes, pair->org_id.size_bytes);
     }
-    if (!pair->has[SIDE_A] || !pair->has[SIDE_B]) {
+    if (comparison->zero_columns == 0 && (!pair->has[SIDE_A] || !pair->has[SIDE_B])) {
         counts->only[pair->has[SIDE_A] ? SIDE_A : SIDE_B]++;
     }
     return !is_printing || (pair_currency(&sides[pair->has[SIDE_A] ? SIDE_A : SIDE_B], pair, err) &&

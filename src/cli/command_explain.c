@@ -61,14 +61,26 @@ struct decimal explain_shorten(struct decimal value, int places) {
 /* --- one metric ---------------------------------------------------------------------------------
  */
 
+static bool metric_agrees(const struct explain_metric *metric) {
+    const struct charge *charge = &metric->charge;
+    return metric->has_charge_row
+               ? decimal_compare(charge->exact_cost,
+                                 table_get_decimal(&metric->charge_row, CHARGES_EXACT_COST)) == 0 &&
+                     decimal_compare(
+                         charge->uncapped_cost,
+                         table_get_decimal(&metric->charge_row, CHARGES_UNCAPPED_COST)) == 0
+               : decimal_is_zero(charge->overage) && decimal_is_zero(charge->blocked);
+}
+
 /* Rates once more: the table keeps the exact cost to 15 decimals, and not each tier's sum. */
 static bool metric_charge(const struct explanation *explanation, struct explain_metric *metric,
                           struct err *err) {
-    metric->has_charge = explain_find(explanation, explanation->tables.charges,
-                                      metric->price->metric, &metric->charge_row);
-    if (!metric->has_charge) {
+    metric->is_rated = explanation->tables.charges != NULL;
+    if (!metric->is_rated) {
         return true;
     }
+    metric->has_charge_row = explain_find(explanation, explanation->tables.charges,
+                                          metric->price->metric, &metric->charge_row);
     metric->lines.lines =
         arena_alloc_array(explanation->cli->arena, metric->price->price.tiers_count + 1,
                           sizeof *metric->lines.lines, err);
@@ -78,10 +90,7 @@ static bool metric_charge(const struct explanation *explanation, struct explain_
                      &metric->charge, &metric->lines, err)) {
         return false;
     }
-    if (decimal_compare(metric->charge.exact_cost,
-                        table_get_decimal(&metric->charge_row, CHARGES_EXACT_COST)) == 0 &&
-        decimal_compare(metric->charge.uncapped_cost,
-                        table_get_decimal(&metric->charge_row, CHARGES_UNCAPPED_COST)) == 0) {
+    if (metric_agrees(metric)) {
         return true;
     }
     (void)err_set(err, ERR_CONTROL, "metric '%s': the sealed cost is not what its usage costs",
@@ -125,8 +134,10 @@ static bool metric_heading(const struct explanation *explanation,
                            const struct explain_metric *metric, struct err *err) {
     char cost[PRINT_NUMBER_MAX] = "";
     struct buffer line = {0};
-    if (metric->has_charge) {
-        (void)print_money(table_get_decimal(&metric->charge_row, CHARGES_COST),
+    if (metric->is_rated) {
+        (void)print_money(metric->has_charge_row
+                              ? table_get_decimal(&metric->charge_row, CHARGES_COST)
+                              : DECIMAL_ZERO,
                           explanation->plan->currency, cost);
     }
     bool is_fine = buffer_append(&line, text_from("\n"), err) &&
@@ -142,7 +153,7 @@ static bool explain_price(const struct explanation *explanation, const struct te
     struct explain_metric metric;
     return metric_load(explanation, price, &metric, err) &&
            metric_heading(explanation, &metric, err) && explain_usage(explanation, &metric, err) &&
-           (!metric.has_charge || explain_cost(explanation, &metric, err)) &&
+           (!metric.is_rated || explain_cost(explanation, &metric, err)) &&
            explain_record(explanation, &metric, err) &&
            explain_projection(explanation, &metric, err);
 }
@@ -229,12 +240,16 @@ static bool tables_open(struct explanation *explanation, size_t shard, struct er
     return open_if_done(run, &checkpoint_limits, shard, &tables->limits, err) &&
            open_if_done(run, &checkpoint_subscriptions, shard, &tables->subscriptions, err) &&
            open_if_done(run, &checkpoint_series, shard, &tables->series, err) &&
+           open_if_done(run, &checkpoint_days, shard, &tables->days, err) &&
+           open_if_done(run, &checkpoint_keys, shard, &tables->keys, err) &&
            open_if_done(run, &checkpoint_levels, shard, &tables->levels, err) &&
            open_if_done(run, &checkpoint_asides, shard, &tables->asides, err) &&
            open_if_done(run, &checkpoint_usage, shard, &tables->usage, err) &&
-           open_if_done(run, &checkpoint_daily, shard, &tables->daily, err) &&
+           open_if_done(run, &checkpoint_negatives, shard, &tables->negatives, err) &&
            open_if_done(run, &checkpoint_charges, shard, &tables->charges, err) &&
            open_if_done(run, &checkpoint_projections, shard, &tables->projections, err) &&
+           open_if_done(run, &checkpoint_estimates, shard, &tables->estimates, err) &&
+           open_if_done(run, &checkpoint_changes, shard, &tables->changes, err) &&
            open_if_done(run, &checkpoint_records, shard, &tables->records, err) &&
            open_if_done(run, &checkpoint_adjustments, shard, &tables->adjustments, err);
 }
@@ -242,9 +257,10 @@ static bool tables_open(struct explanation *explanation, size_t shard, struct er
 static void tables_close(struct explanation *explanation) {
     struct explain_tables *tables = &explanation->tables;
     struct table *all[] = {
-        tables->orgs,       tables->limits,      tables->subscriptions, tables->series,
-        tables->levels,     tables->asides,      tables->usage,         tables->daily,
-        tables->charges,    tables->projections, tables->records,       tables->adjustments,
+        tables->negatives,  tables->orgs,        tables->limits,     tables->subscriptions,
+        tables->series,     tables->days,        tables->keys,       tables->estimates,
+        tables->changes,    tables->levels,      tables->asides,     tables->usage,
+        tables->charges,    tables->projections, tables->records,    tables->adjustments,
         explanation->plans, explanation->prices, explanation->tiers,
     };
     for (size_t index = 0; index < sizeof all / sizeof all[0]; index++) {
@@ -308,11 +324,11 @@ static void explain_next(const struct explanation *explanation, const char *path
     const char *org_word = shell_word(org_id, &(struct shell_word){0});
     if (explanation->plan == NULL && run_stage_is_done(explanation->run, &stage_report)) {
         cli_next(explanation->cli, "less %s/reports/exceptions.csv", run_word);
-    } else if (explanation->plan == NULL || explanation->tables.daily == NULL) {
+    } else if (explanation->plan == NULL || explanation->tables.usage == NULL) {
         cli_next(explanation->cli, "periodclose status %s", run_word);
     } else {
         cli_next(explanation->cli, "periodclose inspect %s/%s/%s --org %s", run_word,
-                 stage_meter.name, checkpoint_daily.name, org_word);
+                 stage_extract.name, checkpoint_days.name, org_word);
     }
 }
 

@@ -86,26 +86,22 @@ bool explain_record(const struct explanation *explanation, const struct explain_
 
 enum { PLACES_FOR_READING = 3 };
 
-static void format_short(const struct table_cursor *row, size_t column,
-                         char text[PRINT_NUMBER_MAX]) {
-    struct decimal value = DECIMAL_ZERO;
-    if (!table_is_null(row, column)) {
-        value = table_get_decimal(row, column);
-    }
+static void format_short(struct decimal value, char text[PRINT_NUMBER_MAX]) {
     (void)print_decimal(explain_shorten(value, PLACES_FOR_READING), text);
 }
 
-static bool say_change(const struct explanation *explanation, const struct table_cursor *row,
+static bool say_change(const struct explanation *explanation, const struct explain_metric *metric,
                        struct err *err) {
     char previous[PRINT_NUMBER_MAX];
     char percent[PRINT_NUMBER_MAX];
     struct decimal change = {.units = 0};
-    if (table_is_null(row, PROJECTIONS_PREVIOUS)) {
+    struct table_cursor row;
+    if (!explain_find(explanation, explanation->tables.changes, metric->price->metric, &row)) {
         return true;
     }
-    (void)print_decimal(table_get_decimal(row, PROJECTIONS_PREVIOUS), previous);
-    if (table_is_null(row, PROJECTIONS_CHANGE) ||
-        __builtin_mul_overflow(table_get_decimal(row, PROJECTIONS_CHANGE).units, (int128)100,
+    (void)print_decimal(table_get_decimal(&row, CHANGES_PREVIOUS), previous);
+    if (table_is_null(&row, CHANGES_CHANGE) ||
+        __builtin_mul_overflow(table_get_decimal(&row, CHANGES_CHANGE).units, (int128)100,
                                &change.units) ||
         !decimal_in_range(change.units)) {
         return explain_say(explanation, err, "month before", "%s", previous);
@@ -124,11 +120,38 @@ static bool say_trend(const struct explanation *explanation, const struct table_
         table_is_null(row, PROJECTIONS_R_SQUARED)) {
         return true;
     }
-    format_short(row, PROJECTIONS_SLOPE_PER_DAY, slope);
-    format_short(row, PROJECTIONS_R_SQUARED, r_squared);
+    format_short(table_get_decimal(row, PROJECTIONS_SLOPE_PER_DAY), slope);
+    format_short(table_get_decimal(row, PROJECTIONS_R_SQUARED), r_squared);
     return explain_say(explanation, err, "",
                        "from a line through the days: %s%s a day, R squared %s",
                        slope[0] == '-' ? "" : "+", slope, r_squared);
+}
+
+/* What is expected; without rows it goes on as it is, and nothing is over the limit. */
+struct expectation {
+    bool is_known;
+    struct decimal projected;
+    struct decimal overage;
+    struct decimal cost;
+};
+
+static struct expectation expectation_read(const struct explanation *explanation,
+                                           const struct explain_metric *metric,
+                                           const struct table_cursor *projection) {
+    struct expectation expected = {.is_known = true,
+                                   .projected = table_get_decimal(&metric->usage, USAGE_QUANTITY)};
+    struct table_cursor row;
+    if (projection != NULL) {
+        expected.is_known = !table_is_null(projection, PROJECTIONS_PROJECTED);
+        expected.projected =
+            expected.is_known ? table_get_decimal(projection, PROJECTIONS_PROJECTED) : DECIMAL_ZERO;
+    }
+    if (explain_find(explanation, explanation->tables.estimates, metric->price->metric, &row)) {
+        expected.is_known = expected.is_known && !table_is_null(&row, ESTIMATES_PROJECTED_COST);
+        expected.overage = table_get_decimal(&row, ESTIMATES_PROJECTED_OVERAGE);
+        expected.cost = table_get_decimal(&row, ESTIMATES_PROJECTED_COST);
+    }
+    return expected;
 }
 
 bool explain_projection(const struct explanation *explanation, const struct explain_metric *metric,
@@ -137,31 +160,30 @@ bool explain_projection(const struct explanation *explanation, const struct expl
     char projected[PRINT_NUMBER_MAX];
     char overage[PRINT_NUMBER_MAX];
     char cost[PRINT_NUMBER_MAX];
-    if (!explain_find(explanation, explanation->tables.projections, metric->price->metric, &row)) {
+    if (explanation->tables.projections == NULL) {
         return true;
     }
+    bool has_row =
+        explain_find(explanation, explanation->tables.projections, metric->price->metric, &row);
+    struct expectation expected = expectation_read(explanation, metric, has_row ? &row : NULL);
     bool is_unused = decimal_is_zero(table_get_decimal(&metric->usage, USAGE_QUANTITY)) &&
-                     !table_is_null(&row, PROJECTIONS_PROJECTED) &&
-                     decimal_is_zero(table_get_decimal(&row, PROJECTIONS_PROJECTED));
-    if (!say_change(explanation, &row, err)) {
+                     expected.is_known && decimal_is_zero(expected.projected);
+    if (!say_change(explanation, metric, err)) {
         return false;
     }
     if (is_unused) {
         return true; /* nothing used, nothing expected: nothing to say */
     }
-    if (table_is_null(&row, PROJECTIONS_PROJECTED) ||
-        table_is_null(&row, PROJECTIONS_PROJECTED_OVERAGE) ||
-        table_is_null(&row, PROJECTIONS_PROJECTED_COST)) {
+    if (!expected.is_known) {
         return explain_say(explanation, err, "next period",
                            "no estimate: the numbers do not fit in 38 digits");
     }
-    format_short(&row, PROJECTIONS_PROJECTED, projected);
-    format_short(&row, PROJECTIONS_PROJECTED_OVERAGE, overage);
-    (void)print_money(table_get_decimal(&row, PROJECTIONS_PROJECTED_COST),
-                      explanation->plan->currency, cost);
+    format_short(expected.projected, projected);
+    format_short(expected.overage, overage);
+    (void)print_money(expected.cost, explanation->plan->currency, cost);
     return explain_say(explanation, err, "next period",
                        "about %s in its %lld days: %s over the limit, %s", projected,
                        (long long)table_get_int64(&explanation->org, ORGS_NEXT_DAYS), overage,
                        cost) &&
-           say_trend(explanation, &row, err);
+           (!has_row || say_trend(explanation, &row, err));
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "explain.h"
+#include "rating/daily.h"
 
 /* --- flows --------------------------------------------------------------------------------------
  */
@@ -35,27 +36,30 @@ static bool say_first_and_last(const struct explanation *explanation,
 
 static bool say_busiest_day(const struct explanation *explanation,
                             const struct explain_metric *metric, struct err *err) {
-    struct table_cursor row = table_cursor_start(explanation->tables.daily);
+    enum { DAYS_MAX = 64 };
+    const struct explain_tables *tables = &explanation->tables;
+    struct daily_walk walk = daily_walk_start(tables->days, tables->keys, tables->levels);
+    struct decimal quantities[DAYS_MAX];
     int64_t series = table_get_int64(&metric->usage, USAGE_SERIES);
-    struct decimal most = DECIMAL_ZERO;
-    int32_t day = 0;
-    bool is_found = false;
-    while (table_cursor_next(&row) && table_get_int64(&row, DAILY_SERIES) <= series) {
-        if (table_get_int64(&row, DAILY_SERIES) < series || table_is_null(&row, DAILY_QUANTITY)) {
-            continue;
-        }
-        struct decimal quantity = table_get_decimal(&row, DAILY_QUANTITY);
-        if (!is_found || quantity.units > most.units) {
-            most = quantity;
-            day = table_get_date(&row, DAILY_DAY);
-            is_found = true;
-        }
+    int32_t first_date = table_get_date(&explanation->org, ORGS_FIRST_DATE);
+    int64_t days_count = table_get_int64(&explanation->org, ORGS_DAYS);
+    size_t busiest = 0;
+    daily_walk_to(&walk, series);
+    if (days_count < 1 || days_count > DAYS_MAX ||
+        !daily_walk_fill(&walk, series, metric->price->price.aggregation, first_date,
+                         (size_t)days_count, quantities)) {
+        return err_set(err, ERR_DAMAGED, "%s: days that the org's period does not have",
+                       table_path(tables->days));
+    }
+    for (size_t day = 1; day < (size_t)days_count; day++) {
+        busiest = quantities[day].units > quantities[busiest].units ? day : busiest;
     }
     char date[INSTANT_TEXT_MAX];
     char quantity[PRINT_NUMBER_MAX];
-    (void)civil_format(day, date);
-    (void)print_decimal(most, quantity);
-    return !is_found || explain_say(explanation, err, "", "busiest day %s with %s", date, quantity);
+    (void)civil_format(first_date + (int32_t)busiest, date);
+    (void)print_decimal(quantities[busiest], quantity);
+    return quantities[busiest].units <= 0 ||
+           explain_say(explanation, err, "", "busiest day %s with %s", date, quantity);
 }
 
 static bool say_flow(const struct explanation *explanation, const struct explain_metric *metric,
@@ -224,11 +228,13 @@ static bool say_asides(const struct explanation *explanation, const struct expla
 
 static bool say_negative(const struct explanation *explanation, const struct explain_metric *metric,
                          struct err *err) {
-    struct decimal net = table_get_decimal(&metric->usage, USAGE_NET);
+    struct table_cursor row;
     char text[PRINT_NUMBER_MAX];
-    (void)print_decimal(net, text);
-    return !decimal_is_negative(net) ||
-           explain_say(explanation, err, "negative", "it comes to %s, which is billed as zero",
+    if (!explain_find(explanation, explanation->tables.negatives, metric->price->metric, &row)) {
+        return true;
+    }
+    (void)print_decimal(table_get_decimal(&row, NEGATIVES_NET), text);
+    return explain_say(explanation, err, "negative", "it comes to %s, which is billed as zero",
                        text);
 }
 

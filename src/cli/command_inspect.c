@@ -188,8 +188,11 @@ static bool inspect_command(struct cli *cli, struct err *err) {
     struct inspection inspection = {.cli = cli};
     size_t jobs;
     if (!cli_run_path(cli, &path, err) || !print_format(cli, &inspection.format, err) ||
-        !cli_jobs(cli, &jobs, err) || !inspect_target_find(cli->sys, path, &target, err) ||
-        !run_open_jobs(cli->sys, target.run_path, stages_all(), RUN_INSPECT, jobs, &inspection.run,
+        !cli_jobs(cli, &jobs, err) || !inspect_target_find(cli->sys, path, &target, err)) {
+        return false;
+    }
+    cli_next(cli, "periodclose status %s", shell_word(target.run_path, &(struct shell_word){0}));
+    if (!run_open_jobs(cli->sys, target.run_path, stages_all(), RUN_INSPECT, jobs, &inspection.run,
                        err)) {
         return false;
     }

@@ -9,8 +9,9 @@
 
 #include "cli/closing.h"
 #include "cli/commands.h"
-#include "cli/emission.h"
 #include "core/memory.h"
+#include "database_option.h"
+#include "db/migrate.h"
 #include "guard.h"
 #include "source/dataset.h"
 #include "stage/stages.h"
@@ -19,14 +20,18 @@
 #include "sys/zone.h"
 
 static const char pin_orgs[] = "orgs";
+static const char pin_emit[] = "emit";
 static const char pin_reprice[] = "reprice";
 static const char pin_files[] = "files";
+static const char pin_database[] = "database";
 static const char pin_overage_billing[] = "overage_billing";
 
 struct closing {
     struct cli *cli;
     struct run *run;
     struct run *previous;
+    struct db *db;          /* NULL: a folder is the source */
+    struct buffer conninfo; /* of a run that is gone on with */
     struct stage_session session;
     struct run_options options;
     bool is_guarded;
@@ -256,16 +261,57 @@ static bool run_note_files(struct closing *closing, const struct dataset_file *f
     return true;
 }
 
-static bool run_pin_source(struct closing *closing, struct err *err) {
-    const char *folder = option_value(&closing->cli->options, OPTION_SOURCE);
+/* Which of the two is the source: what was typed, else what the run began with. */
+static bool run_choose_source(struct closing *closing, const char **folder, const char **conninfo,
+                              struct err *err) {
+    const struct option_values *options = &closing->cli->options;
+    *folder = option_value(options, OPTION_SOURCE);
+    *conninfo = option_value(options, OPTION_DATABASE);
+    if (*folder != NULL && *conninfo != NULL) {
+        bool is_folder_typed = options->is_typed[OPTION_SOURCE];
+        if (is_folder_typed == options->is_typed[OPTION_DATABASE]) {
+            (void)err_set(err, ERR_USAGE, "both --source and --database are given");
+            return err_hint(err, "a run reads one of them, also where they come from "
+                                 "PERIODCLOSE_SOURCE and PERIODCLOSE_DATABASE");
+        }
+        *(is_folder_typed ? conninfo : folder) = NULL;
+    }
+    if (*conninfo != NULL) {
+        return cli_database(closing->cli, conninfo, err);
+    }
+    if (*folder == NULL) {
+        *folder = run_pinned(closing->run, PIN_VERSION, pin_source);
+        *conninfo = *folder == NULL ? run_pinned(closing->run, PIN_VERSION, pin_database) : NULL;
+    }
+    if (*folder == NULL && *conninfo == NULL) {
+        (void)err_set(err, ERR_USAGE, "neither --source nor --database is given");
+        return err_hint(err, "name the dataset folder, or the database to read from");
+    }
+    return true;
+}
+
+/* What is pinned is which database it is, by whatever host and user it is reached. */
+static bool run_pin_database(struct closing *closing, const char *conninfo, struct err *err) {
+    const struct db_options options = {
+        .conninfo = conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true};
+    if (!db_open(closing->cli->sys, &options, &closing->db, err) ||
+        !migrate_check(closing->db, err) ||
+        (run_is_new(closing->run) && !run_save(closing->run, err))) {
+        return false;
+    }
+    bool is_done =
+        db_conninfo_without_password(conninfo, &closing->conninfo, err) &&
+        buffer_append(&closing->conninfo, (struct text){"", 1}, err) &&
+        run_pin(closing->run, PIN_INPUT, pin_database, db_identity(closing->db), true, err) &&
+        run_pin(closing->run, PIN_VERSION, pin_database, closing->conninfo.bytes, false, err);
+    closing->session.conninfo = conninfo;
+    closing->session.database = closing->db;
+    return is_done;
+}
+
+static bool run_pin_folder(struct closing *closing, const char *folder, struct err *err) {
     struct dataset_file *files = NULL;
     size_t files_count = 0;
-    if (folder == NULL) {
-        folder = run_pinned(closing->run, PIN_VERSION, pin_source);
-    }
-    if (folder == NULL) {
-        return cli_required(closing->cli, OPTION_SOURCE, &folder, err);
-    }
     closing->session.source_folder = folder;
     /* Reading the source takes time: until then status should know the run. */
     if (run_is_new(closing->run) &&
@@ -281,6 +327,22 @@ static bool run_pin_source(struct closing *closing, struct err *err) {
     return is_fine;
 }
 
+static bool run_pin_source(struct closing *closing, struct err *err) {
+    const char *folder;
+    const char *conninfo;
+    if (!run_choose_source(closing, &folder, &conninfo, err)) {
+        return false;
+    }
+    const char *other =
+        run_pinned(closing->run, PIN_VERSION, conninfo != NULL ? pin_source : pin_database);
+    if (other != NULL) {
+        return err_set(err, ERR_MISMATCH, "%s was begun with another source: %s", closing->path,
+                       other);
+    }
+    return conninfo != NULL ? run_pin_database(closing, conninfo, err)
+                            : run_pin_folder(closing, folder, err);
+}
+
 static bool run_pin_versions(struct closing *closing, struct err *err) {
     char zones[32];
     (void)zone_database_version(zones, sizeof zones);
@@ -289,7 +351,12 @@ static bool run_pin_versions(struct closing *closing, struct err *err) {
 }
 
 static bool run_pin_emission(struct closing *closing, struct err *err) {
-    return emission_pin(closing->cli, closing->run, &closing->session, err);
+    const char *emit = option_value(&closing->cli->options, OPTION_EMIT);
+    if (emit != NULL && strcmp(emit, "none") != 0) {
+        return err_set(err, ERR_USAGE, "--emit: '%s' is not known; only none is", emit);
+    }
+    closing->session.emission = EMISSION_NONE;
+    return run_pin(closing->run, PIN_OPTION, pin_emit, "none", emit != NULL, err);
 }
 
 /* Off for everybody: a default that is typed nowhere stays out of the run's id. */
@@ -323,7 +390,8 @@ static bool run_pin_dry(struct closing *closing, struct err *err) {
 
 static bool run_pin_all(struct closing *closing, struct err *err) {
     /* Nothing was computed yet: what is typed now may be a correction. */
-    if (option_is_set(&closing->cli->options, OPTION_SOURCE)) {
+    if (option_is_set(&closing->cli->options, OPTION_SOURCE) ||
+        option_is_set(&closing->cli->options, OPTION_DATABASE)) {
         const char *const kept[] = {pin_period, pin_now, pin_cutoff, pin_dry_run};
         run_forget_unsealed(closing->run, kept, sizeof kept / sizeof kept[0]);
     }
@@ -358,7 +426,8 @@ static bool run_restart(struct closing *closing, struct err *err) {
     }
     /* What the old run knows goes aside with it. */
     if (!cli_required(closing->cli, OPTION_PERIOD, &typed, err) ||
-        !cli_required(closing->cli, OPTION_SOURCE, &typed, err)) {
+        (!option_is_set(options, OPTION_DATABASE) &&
+         !cli_required(closing->cli, OPTION_SOURCE, &typed, err))) {
         return err_wrap(err, "--restart");
     }
     if (!run_move_aside(closing->cli->sys, closing->path, stages_all(), moved_to, err)) {
@@ -414,7 +483,8 @@ static void run_tell_start(struct closing *closing) {
     console_say(&closing->cli->console, LOG_INFO,
                 "periodclose " PERIODCLOSE_VERSION ": period %s, source %s, run %s, cutoff %s, "
                 "jobs %zu, memory %llu MiB%s",
-                run_pinned(closing->run, PIN_OPTION, pin_period), closing->session.source_folder,
+                run_pinned(closing->run, PIN_OPTION, pin_period),
+                closing->db != NULL ? db_description(closing->db) : closing->session.source_folder,
                 closing->path, cutoff, closing->options.jobs,
                 (unsigned long long)(closing->options.memory_bytes >> 20),
                 closing->options.is_dry ? ", dry run" : "");
@@ -431,9 +501,6 @@ static bool run_close_period(struct closing *closing, struct err *err) {
         return false;
     }
     run_tell_start(closing);
-    if (!emission_reopen(closing->run, &closing->session, err)) {
-        return false;
-    }
     return (!closing->is_guarded ||
             guards_pass(cli, closing->run, &closing->session, &closing->options, err)) &&
            closing_execute(cli, closing->run, &closing->session, &closing->options, err);
@@ -455,6 +522,8 @@ static bool run_run(struct cli *cli, struct err *err) {
     if (!is_fine) {
         run_tell_remedy(&closing, err);
     }
+    db_close(closing.db);
+    buffer_release(&closing.conninfo);
     run_close(closing.previous);
     run_close(closing.run);
     return is_fine;
@@ -463,10 +532,10 @@ static bool run_run(struct cli *cli, struct err *err) {
 const struct command command_run = {
     .name = "run",
     .summary = "close a period, or go on where a run stopped",
-    .arguments = "--period YYYY-MM --source DIR --run-dir RUN [OPTIONS]",
-    .options = OPTION_BIT(OPTION_PERIOD) | OPTION_BIT(OPTION_SOURCE) | OPTION_BIT(OPTION_RUN_DIR) |
-               OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
-               OPTION_BIT(OPTION_EMIT) | EMISSION_OPTIONS | OPTION_BIT(OPTION_CUTOFF) |
+    .arguments = "--period YYYY-MM --source DIR|--database CONNINFO --run-dir RUN [OPTIONS]",
+    .options = OPTION_BIT(OPTION_PERIOD) | OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_SOURCE) |
+               OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_JOBS) |
+               OPTION_BIT(OPTION_MEMORY) | OPTION_BIT(OPTION_EMIT) | OPTION_BIT(OPTION_CUTOFF) |
                OPTION_BIT(OPTION_NOW) | OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_PREVIOUS) |
                OPTION_BIT(OPTION_REPRICE) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FORCE) |
                OPTION_BIT(OPTION_RESTART) | OPTION_BIT(OPTION_DRY_RUN) |
@@ -478,6 +547,9 @@ const struct command command_run = {
         "Safe to type twice: a finished run does nothing more and says the same; one\n"
         "that was stopped or killed goes on behind the last sealed stage. If the source\n"
         "or an option is not what the run began with, it stops and shows both.\n\n"
+        "The source is a folder of CSV files, or a PostgreSQL database: --database takes a\n"
+        "libpq connection string or URI, without the password, which comes from ~/.pgpass\n"
+        "or PGPASSWORD. Everything is read in one snapshot.\n\n"
         "With --previous, the run revises a finished run of the same period: orgs that\n"
         "were rated there keep the terms sealed there, and only the difference is\n"
         "billed.\n\n"

@@ -47,19 +47,20 @@ static bool summary_overages(struct table *charges, struct text org_id,
     struct terms_walk walk = terms_walk_start(charges);
     for (size_t index = 0; index < plan->prices_count; index++) {
         const struct terms_price *price = &plan->prices[index];
-        int64_t cost;
-        if (!terms_walk_to(&walk, org_id, price->metric)) {
-            return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices", table_path(charges));
+        int64_t minor;
+        struct decimal overage = DECIMAL_ZERO;
+        struct decimal cost = DECIMAL_ZERO;
+        if (terms_walk_to(&walk, org_id, price->metric)) {
+            overage = table_get_decimal(&walk.cursor, CHARGES_OVERAGE);
+            cost = table_get_decimal(&walk.cursor, CHARGES_COST);
         }
-        if (!summary_minor(table_get_decimal(&walk.cursor, CHARGES_COST), plan->currency, &cost,
-                           err)) {
+        if (!summary_minor(cost, plan->currency, &minor, err)) {
             return false;
         }
-        if (__builtin_add_overflow(*total, cost, total)) {
+        if (__builtin_add_overflow(*total, minor, total)) {
             return err_set(err, ERR_RANGE, "total cost does not fit in 64 bits of minor units");
         }
-        json_t *metric =
-            summary_metric(price, table_get_decimal(&walk.cursor, CHARGES_OVERAGE), cost);
+        json_t *metric = summary_metric(price, overage, minor);
         if (json_object_setn_new(overages, price->metric.bytes, price->metric.size_bytes, metric) !=
             0) {
             return err_memory(err, price->metric.size_bytes);

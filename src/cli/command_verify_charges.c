@@ -37,25 +37,21 @@ bool verify_value(struct verify_shard *shard, const char *what, struct decimal s
 /* What is recomputed of one metric, until the cap is known. */
 struct verify_metric {
     struct recompute_charge charge;
-    struct table_cursor sealed; /* the row of charges */
+    bool is_sealed;             /* charges has a row; if not, it costs nothing */
+    struct table_cursor sealed; /* that row */
     bool agrees;
 };
 
 static bool rows_fit(struct verify_shard *shard, struct err *err) {
     struct text org_id = table_get_text(shard->org, ORGS_ORG_ID);
-    bool has_charges = shard->tables.charges != NULL;
-    bool has_rows =
-        table_cursor_next(&shard->usage) && (!has_charges || table_cursor_next(&shard->charges));
-    if (has_rows && text_equals(table_get_text(&shard->usage, USAGE_ORG_ID), org_id) &&
-        text_equals(table_get_text(&shard->usage, USAGE_METRIC), shard->metric) &&
-        (!has_charges ||
-         (text_equals(table_get_text(&shard->charges, CHARGES_ORG_ID), org_id) &&
-          text_equals(table_get_text(&shard->charges, CHARGES_METRIC), shard->metric)))) {
+    if (table_cursor_next(&shard->usage) &&
+        text_equals(table_get_text(&shard->usage, USAGE_ORG_ID), org_id) &&
+        text_equals(table_get_text(&shard->usage, USAGE_METRIC), shard->metric)) {
         return true;
     }
     return err_set(err, ERR_CONTROL,
-                   "org '%.*s', metric '%.*s': 'usage' and 'charges' do not have a row for every "
-                   "price of the org's plan",
+                   "org '%.*s', metric '%.*s': 'usage' does not have a row for every price of the "
+                   "org's plan",
                    (int)org_id.size_bytes, org_id.bytes, (int)shard->metric.size_bytes,
                    shard->metric.bytes);
 }
@@ -79,15 +75,18 @@ static void recompute_metric(struct verify_shard *shard, const struct recompute_
         .increment = increment,
     };
     recompute_charge(&terms, &usage, &metric->charge);
-    metric->sealed = shard->charges;
+    metric->is_sealed =
+        terms_walk_to(&shard->charges, table_get_text(shard->org, ORGS_ORG_ID), shard->metric);
+    metric->sealed = shard->charges.cursor;
     metric->agrees = true;
+    shard->charges_found += metric->is_sealed ? 1 : 0;
     if (is_soft_negative || is_hard_negative || is_usage_negative) {
         verify_disagree(shard, "usage and limits", "below zero", "zero or more");
         metric->agrees = false;
     }
 }
 
-static void compare_metric(struct verify_shard *shard, struct verify_metric *metric,
+static bool compare_sealed(struct verify_shard *shard, const struct verify_metric *metric,
                            const struct recompute_number *cost) {
     static const struct {
         size_t column;
@@ -101,24 +100,36 @@ static void compare_metric(struct verify_shard *shard, struct verify_metric *met
         {CHARGES_UNCAPPED_COST, "uncapped_cost", offsetof(struct recompute_charge, uncapped_cost)},
     };
     const struct table_cursor *sealed = &metric->sealed;
+    bool agrees = true;
     for (size_t index = 0; index < sizeof values / sizeof values[0]; index++) {
         const struct recompute_number *expected =
             (const void *)((const char *)&metric->charge + values[index].offset);
-        metric->agrees = verify_value(shard, values[index].name,
-                                      table_get_decimal(sealed, values[index].column), expected) &&
-                         metric->agrees;
+        agrees = verify_value(shard, values[index].name,
+                              table_get_decimal(sealed, values[index].column), expected) &&
+                 agrees;
     }
-    metric->agrees = verify_value(shard, "cost", table_get_decimal(sealed, CHARGES_COST), cost) &&
-                     metric->agrees;
+    agrees = verify_value(shard, "cost", table_get_decimal(sealed, CHARGES_COST), cost) && agrees;
     /* cost + reduction = uncapped */
     bool is_negative;
     struct recompute_number sum =
         recompute_read(table_get_decimal(sealed, CHARGES_CAP_REDUCTION), &is_negative);
     recompute_add(&sum, cost);
-    if (is_negative || !verify_value(shard, "cost + cap_reduction, beside uncapped_cost",
-                                     table_get_decimal(sealed, CHARGES_UNCAPPED_COST), &sum)) {
-        metric->agrees = false;
-    }
+    return verify_value(shard, "cost + cap_reduction, beside uncapped_cost",
+                        table_get_decimal(sealed, CHARGES_UNCAPPED_COST), &sum) &&
+           !is_negative && agrees;
+}
+
+/* What charges has no row of is within its limits. */
+static bool compare_unsealed(struct verify_shard *shard, const struct verify_metric *metric) {
+    bool agrees = verify_value(shard, "overage", DECIMAL_ZERO, &metric->charge.overage);
+    return verify_value(shard, "blocked", DECIMAL_ZERO, &metric->charge.blocked) && agrees;
+}
+
+static void compare_metric(struct verify_shard *shard, struct verify_metric *metric,
+                           const struct recompute_number *cost) {
+    bool agrees =
+        metric->is_sealed ? compare_sealed(shard, metric, cost) : compare_unsealed(shard, metric);
+    metric->agrees = metric->agrees && agrees;
     shard->charges_checked++;
     shard->charges_agreeing += metric->agrees ? 1 : 0;
 }
@@ -196,7 +207,7 @@ static bool verify_rows(struct verify_shard *shard, struct err *err) {
     shard->limits = terms_walk_start(shard->tables.limits);
     shard->usage = table_cursor_start(shard->tables.usage);
     if (shard->tables.charges != NULL) {
-        shard->charges = table_cursor_start(shard->tables.charges);
+        shard->charges = terms_walk_start(shard->tables.charges);
     }
     verify_quantities_start(shard);
     struct arena_mark mark = arena_mark(shard->arena);
@@ -216,10 +227,14 @@ static bool verify_rows(struct verify_shard *shard, struct err *err) {
         arena_rewind(shard->arena, mark);
     }
     verify_quantities_end(shard);
-    if (table_cursor_next(&shard->usage) ||
-        (shard->tables.charges != NULL && table_cursor_next(&shard->charges))) {
+    if (table_cursor_next(&shard->usage)) {
         return err_set(err, ERR_CONTROL, "'%s' has rows of no rated org",
                        table_path(shard->tables.usage));
+    }
+    if (shard->tables.charges != NULL &&
+        table_rows_count(shard->tables.charges) != shard->charges_found) {
+        return err_set(err, ERR_CONTROL, "'%s' has rows of no price of a rated org",
+                       table_path(shard->tables.charges));
     }
     return true;
 }

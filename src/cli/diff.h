@@ -21,6 +21,7 @@ struct comparison {
     const char *nouns;
     size_t columns_count;
     size_t columns[DIFF_COLUMNS_MAX];
+    uint32_t zero_columns;  /* bits: a missing row stands for zeros in them; 0: for nothing */
     uint32_t money_columns; /* bits: amounts, shown with the decimals of the currency */
     size_t money_column;    /* the difference that is told as money; DIFF_NO_COLUMN: none */
 };

@@ -13,12 +13,16 @@ struct explain_tables {
     struct table *limits;
     struct table *subscriptions;
     struct table *series;
+    struct table *days;
+    struct table *keys;
     struct table *levels;
     struct table *asides;
     struct table *usage;
-    struct table *daily;
+    struct table *negatives;
     struct table *charges;
     struct table *projections;
+    struct table *estimates;
+    struct table *changes;
     struct table *records;
     struct table *adjustments;
 };
@@ -49,7 +53,8 @@ struct explain_metric {
     const char *unit; /* "/token", or empty; escaped */
     struct limits limits;
     struct table_cursor usage;
-    bool has_charge;
+    bool is_rated;
+    bool has_charge_row; /* else it costs nothing */
     struct table_cursor charge_row;
     struct charge charge; /* the same once more, for what the table does not keep */
     struct charge_lines lines;

@@ -47,13 +47,14 @@ struct verify_shard {
     struct verify_days keys;
     struct verify_days levels;
     struct table_cursor usage;
-    struct table_cursor charges;
+    struct terms_walk charges;
     /* the org and metric at hand */
     const struct table_cursor *org;
     struct text metric;
     /* results */
     uint64_t quantities;
     uint64_t quantities_agreeing;
+    uint64_t charges_found; /* rows */
     uint64_t charges_checked;
     uint64_t charges_agreeing;
     struct disagreements disagreements;

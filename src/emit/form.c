@@ -5,14 +5,16 @@ static bool is_plain(unsigned char byte) {
            (byte >= 'A' && byte <= 'Z') || byte == '-' || byte == '_' || byte == '.' || byte == '~';
 }
 
-bool form_encode(struct buffer *form, struct text value, struct err *err) {
+/* Bare brackets in a value, too, are what Stripe's own clients send. */
+static bool encode(struct buffer *form, struct text value, bool has_bare_brackets,
+                   struct err *err) {
     static const char hex[] = "0123456789ABCDEF";
     if (!buffer_reserve(form, value.size_bytes * 3, err)) {
         return false;
     }
     for (size_t index = 0; index < value.size_bytes; index++) {
         unsigned char byte = (unsigned char)value.bytes[index];
-        if (is_plain(byte)) {
+        if (is_plain(byte) || (has_bare_brackets && (byte == '[' || byte == ']'))) {
             form->bytes[form->size_bytes++] = (char)byte;
         } else {
             form->bytes[form->size_bytes++] = '%';
@@ -23,6 +25,10 @@ bool form_encode(struct buffer *form, struct text value, struct err *err) {
     return true;
 }
 
+bool form_encode(struct buffer *form, struct text value, struct err *err) {
+    return encode(form, value, false, err);
+}
+
 /* Names are our own words: only their brackets are no plain bytes. */
 static bool form_name(struct buffer *form, const char *name, struct err *err) {
     return (form->size_bytes == 0 || buffer_append(form, (struct text){"&", 1}, err)) &&
@@ -31,7 +37,7 @@ static bool form_name(struct buffer *form, const char *name, struct err *err) {
 }
 
 bool form_text(struct buffer *form, const char *name, struct text value, struct err *err) {
-    return form_name(form, name, err) && form_encode(form, value, err);
+    return form_name(form, name, err) && encode(form, value, true, err);
 }
 
 bool form_int64(struct buffer *form, const char *name, int64_t value, struct err *err) {

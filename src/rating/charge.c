@@ -20,6 +20,10 @@ static bool charge_set_overage(struct charge *charge, struct decimal usage) {
            decimal_subtract(billable, charge->limit, &charge->overage);
 }
 
+struct decimal charge_limit(const struct price *price, const struct limits *limits) {
+    return limits != NULL && limits->has_soft_limit ? limits->soft_limit : price->included;
+}
+
 bool charge_rate(const struct price *price, const struct limits *limits, struct decimal usage,
                  const struct currency *currency, struct charge *charge, struct charge_lines *lines,
                  struct err *err) {
@@ -29,8 +33,7 @@ bool charge_rate(const struct price *price, const struct limits *limits, struct 
         lines->lines_count = 0;
     }
     bool has_own_hard_limit = limits != NULL && limits->has_hard_limit;
-    bool has_own_soft_limit = limits != NULL && limits->has_soft_limit;
-    charge->limit = has_own_soft_limit ? limits->soft_limit : price->included;
+    charge->limit = charge_limit(price, limits);
     charge->has_hard_limit = has_own_hard_limit || price->has_hard_limit;
     charge->hard_limit = DECIMAL_ZERO;
     if (charge->has_hard_limit) {

@@ -225,18 +225,29 @@ _Static_assert(LIMITS_ORG_ID == 0 && LIMITS_METRIC == 1 && HISTORY_METRIC == 1 &
                    SERIES_METRIC == 1 && USAGE_METRIC == 1 && RECORDS_METRIC == 1,
                "a walk reads org_id and metric from the first two columns");
 
-struct limits terms_walk_limits(struct terms_walk *walk, struct text org_id, struct text metric) {
+struct limits terms_row_limits(const struct table_cursor *row) {
     struct limits limits = {0};
-    if (!terms_walk_to(walk, org_id, metric)) {
-        return limits;
-    }
-    limits.has_soft_limit = !table_is_null(&walk->cursor, LIMITS_SOFT_LIMIT);
+    limits.has_soft_limit = !table_is_null(row, LIMITS_SOFT_LIMIT);
     if (limits.has_soft_limit) {
-        limits.soft_limit = table_get_decimal(&walk->cursor, LIMITS_SOFT_LIMIT);
+        limits.soft_limit = table_get_decimal(row, LIMITS_SOFT_LIMIT);
     }
-    limits.has_hard_limit = !table_is_null(&walk->cursor, LIMITS_HARD_LIMIT);
+    limits.has_hard_limit = !table_is_null(row, LIMITS_HARD_LIMIT);
     if (limits.has_hard_limit) {
-        limits.hard_limit = table_get_decimal(&walk->cursor, LIMITS_HARD_LIMIT);
+        limits.hard_limit = table_get_decimal(row, LIMITS_HARD_LIMIT);
     }
     return limits;
+}
+
+struct limits terms_walk_limits(struct terms_walk *walk, struct text org_id, struct text metric) {
+    return terms_walk_to(walk, org_id, metric) ? terms_row_limits(&walk->cursor)
+                                               : (struct limits){0};
+}
+
+size_t terms_prices_max(const struct terms *terms) {
+    size_t most = 0;
+    for (size_t index = 0; index < terms->plans_count; index++) {
+        size_t count = terms->plans[index].prices_count;
+        most = count > most ? count : most;
+    }
+    return most;
 }

@@ -25,6 +25,8 @@ struct exception {
     const struct currency *currency; /* NULL: value is a quantity */
 };
 
+enum exceptions_side { SIDE_CHARGES, SIDE_NEGATIVES, SIDE_RECORDS };
+
 struct exceptions {
     struct report_file *file;
     struct exception *rows; /* of the org at hand */
@@ -33,11 +35,9 @@ struct exceptions {
     struct arena *arena;
     struct table_cursor asides;
     bool has_aside;
-    struct terms_walk records;
-    struct terms_walk items;
-    bool has_items;
+    struct rated_walk walk;
     bool has_records;
-    bool has_charges;
+    bool has_rows; /* metered and rated */
 };
 
 static bool exceptions_is_due(const struct report_source *source) {
@@ -129,20 +129,21 @@ static bool exceptions_asides(struct exceptions *exceptions, struct text org_id,
     return true;
 }
 
-static bool exceptions_blocked(struct exceptions *exceptions, const struct table_cursor *usage,
-                               const struct table_cursor *charge, struct err *err) {
-    struct decimal blocked = table_get_decimal(charge, CHARGES_BLOCKED);
-    if (decimal_is_zero(blocked)) {
+static bool exceptions_blocked(struct exceptions *exceptions, struct err *err) {
+    const struct rated_walk *walk = &exceptions->walk;
+    const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
+    if (!charge->is_here || decimal_is_zero(table_get_decimal(&charge->cursor, CHARGES_BLOCKED))) {
         return true;
     }
-    struct exception *exception = exceptions_add(exceptions, table_get_text(charge, CHARGES_METRIC),
-                                                 "blocked", "hard_limit", err);
+    struct decimal blocked = table_get_decimal(&charge->cursor, CHARGES_BLOCKED);
+    struct exception *exception =
+        exceptions_add(exceptions, walk->price->metric, "blocked", "hard_limit", err);
     if (exception == NULL) {
         return false;
     }
     char used[DECIMAL_TEXT_MAX];
     char allowed[DECIMAL_TEXT_MAX];
-    struct decimal quantity = table_get_decimal(usage, USAGE_QUANTITY);
+    struct decimal quantity = table_get_decimal(&walk->usage, USAGE_QUANTITY);
     (void)decimal_format(quantity, used);
     (void)decimal_format((struct decimal){quantity.units - blocked.units}, allowed);
     (void)snprintf(exception->detail, sizeof exception->detail,
@@ -151,78 +152,55 @@ static bool exceptions_blocked(struct exceptions *exceptions, const struct table
     return true;
 }
 
-static bool exceptions_negative(struct exceptions *exceptions, const struct table_cursor *usage,
-                                struct err *err) {
-    struct decimal net = table_get_decimal(usage, USAGE_NET);
-    if (!decimal_is_negative(net)) {
+static bool exceptions_negative(struct exceptions *exceptions, struct err *err) {
+    const struct rated_walk *walk = &exceptions->walk;
+    const struct rated_side *negative = &walk->sides[SIDE_NEGATIVES];
+    if (!negative->is_here) {
         return true;
     }
-    struct exception *exception = exceptions_add(exceptions, table_get_text(usage, USAGE_METRIC),
-                                                 "negative", "negative_net", err);
+    struct exception *exception =
+        exceptions_add(exceptions, walk->price->metric, "negative", "negative_net", err);
     if (exception == NULL) {
         return false;
     }
     (void)snprintf(exception->detail, sizeof exception->detail, "billed as zero usage");
-    exception->value = net;
+    exception->value = table_get_decimal(&negative->cursor, NEGATIVES_NET);
     return true;
 }
 
-/* Why an item is held: the reason, and what it says to a person. */
-static const struct held_row {
-    const char *reason;
-    const char *detail;
-} held_rows[] = {
-    {"suspended", "the org is suspended: rated, not sent"},
-    {"no_stripe_customer", "the org has no customer at Stripe: rated, not sent"},
-    {"no_upcoming_invoice", "no invoice is to come that could take the item: rated, not sent"},
-};
-
-static const struct held_row *held_row_of(struct text reason) {
-    for (size_t row = 1; row < sizeof held_rows / sizeof held_rows[0]; row++) {
-        if (text_equals(reason, text_from(held_rows[row].reason))) {
-            return &held_rows[row];
-        }
-    }
-    return &held_rows[0];
-}
-
-static const char *held_reason(const struct table_cursor *item) {
-    return table_is_null(item, ITEMS_REASON)
-               ? held_rows[0].reason
-               : held_row_of(table_get_text(item, ITEMS_REASON))->reason;
-}
-
-static const char *held_detail(const char *reason) {
-    return held_row_of(text_from(reason))->detail;
-}
-
-static bool exceptions_held(struct exceptions *exceptions, const struct report_orgs *orgs,
-                            const struct table_cursor *charge, struct err *err) {
-    struct text metric = table_get_text(charge, CHARGES_METRIC);
-    struct decimal billed = table_get_decimal(charge, CHARGES_COST);
-    struct text status = text_from(report_record_status(&orgs->cursor, billed));
+/* Is the price at hand held back, and with how much? */
+static bool exceptions_is_held(const struct exceptions *exceptions, struct decimal *billed) {
+    const struct rated_walk *walk = &exceptions->walk;
+    const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
+    const struct rated_side *record = &walk->sides[SIDE_RECORDS];
     if (exceptions->has_records) {
-        if (!terms_walk_to(&exceptions->records, orgs->org_id, metric)) {
-            return true;
-        }
-        billed = table_get_decimal(&exceptions->records.cursor, RECORDS_BILLED);
-        status = table_get_text(&exceptions->records.cursor, RECORDS_STATUS);
+        *billed =
+            record->is_here ? table_get_decimal(&record->cursor, RECORDS_BILLED) : DECIMAL_ZERO;
+        return record->is_here &&
+               text_equals(table_get_text(&record->cursor, RECORDS_STATUS), text_from("held"));
     }
-    const char *reason = "suspended";
-    if (exceptions->has_items && terms_walk_to(&exceptions->items, orgs->org_id, metric)) {
-        status = table_get_text(&exceptions->items.cursor, ITEMS_STATUS);
-        reason = held_reason(&exceptions->items.cursor);
+    if (!charge->is_here || decimal_is_zero(table_get_decimal(&charge->cursor, CHARGES_OVERAGE))) {
+        return false;
     }
-    if (!text_equals(status, text_from("held"))) {
+    *billed = table_get_decimal(&charge->cursor, CHARGES_COST);
+    return strcmp(report_record_status(&walk->org, *billed), "held") == 0;
+}
+
+static bool exceptions_held(struct exceptions *exceptions, struct err *err) {
+    const struct rated_walk *walk = &exceptions->walk;
+    struct decimal billed;
+    if (!exceptions_is_held(exceptions, &billed)) {
         return true;
     }
-    struct exception *exception = exceptions_add(exceptions, metric, "held", reason, err);
+    struct exception *exception =
+        exceptions_add(exceptions, walk->price->metric, "held", "suspended", err);
     if (exception == NULL) {
         return false;
     }
-    (void)snprintf(exception->detail, sizeof exception->detail, "%s", held_detail(reason));
+    (void)snprintf(exception->detail, sizeof exception->detail,
+                   "the org is suspended: rated, not sent");
     exception->value = billed;
-    exception->currency = orgs->plan->currency;
+    exception->currency = walk->plan->currency;
     return true;
 }
 
@@ -267,68 +245,49 @@ static bool exceptions_put_org(struct report_file *file, const struct table_curs
     return report_end_row(file, err);
 }
 
-static bool exceptions_org(struct exceptions *exceptions, const struct report_orgs *orgs,
-                           struct table_cursor *usage, struct table_cursor *charge,
-                           struct err *err) {
+static bool exceptions_org(struct exceptions *exceptions, struct err *err) {
     exceptions->rows_count = 0;
     exceptions->rows_capacity = 0;
     exceptions->rows = NULL;
-    for (size_t index = 0; exceptions->has_charges && index < orgs->plan->prices_count; index++) {
-        if (!table_cursor_next(usage) || !table_cursor_next(charge)) {
-            return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices",
-                           table_path(charge->table));
-        }
-        if (!exceptions_blocked(exceptions, usage, charge, err) ||
-            !exceptions_negative(exceptions, usage, err)) {
-            return false;
-        }
-        bool has_overage = !decimal_is_zero(table_get_decimal(charge, CHARGES_OVERAGE));
-        if ((has_overage || exceptions->has_records) &&
-            !exceptions_held(exceptions, orgs, charge, err)) {
+    while (exceptions->has_rows && rated_walk_next_price(&exceptions->walk, err)) {
+        if (!exceptions_blocked(exceptions, err) || !exceptions_negative(exceptions, err) ||
+            !exceptions_held(exceptions, err)) {
             return false;
         }
     }
-    return exceptions_asides(exceptions, orgs->org_id, err) &&
-           (exceptions->rows_count == 0 || exceptions_put(exceptions, orgs->org_id, err));
+    return err->code == ERR_NONE && exceptions_asides(exceptions, exceptions->walk.org_id, err) &&
+           (exceptions->rows_count == 0 ||
+            exceptions_put(exceptions, exceptions->walk.org_id, err));
 }
 
 static bool exceptions_shard(const struct report_source *source, const struct report_shard *shard,
                              struct exceptions *exceptions, struct err *err) {
-    struct table_cursor usage = {0};
-    struct table_cursor charge = {0};
-    exceptions->has_charges = shard->charges != NULL && shard->usage != NULL;
-    if (exceptions->has_charges) {
-        usage = table_cursor_start(shard->usage);
-        charge = table_cursor_start(shard->charges);
-    }
+    struct rated_walk *walk = &exceptions->walk;
+    *walk = rated_walk_start(source->terms, shard->orgs);
+    exceptions->has_rows = shard->charges != NULL && shard->usage != NULL;
     exceptions->has_records = shard->records != NULL;
-    if (exceptions->has_records) {
-        exceptions->records = terms_walk_start(shard->records);
+    if (exceptions->has_rows) {
+        rated_walk_usage(walk, shard->usage);
     }
-    exceptions->has_items = shard->items != NULL;
-    if (exceptions->has_items) {
-        exceptions->items = terms_walk_start(shard->items);
-    }
+    rated_walk_beside(walk, SIDE_CHARGES, shard->charges);
+    rated_walk_beside(walk, SIDE_NEGATIVES, shard->negatives);
+    rated_walk_beside(walk, SIDE_RECORDS, shard->records);
     exceptions->asides = table_cursor_start(shard->asides);
     exceptions->has_aside = table_cursor_next(&exceptions->asides);
     struct arena_mark mark = arena_mark(exceptions->arena);
-    struct report_orgs orgs = {.terms = source->terms, .cursor = table_cursor_start(shard->orgs)};
-    while (table_cursor_next(&orgs.cursor)) {
-        if (!table_is_null(&orgs.cursor, ORGS_REASON)) {
-            if (!exceptions_put_org(exceptions->file, &orgs.cursor, err)) {
+    while (rated_walk_next_any(walk, err)) {
+        if (walk->plan == NULL) {
+            if (!exceptions_put_org(exceptions->file, &walk->org, err)) {
                 return false;
             }
             continue;
         }
-        orgs.org_id = table_get_text(&orgs.cursor, ORGS_ORG_ID);
-        if (!terms_find_plan(source->terms, table_get_int64(&orgs.cursor, ORGS_TERMS),
-                             table_get_text(&orgs.cursor, ORGS_PLAN_ID), &orgs.plan, err) ||
-            !exceptions_org(exceptions, &orgs, &usage, &charge, err)) {
+        if (!exceptions_org(exceptions, err)) {
             return false;
         }
         arena_rewind(exceptions->arena, mark);
     }
-    return true;
+    return err->code == ERR_NONE;
 }
 
 static bool exceptions_write(const struct report_source *source, struct report_file *file,

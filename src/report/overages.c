@@ -30,141 +30,175 @@ struct record {
 static const char cost_equation[] = "cost of charges = cost in overages.csv";
 static const char billed_equation[] = "billed of items = billed in overages.csv";
 
+enum overages_side { SIDE_CHARGES, SIDE_LIMITS, SIDE_RECORDS, SIDE_ITEMS };
+
 struct overages {
     struct report_file *file;
     struct totals *totals;
-    struct terms_walk records;
-    struct terms_walk items;
+    struct rated_walk walk;
     bool has_records;
     bool has_items;
 };
 
-static bool overages_record(struct overages *overages, const struct table_cursor *org,
-                            const struct table_cursor *charge, struct record *record) {
-    struct text org_id = table_get_text(charge, CHARGES_ORG_ID);
-    struct text metric = table_get_text(charge, CHARGES_METRIC);
-    if (!overages->has_records) {
-        struct decimal cost = table_get_decimal(charge, CHARGES_COST);
-        *record = (struct record){
-            .revision = 1, .billed = cost, .status = text_from(report_record_status(org, cost))};
-        return !decimal_is_zero(table_get_decimal(charge, CHARGES_OVERAGE));
+/* A row's amounts; a record of an earlier revision's overage may be without a charge now. */
+struct overage {
+    struct decimal limit;
+    struct decimal overage;
+    struct decimal exact_cost;
+    struct decimal rounding;
+    struct decimal uncapped_cost;
+    struct decimal cap_reduction;
+    struct decimal cost;
+};
+
+static bool overages_amounts(const struct overages *overages, struct overage *amounts,
+                             struct err *err) {
+    const struct rated_walk *walk = &overages->walk;
+    const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
+    *amounts = (struct overage){.limit = DECIMAL_ZERO};
+    if (!charge->is_here) {
+        struct limits limits = rated_limits(&walk->sides[SIDE_LIMITS]);
+        amounts->limit = charge_limit(&walk->price->price, &limits);
+        return true;
     }
-    if (!terms_walk_to(&overages->records, org_id, metric)) {
+    amounts->limit = table_get_decimal(&charge->cursor, CHARGES_LIMIT);
+    amounts->overage = table_get_decimal(&charge->cursor, CHARGES_OVERAGE);
+    amounts->exact_cost = table_get_decimal(&charge->cursor, CHARGES_EXACT_COST);
+    amounts->uncapped_cost = table_get_decimal(&charge->cursor, CHARGES_UNCAPPED_COST);
+    amounts->cap_reduction = table_get_decimal(&charge->cursor, CHARGES_CAP_REDUCTION);
+    amounts->cost = table_get_decimal(&charge->cursor, CHARGES_COST);
+    return decimal_subtract(amounts->uncapped_cost, amounts->exact_cost, &amounts->rounding) ||
+           err_set(err, ERR_RANGE, "rounding does not fit");
+}
+
+/* False: nothing is recorded of the price at hand. */
+static bool overages_record(const struct overages *overages, const struct overage *amounts,
+                            struct record *record) {
+    const struct rated_walk *walk = &overages->walk;
+    if (!overages->has_records) {
+        *record = (struct record){
+            .revision = 1,
+            .billed = amounts->cost,
+            .status = text_from(report_record_status(&walk->org, amounts->cost)),
+        };
+        return !decimal_is_zero(amounts->overage);
+    }
+    if (!walk->sides[SIDE_RECORDS].is_here) {
         return false;
     }
-    const struct table_cursor *row = &overages->records.cursor;
+    const struct table_cursor *row = &walk->sides[SIDE_RECORDS].cursor;
     *record = (struct record){
         .revision = table_get_int64(row, RECORDS_REVISION),
         .previous_cost = table_get_decimal(row, RECORDS_PREVIOUS_COST),
         .billed = table_get_decimal(row, RECORDS_BILLED),
         .status = table_get_text(row, RECORDS_STATUS),
     };
-    if (overages->has_items && terms_walk_to(&overages->items, org_id, metric)) {
-        const struct table_cursor *item = &overages->items.cursor;
-        struct text status = table_get_text(item, ITEMS_STATUS);
-        if (!text_equals(status, text_from("not_emitted"))) {
-            record->status = status;
-        }
-        if (!table_is_null(item, ITEMS_STRIPE_ITEM_ID)) {
-            record->stripe_item_id = table_get_text(item, ITEMS_STRIPE_ITEM_ID);
-        }
+    const struct table_cursor *item = &walk->sides[SIDE_ITEMS].cursor;
+    if (walk->sides[SIDE_ITEMS].is_here && !table_is_null(item, ITEMS_STRIPE_ITEM_ID)) {
+        record->status = table_get_text(item, ITEMS_STATUS);
+        record->stripe_item_id = table_get_text(item, ITEMS_STRIPE_ITEM_ID);
     }
     return true;
 }
 
-static bool overages_put(struct overages *overages, const struct table_cursor *org,
-                         const struct terms_plan *plan, const struct terms_price *price,
-                         const struct table_cursor *usage, const struct table_cursor *charge,
+static bool overages_put(struct overages *overages, const struct overage *amounts,
                          const struct record *record, struct err *err) {
     struct report_file *file = overages->file;
-    struct decimal exact_cost = table_get_decimal(charge, CHARGES_EXACT_COST);
-    struct decimal uncapped_cost = table_get_decimal(charge, CHARGES_UNCAPPED_COST);
-    struct decimal rounding;
-    if (!decimal_subtract(uncapped_cost, exact_cost, &rounding)) {
-        return err_set(err, ERR_RANGE, "rounding does not fit");
-    }
-    report_text(file, table_get_text(org, ORGS_ORG_ID));
-    if (table_is_null(org, ORGS_NAME)) {
+    const struct rated_walk *walk = &overages->walk;
+    const struct currency *currency = walk->plan->currency;
+    report_text(file, walk->org_id);
+    if (table_is_null(&walk->org, ORGS_NAME)) {
         report_empty(file);
     } else {
-        report_text(file, table_get_text(org, ORGS_NAME));
+        report_text(file, table_get_text(&walk->org, ORGS_NAME));
     }
-    report_text(file, plan->plan_id);
-    report_text(file, price->metric);
-    report_words(file, plan->currency->code);
-    report_instant(file, table_get_instant(org, ORGS_PERIOD_START));
-    report_instant(file, table_get_instant(org, ORGS_PERIOD_END));
-    report_decimal(file, table_get_decimal(usage, USAGE_QUANTITY));
-    report_decimal(file, table_get_decimal(charge, CHARGES_LIMIT));
-    report_decimal(file, table_get_decimal(charge, CHARGES_OVERAGE));
-    report_words(file, model_table[price->price.model].name);
-    report_decimal(file, exact_cost);
-    report_decimal(file, rounding);
-    report_money(file, uncapped_cost, plan->currency);
-    report_money(file, table_get_decimal(charge, CHARGES_CAP_REDUCTION), plan->currency);
-    report_money(file, table_get_decimal(charge, CHARGES_COST), plan->currency);
-    report_money(file, record->previous_cost, plan->currency);
-    report_money(file, record->billed, plan->currency);
+    report_text(file, walk->plan->plan_id);
+    report_text(file, walk->price->metric);
+    report_words(file, currency->code);
+    report_instant(file, table_get_instant(&walk->org, ORGS_PERIOD_START));
+    report_instant(file, table_get_instant(&walk->org, ORGS_PERIOD_END));
+    report_decimal(file, table_get_decimal(&walk->usage, USAGE_QUANTITY));
+    report_decimal(file, amounts->limit);
+    report_decimal(file, amounts->overage);
+    report_words(file, model_table[walk->price->price.model].name);
+    report_decimal(file, amounts->exact_cost);
+    report_decimal(file, amounts->rounding);
+    report_money(file, amounts->uncapped_cost, currency);
+    report_money(file, amounts->cap_reduction, currency);
+    report_money(file, amounts->cost, currency);
+    report_money(file, record->previous_cost, currency);
+    report_money(file, record->billed, currency);
     report_int64(file, record->revision);
     report_text(file, record->status);
     report_text(file, record->stripe_item_id);
-    struct text unit = text_from(plan->currency->code);
+    struct text unit = text_from(currency->code);
     return report_end_row(file, err) &&
-           totals_add_right(overages->totals, cost_equation, unit,
-                            table_get_decimal(charge, CHARGES_COST), err) &&
+           totals_add_right(overages->totals, cost_equation, unit, amounts->cost, err) &&
            (!overages->has_items ||
             totals_add_right(overages->totals, billed_equation, unit, record->billed, err));
+}
+
+static bool overages_price(struct overages *overages, struct err *err) {
+    const struct rated_side *sides = overages->walk.sides;
+    struct overage amounts;
+    struct record record;
+    if (!sides[SIDE_CHARGES].is_here && !sides[SIDE_RECORDS].is_here) {
+        return true;
+    }
+    return overages_amounts(overages, &amounts, err) &&
+           (!overages_record(overages, &amounts, &record) ||
+            overages_put(overages, &amounts, &record, err));
 }
 
 static bool overages_shard(const struct report_source *source, const struct report_shard *shard,
                            struct report_file *file, struct totals *totals, struct err *err) {
     struct overages overages = {.file = file,
                                 .totals = totals,
+                                .walk = rated_walk_start(source->terms, shard->orgs),
                                 .has_records = shard->records != NULL,
                                 .has_items = shard->items != NULL};
-    if (overages.has_records) {
-        overages.records = terms_walk_start(shard->records);
-    }
-    if (overages.has_items) {
-        overages.items = terms_walk_start(shard->items);
-    }
-    struct table_cursor usage = table_cursor_start(shard->usage);
-    struct table_cursor charge = table_cursor_start(shard->charges);
-    struct report_orgs orgs = report_orgs_start(source, shard);
-    while (report_orgs_next(&orgs, err)) {
-        for (size_t index = 0; index < orgs.plan->prices_count; index++) {
-            struct record record;
-            if (!table_cursor_next(&usage) || !table_cursor_next(&charge)) {
-                return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices",
-                               table_path(shard->charges));
-            }
-            if (overages_record(&overages, &orgs.cursor, &charge, &record) &&
-                !overages_put(&overages, &orgs.cursor, orgs.plan, &orgs.plan->prices[index], &usage,
-                              &charge, &record, err)) {
+    struct rated_walk *walk = &overages.walk;
+    rated_walk_usage(walk, shard->usage);
+    rated_walk_beside(walk, SIDE_CHARGES, shard->charges);
+    rated_walk_beside(walk, SIDE_LIMITS, shard->limits);
+    rated_walk_beside(walk, SIDE_RECORDS, shard->records);
+    rated_walk_beside(walk, SIDE_ITEMS, shard->items);
+    while (rated_walk_next_org(walk, err)) {
+        while (rated_walk_next_price(walk, err)) {
+            if (!overages_price(&overages, err)) {
                 return false;
             }
+        }
+        if (err->code != ERR_NONE) {
+            return false;
         }
     }
     return err->code == ERR_NONE;
 }
 
-/* The left sides, from the tables themselves: a second walk, in another order of looking. */
+/* The left sides, from the tables themselves, row by row: what no price leads to counts too. */
 static bool overages_expected(const struct report_source *source, struct totals *totals,
                               struct err *err) {
     for (size_t index = 0; index < source->shards_count; index++) {
         const struct report_shard *shard = &source->shards[index];
-        struct report_orgs orgs = report_orgs_start(source, shard);
+        struct table_cursor org = table_cursor_start(shard->orgs);
         struct table_cursor charge = table_cursor_start(shard->charges);
-        while (report_orgs_next(&orgs, err)) {
-            for (size_t price = 0; price < orgs.plan->prices_count; price++) {
-                if (!table_cursor_next(&charge) ||
-                    !totals_add_left(totals, cost_equation, text_from(orgs.plan->currency->code),
-                                     table_get_decimal(&charge, CHARGES_COST), err)) {
-                    return false;
-                }
+        bool has_org = table_cursor_next(&org);
+        while (table_cursor_next(&charge)) {
+            struct text org_id = table_get_text(&charge, CHARGES_ORG_ID);
+            while (has_org && !text_equals(table_get_text(&org, ORGS_ORG_ID), org_id)) {
+                has_org = table_cursor_next(&org);
+            }
+            if (!has_org) {
+                return err_set(err, ERR_DAMAGED, "%s: a charge of an org that is not there",
+                               table_path(shard->charges));
+            }
+            if (!totals_add_left(totals, cost_equation, table_get_text(&org, ORGS_CURRENCY),
+                                 table_get_decimal(&charge, CHARGES_COST), err)) {
+                return false;
             }
         }
-        if (err->code != ERR_NONE || shard->items == NULL) {
+        if (shard->items == NULL) {
             continue;
         }
         struct table_cursor item = table_cursor_start(shard->items);
@@ -175,7 +209,7 @@ static bool overages_expected(const struct report_source *source, struct totals 
             }
         }
     }
-    return err->code == ERR_NONE;
+    return true;
 }
 
 static bool overages_write(const struct report_source *source, struct report_file *file,

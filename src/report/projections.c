@@ -11,53 +11,82 @@ static bool projections_is_due(const struct report_source *source) {
     return source->shards_count > 0 && source->shards[0].projections != NULL;
 }
 
-static void projections_decimal(struct report_file *file, const struct table_cursor *row,
+enum projections_side { SIDE_PROJECTIONS, SIDE_ESTIMATES, SIDE_CHANGES };
+
+/* The column of a row that is there, where it is not null. */
+static void projections_decimal(struct report_file *file, const struct rated_side *side,
                                 size_t column) {
-    if (table_is_null(row, column)) {
+    if (!side->is_here || table_is_null(&side->cursor, column)) {
         report_empty(file);
     } else {
-        report_decimal(file, table_get_decimal(row, column));
+        report_decimal(file, table_get_decimal(&side->cursor, column));
     }
 }
 
-static bool projections_put(struct report_file *file, const struct report_orgs *orgs,
-                            const struct table_cursor *usage, const struct table_cursor *row,
-                            struct err *err) {
-    report_text(file, orgs->org_id);
-    report_text(file, table_get_text(row, PROJECTIONS_METRIC));
-    report_int64(file, table_get_int64(usage, USAGE_DAYS_WITH_DATA));
-    projections_decimal(file, row, PROJECTIONS_SLOPE_PER_DAY);
-    projections_decimal(file, row, PROJECTIONS_GROWTH_30_DAYS);
-    projections_decimal(file, row, PROJECTIONS_R_SQUARED);
-    report_decimal(file, table_get_decimal(usage, USAGE_QUANTITY));
-    projections_decimal(file, row, PROJECTIONS_PROJECTED);
-    projections_decimal(file, row, PROJECTIONS_PROJECTED_OVERAGE);
-    if (table_is_null(row, PROJECTIONS_PROJECTED_COST)) {
+/* Without a row it goes on as it is. */
+static void projections_trend(struct report_file *file, const struct rated_side *side,
+                              struct decimal current) {
+    if (side->is_here) {
+        projections_decimal(file, side, PROJECTIONS_SLOPE_PER_DAY);
+        projections_decimal(file, side, PROJECTIONS_GROWTH_30_DAYS);
+        projections_decimal(file, side, PROJECTIONS_R_SQUARED);
+        report_decimal(file, current);
+        projections_decimal(file, side, PROJECTIONS_PROJECTED);
+    } else {
+        report_words(file, "0");
+        report_words(file, "0");
+        report_empty(file);
+        report_decimal(file, current);
+        report_decimal(file, current);
+    }
+}
+
+/* Without a row there is no overage. */
+static void projections_estimate(struct report_file *file, const struct rated_side *side,
+                                 const struct currency *currency) {
+    if (!side->is_here) {
+        report_words(file, "0");
+        report_money(file, DECIMAL_ZERO, currency);
+        return;
+    }
+    projections_decimal(file, side, ESTIMATES_PROJECTED_OVERAGE);
+    if (table_is_null(&side->cursor, ESTIMATES_PROJECTED_COST)) {
         report_empty(file);
     } else {
-        report_money(file, table_get_decimal(row, PROJECTIONS_PROJECTED_COST),
-                     orgs->plan->currency);
+        report_money(file, table_get_decimal(&side->cursor, ESTIMATES_PROJECTED_COST), currency);
     }
-    report_words(file, orgs->plan->currency->code);
-    projections_decimal(file, row, PROJECTIONS_PREVIOUS);
-    projections_decimal(file, row, PROJECTIONS_CHANGE);
+}
+
+static bool projections_put(struct report_file *file, const struct rated_walk *walk,
+                            struct err *err) {
+    const struct currency *currency = walk->plan->currency;
+    report_text(file, walk->org_id);
+    report_text(file, walk->price->metric);
+    report_int64(file, table_get_int64(&walk->usage, USAGE_DAYS_WITH_DATA));
+    projections_trend(file, &walk->sides[SIDE_PROJECTIONS],
+                      table_get_decimal(&walk->usage, USAGE_QUANTITY));
+    projections_estimate(file, &walk->sides[SIDE_ESTIMATES], currency);
+    report_words(file, currency->code);
+    projections_decimal(file, &walk->sides[SIDE_CHANGES], CHANGES_PREVIOUS);
+    projections_decimal(file, &walk->sides[SIDE_CHANGES], CHANGES_CHANGE);
     return report_end_row(file, err);
 }
 
 static bool projections_shard(const struct report_source *source, const struct report_shard *shard,
                               struct report_file *file, struct err *err) {
-    struct table_cursor usage = table_cursor_start(shard->usage);
-    struct table_cursor row = table_cursor_start(shard->projections);
-    struct report_orgs orgs = report_orgs_start(source, shard);
-    while (report_orgs_next(&orgs, err)) {
-        for (size_t index = 0; index < orgs.plan->prices_count; index++) {
-            if (!table_cursor_next(&usage) || !table_cursor_next(&row)) {
-                return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices",
-                               table_path(shard->projections));
-            }
-            if (!projections_put(file, &orgs, &usage, &row, err)) {
+    struct rated_walk walk = rated_walk_start(source->terms, shard->orgs);
+    rated_walk_usage(&walk, shard->usage);
+    rated_walk_beside(&walk, SIDE_PROJECTIONS, shard->projections);
+    rated_walk_beside(&walk, SIDE_ESTIMATES, shard->estimates);
+    rated_walk_beside(&walk, SIDE_CHANGES, shard->changes);
+    while (rated_walk_next_org(&walk, err)) {
+        while (rated_walk_next_price(&walk, err)) {
+            if (!projections_put(file, &walk, err)) {
                 return false;
             }
+        }
+        if (err->code != ERR_NONE) {
+            return false;
         }
     }
     return err->code == ERR_NONE;

@@ -21,49 +21,54 @@ static void usage_put_optional(struct report_file *file, bool has_value, struct 
     }
 }
 
-static bool usage_put(struct report_file *file, const struct report_orgs *orgs,
-                      const struct terms_price *price, const struct limits *limits,
-                      const struct table_cursor *usage, const struct table_cursor *charge,
-                      struct err *err) {
-    const struct price *terms = &price->price;
-    struct decimal quantity = table_get_decimal(usage, USAGE_QUANTITY);
-    struct decimal limit = table_get_decimal(charge, CHARGES_LIMIT);
+enum usage_side { SIDE_LIMITS, SIDE_CHARGES };
+
+static bool usage_put(struct report_file *file, const struct rated_walk *walk, struct err *err) {
+    const struct price *terms = &walk->price->price;
+    const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
+    struct limits limits = rated_limits(&walk->sides[SIDE_LIMITS]);
+    struct decimal quantity = table_get_decimal(&walk->usage, USAGE_QUANTITY);
+    struct decimal limit = charge_limit(terms, &limits);
+    struct decimal overage = DECIMAL_ZERO;
+    struct decimal blocked = DECIMAL_ZERO;
     struct decimal utilisation;
     bool has_utilisation =
         limit.units > 0 && ratio_round(quantity, limit, UTILISATION_PLACES, &utilisation);
-    report_text(file, orgs->org_id);
-    report_text(file, orgs->plan->plan_id);
-    report_text(file, price->metric);
+    if (charge->is_here) {
+        limit = table_get_decimal(&charge->cursor, CHARGES_LIMIT);
+        overage = table_get_decimal(&charge->cursor, CHARGES_OVERAGE);
+        blocked = table_get_decimal(&charge->cursor, CHARGES_BLOCKED);
+    }
+    report_text(file, walk->org_id);
+    report_text(file, walk->plan->plan_id);
+    report_text(file, walk->price->metric);
     report_words(file, aggregation_table[terms->aggregation].name);
     report_decimal(file, quantity);
     report_decimal(file, terms->included);
-    usage_put_optional(file, limits->has_soft_limit, limits->soft_limit);
-    usage_put_optional(file, limits->has_hard_limit || terms->has_hard_limit,
-                       limits->has_hard_limit ? limits->hard_limit : terms->hard_limit);
+    usage_put_optional(file, limits.has_soft_limit, limits.soft_limit);
+    usage_put_optional(file, limits.has_hard_limit || terms->has_hard_limit,
+                       limits.has_hard_limit ? limits.hard_limit : terms->hard_limit);
     report_decimal(file, limit);
-    report_decimal(file, table_get_decimal(charge, CHARGES_OVERAGE));
-    report_decimal(file, table_get_decimal(charge, CHARGES_BLOCKED));
+    report_decimal(file, overage);
+    report_decimal(file, blocked);
     usage_put_optional(file, has_utilisation, has_utilisation ? utilisation : DECIMAL_ZERO);
     return report_end_row(file, err);
 }
 
 static bool usage_shard(const struct report_source *source, const struct report_shard *shard,
                         struct report_file *file, struct err *err) {
-    struct terms_walk limits_walk = terms_walk_start(shard->limits);
-    struct table_cursor usage = table_cursor_start(shard->usage);
-    struct table_cursor charge = table_cursor_start(shard->charges);
-    struct report_orgs orgs = report_orgs_start(source, shard);
-    while (report_orgs_next(&orgs, err)) {
-        for (size_t index = 0; index < orgs.plan->prices_count; index++) {
-            const struct terms_price *price = &orgs.plan->prices[index];
-            struct limits limits = terms_walk_limits(&limits_walk, orgs.org_id, price->metric);
-            if (!table_cursor_next(&usage) || !table_cursor_next(&charge)) {
-                return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices",
-                               table_path(shard->charges));
-            }
-            if (!usage_put(file, &orgs, price, &limits, &usage, &charge, err)) {
+    struct rated_walk walk = rated_walk_start(source->terms, shard->orgs);
+    rated_walk_usage(&walk, shard->usage);
+    rated_walk_beside(&walk, SIDE_LIMITS, shard->limits);
+    rated_walk_beside(&walk, SIDE_CHARGES, shard->charges);
+    while (rated_walk_next_org(&walk, err)) {
+        while (rated_walk_next_price(&walk, err)) {
+            if (!usage_put(file, &walk, err)) {
                 return false;
             }
+        }
+        if (err->code != ERR_NONE) {
+            return false;
         }
     }
     return err->code == ERR_NONE;

@@ -23,6 +23,10 @@ bool dataset_check_folder(const struct sys *sys, const char *folder, struct err 
 static bool find_seats_file(struct dataset *dataset, struct err *err) {
     char path[FILE_PATH_MAX];
     enum path_kind kind;
+    if (dataset->options.database != NULL) {
+        dataset->catalog.has_seats_file = source_database_has_seats(dataset->options.database);
+        return true;
+    }
     if (!path_format(path, err, "%s/seats.csv", dataset->options.folder) ||
         !path_kind(dataset->sys, path, &kind, err)) {
         return false;
@@ -65,7 +69,7 @@ static bool load_files(struct dataset *dataset, struct err *err) {
 bool dataset_load(const struct sys *sys, const struct dataset_options *options,
                   struct dataset **dataset, struct problems *problems, struct err *err) {
     *dataset = NULL;
-    if (!dataset_check_folder(sys, options->folder, err)) {
+    if (options->database == NULL && !dataset_check_folder(sys, options->folder, err)) {
         return false;
     }
     struct dataset *loaded = mem_alloc(sizeof *loaded);

@@ -315,14 +315,23 @@ static const struct column invitation_columns[] = {
 #define COLUMNS_OF(columns) (columns), sizeof(columns) / sizeof((columns)[0])
 
 const struct dataset_file_columns dataset_files[DATASET_FILES_COUNT] = {
-    [DATASET_ORGS] = {"orgs.csv", false, COLUMNS_OF(org_columns)},
-    [DATASET_PLANS] = {"plans.csv", false, COLUMNS_OF(plan_columns)},
-    [DATASET_PRICES] = {"prices.csv", false, COLUMNS_OF(price_columns)},
-    [DATASET_TIERS] = {"tiers.csv", true, COLUMNS_OF(tier_columns)},
-    [DATASET_SUBSCRIPTIONS] = {"subscriptions.csv", false, COLUMNS_OF(subscription_columns)},
-    [DATASET_LIMITS] = {"limits.csv", true, COLUMNS_OF(limit_columns)},
-    [DATASET_HISTORY] = {"usage_history.csv", true, COLUMNS_OF(history_columns)},
-    [DATASET_INVITATIONS] = {"invitations.csv", true, COLUMNS_OF(invitation_columns)},
+    [DATASET_ORGS] = {"orgs.csv", "billing.orgs", "extract/orgs.sql", 1, false,
+                      COLUMNS_OF(org_columns)},
+    [DATASET_PLANS] = {"plans.csv", "billing.plans", "extract/plans.sql", 1, false,
+                       COLUMNS_OF(plan_columns)},
+    [DATASET_PRICES] = {"prices.csv", "billing.prices", "extract/prices.sql", 2, false,
+                        COLUMNS_OF(price_columns)},
+    [DATASET_TIERS] = {"tiers.csv", "billing.price_tiers", "extract/tiers.sql", 3, true,
+                       COLUMNS_OF(tier_columns)},
+    [DATASET_SUBSCRIPTIONS] = {"subscriptions.csv", "billing.subscriptions",
+                               "extract/subscriptions.sql", 3, false,
+                               COLUMNS_OF(subscription_columns)},
+    [DATASET_LIMITS] = {"limits.csv", "billing.org_limits", "extract/limits.sql", 2, true,
+                        COLUMNS_OF(limit_columns)},
+    [DATASET_HISTORY] = {"usage_history.csv", "billing.org_billing_usage_monthly",
+                         "extract/history.sql", 3, true, COLUMNS_OF(history_columns)},
+    [DATASET_INVITATIONS] = {"invitations.csv", "billing.seat_invitations",
+                             "extract/invitations.sql", 1, true, COLUMNS_OF(invitation_columns)},
 };
 
 _Static_assert(sizeof org_columns / sizeof org_columns[0] == ORG_FIELDS_COUNT, "orgs.csv");

@@ -138,6 +138,9 @@ enum dataset_file_number {
 
 struct dataset_file_columns {
     const char *file;
+    const char *relation;  /* its like in a database */
+    const char *statement; /* which gives it out, its columns in this order */
+    size_t key_columns;    /* the first ones: what a row of it is called by */
     bool is_optional;
     const struct column *columns;
     size_t columns_count;

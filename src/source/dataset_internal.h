@@ -104,6 +104,9 @@ struct dataset_reading {
 
 bool dataset_read(struct dataset *dataset, struct dataset_reading *reading, struct err *err);
 
+/* What a file is called: by its name, or by the table it is in the database. */
+const char *dataset_file_name(const struct dataset *dataset, enum dataset_file_number file);
+
 /* A problem of a field, with its text. */
 bool dataset_add_problem(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
                          const char *column, struct text value, const char *reason,

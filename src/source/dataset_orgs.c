@@ -109,8 +109,8 @@ static bool check_cap(const struct dataset_row *row, struct err *err) {
     char increment[DECIMAL_TEXT_MAX];
     (void)decimal_format(cap->decimal, shown);
     (void)decimal_format(currency->increment, increment);
-    return problems_add(row->dataset->problems, dataset_files[DATASET_ORGS].file, row->line,
-                        "overage_cap", text_from(shown), err,
+    return problems_add(row->dataset->problems, dataset_file_name(row->dataset, DATASET_ORGS),
+                        row->line, "overage_cap", text_from(shown), err,
                         "is not a multiple of %s, as %s is billed", increment, currency->code);
 }
 

@@ -140,7 +140,7 @@ static bool add_repeated_plan(struct dataset *dataset, const struct plan_row *fi
         return dataset_add_repeated(dataset, DATASET_PLANS, again->line, "plan_id",
                                     again->plan.plan_id, first->line, err);
     }
-    return problems_add(dataset->problems, dataset_files[DATASET_PLANS].file, again->line,
+    return problems_add(dataset->problems, dataset_file_name(dataset, DATASET_PLANS), again->line,
                         "plan_id", again->plan.plan_id, err,
                         "has two currencies: %s here, %s on line %llu", again->plan.currency->code,
                         first->plan.currency->code, (unsigned long long)first->line);
@@ -191,7 +191,7 @@ static bool check_price(const struct dataset_row *row, const struct price_row *p
     struct dataset *dataset = row->dataset;
     const struct model_row *model = &model_table[price->price.price.model];
     const struct aggregation_row *aggregation = &aggregation_table[price->price.price.aggregation];
-    const char *file = dataset_files[DATASET_PRICES].file;
+    const char *file = dataset_file_name(dataset, DATASET_PRICES);
     const struct text nothing = {0};
     if (model->needs_unit_price && !price->has_unit_price &&
         !problems_add(dataset->problems, file, row->line, "unit_price", nothing, err,
@@ -336,7 +336,7 @@ static bool take_tier(void *context, const struct dataset_row *row, struct err *
     }
     const struct model_row *model = &model_table[price->price.model];
     if (!model->needs_tiers) {
-        return problems_add(dataset->problems, dataset_files[DATASET_TIERS].file, row->line,
+        return problems_add(dataset->problems, dataset_file_name(dataset, DATASET_TIERS), row->line,
                             "metric", metric, err, "is priced by model %s, which has no tiers",
                             model->name);
     }
@@ -369,7 +369,7 @@ static int compare_tiers(const void *left_row, const void *right_row) {
 /* The rows of one price, sorted. */
 static bool check_tiers(struct dataset *dataset, const struct price_row *price,
                         const struct tier_row *rows, size_t count, struct err *err) {
-    const char *file = dataset_files[DATASET_TIERS].file;
+    const char *file = dataset_file_name(dataset, DATASET_TIERS);
     for (size_t index = 1; index < count; index++) {
         const struct tier_row *before = &rows[index - 1];
         const struct tier_row *row = &rows[index];
@@ -397,8 +397,9 @@ static bool check_tiers(struct dataset *dataset, const struct price_row *price,
                             "has tiers that do not end open: the last one's up_to must be empty");
     }
     if (count == 0) {
-        return problems_add(dataset->problems, dataset_files[DATASET_PRICES].file, price->line,
-                            "model", text_from(model_table[price->price.price.model].name), err,
+        return problems_add(dataset->problems, dataset_file_name(dataset, DATASET_PRICES),
+                            price->line, "model",
+                            text_from(model_table[price->price.price.model].name), err,
                             "needs tiers, but tiers.csv has none for this price");
     }
     return true;

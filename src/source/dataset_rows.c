@@ -4,6 +4,7 @@
 
 #include "core/memory.h"
 #include "dataset_internal.h"
+#include "db/copy.h"
 #include "sys/process.h"
 
 void *vector_add(struct vector *vector, struct err *err) {
@@ -39,6 +40,30 @@ struct reading_rows {
     struct field fields[CSV_COLUMNS_MAX];
 };
 
+/* In a database a row's key says more than its number. */
+static bool add_field_problem(struct reading_rows *rows, const struct csv_row *row, size_t index,
+                              const char *reason, struct err *err) {
+    const struct dataset_file_columns *file = rows->file;
+    struct dataset *dataset = rows->dataset;
+    const char *name = dataset_file_name(dataset, rows->reading->file);
+    struct buffer key = {0};
+    if (dataset->options.database == NULL) {
+        return problems_add(dataset->problems, name, row->line, file->columns[index].name,
+                            row->fields[index], err, "%s", reason);
+    }
+    bool is_done = true;
+    for (size_t part = 0; is_done && part < file->key_columns; part++) {
+        is_done = buffer_append_format(&key, err, "%s%s %.*s", part > 0 ? ", " : "",
+                                       file->columns[part].name, (int)row->fields[part].size_bytes,
+                                       row->fields[part].bytes);
+    }
+    is_done = is_done && problems_add(dataset->problems, name, row->line, file->columns[index].name,
+                                      row->fields[index], err, "%s (%.*s)", reason,
+                                      (int)key.size_bytes, key.bytes != NULL ? key.bytes : "");
+    buffer_release(&key);
+    return is_done;
+}
+
 static bool take_row(void *context, const struct csv_row *row, struct err *err) {
     struct reading_rows *rows = context;
     const struct dataset_file_columns *file = rows->file;
@@ -55,8 +80,7 @@ static bool take_row(void *context, const struct csv_row *row, struct err *err) 
         }
         is_sound = false;
         has_required = has_required && !column->is_required;
-        if (!problems_add(rows->dataset->problems, file->file, row->line, column->name,
-                          row->fields[index], err, "%s", reason)) {
+        if (!add_field_problem(rows, row, index, reason, err)) {
             return false;
         }
     }
@@ -64,42 +88,88 @@ static bool take_row(void *context, const struct csv_row *row, struct err *err) 
     return !has_required || rows->reading->take(rows->reading->context, &taken, err);
 }
 
-bool dataset_read(struct dataset *dataset, struct dataset_reading *reading, struct err *err) {
-    const struct dataset_file_columns *file = &dataset_files[reading->file];
+static bool read_csv_rows(struct reading_rows *rows, struct err *err) {
+    struct dataset *dataset = rows->dataset;
+    const struct dataset_file_columns *file = rows->file;
     struct csv_column declared[CSV_COLUMNS_MAX];
     struct csv_file csv;
     bool is_found;
-    uint64_t count = problems_count(dataset->problems);
     columns_declare(file, declared);
     if (!csv_open(dataset->sys, dataset->options.folder, file->file, declared, file->columns_count,
                   file->is_optional, &csv, &is_found, dataset->problems, err)) {
         return false;
     }
-    if (is_found) {
-        struct reading_rows rows = {.dataset = dataset, .file = file, .reading = reading};
-        struct csv_range range = {csv.layout.rows_offset, UINT64_MAX, csv.layout.rows_line};
-        bool is_read = csv_read(&csv, range, take_row, &rows, dataset->problems, NULL, err);
-        csv_close(&csv);
-        if (!is_read) {
+    if (!is_found) {
+        return true;
+    }
+    struct csv_range range = {csv.layout.rows_offset, UINT64_MAX, csv.layout.rows_line};
+    bool is_read = csv_read(&csv, range, take_row, rows, dataset->problems, NULL, err);
+    csv_close(&csv);
+    return is_read;
+}
+
+/* Rows are counted in the order of their key, which is that of the statement. */
+static bool read_database_rows(struct reading_rows *rows, struct err *err) {
+    const struct dataset_file_columns *file = rows->file;
+    struct db *db = source_database_connection(rows->dataset->options.database, 0);
+    struct db_copy_out copy;
+    struct db_copy_row from;
+    struct csv_row row = {0};
+    if (!db_copy_out_begin(db, file->statement, file->columns_count, &copy, err)) {
+        return false;
+    }
+    for (;;) {
+        if (!db_copy_out_next(&copy, &from, err)) {
+            db_copy_out_abort(&copy);
             return false;
         }
+        if (from.fields == NULL) {
+            return db_copy_out_end(&copy, err);
+        }
+        row.line++;
+        for (size_t index = 0; index < file->columns_count; index++) {
+            bool is_null = from.fields[index].bytes == NULL;
+            row.fields[index] = (struct text){
+                is_null ? "" : (const char *)from.fields[index].bytes,
+                from.fields[index].size_bytes,
+            };
+        }
+        if (!take_row(rows, &row, err)) {
+            db_copy_out_abort(&copy);
+            return false;
+        }
+    }
+}
+
+bool dataset_read(struct dataset *dataset, struct dataset_reading *reading, struct err *err) {
+    uint64_t count = problems_count(dataset->problems);
+    struct reading_rows rows = {
+        .dataset = dataset, .file = &dataset_files[reading->file], .reading = reading};
+    if (!(dataset->options.database != NULL ? read_database_rows(&rows, err)
+                                            : read_csv_rows(&rows, err))) {
+        return false;
     }
     reading->is_sound = problems_count(dataset->problems) == count;
     return true;
 }
 
+const char *dataset_file_name(const struct dataset *dataset, enum dataset_file_number file) {
+    return dataset->options.database != NULL ? dataset_files[file].relation
+                                             : dataset_files[file].file;
+}
+
 bool dataset_add_problem(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
                          const char *column, struct text value, const char *reason,
                          struct err *err) {
-    return problems_add(dataset->problems, dataset_files[file].file, line, column, value, err, "%s",
-                        reason);
+    return problems_add(dataset->problems, dataset_file_name(dataset, file), line, column, value,
+                        err, "%s", reason);
 }
 
 bool dataset_add_repeated(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
                           const char *column, struct text value, uint64_t first_line,
                           struct err *err) {
-    return problems_add(dataset->problems, dataset_files[file].file, line, column, value, err,
-                        "stands on line %llu already", (unsigned long long)first_line);
+    return problems_add(dataset->problems, dataset_file_name(dataset, file), line, column, value,
+                        err, "stands on line %llu already", (unsigned long long)first_line);
 }
 
 bool dataset_keep_text(struct dataset *dataset, struct text text, struct text *kept,

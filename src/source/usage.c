@@ -286,7 +286,7 @@ bool usage_create(const struct sys *sys, const struct catalog *catalog,
     created->catalog = catalog;
     created->progress = options->progress;
     created->progress_context = options->progress_context;
-    if (!path_format(created->folder, err, "%s", options->folder) ||
+    if (!path_format(created->folder, err, "%s", options->folder != NULL ? options->folder : "") ||
         !usage_init(created, options, err)) {
         usage_destroy(created);
         return false;

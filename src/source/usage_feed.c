@@ -183,7 +183,7 @@ static bool take_level(struct usage_feed *feed, struct metric_entry *entry, uint
     if (at_us < org->start_us) {
         bool has_opening =
             catalog_find_opening(feed->usage->catalog, org->rank, entry->name) != NULL;
-        if (event->is_late || (has_opening && !event->is_after_start)) {
+        if (event->is_late || event->is_reset || (has_opening && !event->is_after_start)) {
             return true;
         }
         return append_level(feed, slot, event, false, err) &&
@@ -193,6 +193,10 @@ static bool take_level(struct usage_feed *feed, struct metric_entry *entry, uint
     if (event->is_late) {
         *category = is_subscribed ? USAGE_LATE : USAGE_OUTSIDE;
         return !is_subscribed || append_aside(feed, entry->metric, event, ASIDE_LATE, err);
+    }
+    if (event->is_reset) {
+        *category = is_subscribed ? USAGE_ADMINISTRATIVE : USAGE_OUTSIDE;
+        return true;
     }
     *category = is_subscribed ? USAGE_METERED : USAGE_OUTSIDE;
     return append_level(feed, slot, event, is_subscribed, err);
@@ -210,6 +214,10 @@ static bool take_flow(struct usage_feed *feed, struct metric_entry *entry,
     if (event->is_late) {
         *category = USAGE_LATE;
         return append_aside(feed, entry->metric, event, ASIDE_LATE, err);
+    }
+    if (event->is_reset || event->is_migration) {
+        *category = USAGE_ADMINISTRATIVE;
+        return true;
     }
     if (route->price == NULL) {
         *category = USAGE_UNPRICED;
@@ -243,7 +251,7 @@ bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struc
         }
     } else if (org->org->plan == NULL) {
         uint64_t offset_us = (uint64_t)event->occurred_at.us - (uint64_t)org->start_us;
-        if (offset_us < org->length_us) {
+        if (offset_us < org->length_us && !event->is_reset && !event->is_migration) {
             catalog_mark_active(feed->usage->catalog, org->rank);
         }
     }
@@ -251,6 +259,15 @@ bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struc
         count_event(entry, category, event);
     }
     return true;
+}
+
+const struct price *feed_find_price(struct usage_feed *feed, const struct metric_entry *entry) {
+    const struct catalog_price *price = find_route(feed, feed->org.org->plan, entry)->price;
+    return price != NULL ? &price->price : NULL;
+}
+
+void feed_count_unselected(struct metric_entry *entry, const struct feed_event *event) {
+    count_event(entry, USAGE_NOT_SELECTED, event);
 }
 
 /* --- judging a row -----------------------------------------------------------------------------

@@ -273,6 +273,8 @@ struct feed_event {
     bool is_set;         /* else a change */
     bool is_late;        /* recorded after the cutoff */
     bool is_after_start; /* recorded at or after the period's start */
+    bool is_reset;       /* moved a cache only: never usage */
+    bool is_migration;   /* the same for a flow */
     struct instant occurred_at;
     struct text event_id; /* levels only; else empty */
     bool has_key;
@@ -283,6 +285,10 @@ void feed_look_at_org(struct usage_feed *feed, uint32_t rank);
 /* Finds the category and spills. */
 bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struct feed_event *event,
                 struct err *err);
+/* Price of a metric in the plan of the org looked at; NULL: none. */
+const struct price *feed_find_price(struct usage_feed *feed, const struct metric_entry *entry);
+/* An event of an org that --org left out. */
+void feed_count_unselected(struct metric_entry *entry, const struct feed_event *event);
 /* An event with an id, before duplicates are told apart. */
 bool feed_identified(struct usage_feed *feed, struct metric_entry *entry,
                      const struct feed_event *event, struct text event_id, uint64_t line,

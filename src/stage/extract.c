@@ -88,6 +88,7 @@ struct extraction {
     struct sealed_tables sealed; /* open as long as the dataset, which points into them */
     struct dataset *dataset;
     struct usage *usage;
+    struct source_database *database; /* NULL: a folder */
 };
 
 static void extract_progress(void *context, uint64_t done, uint64_t total) {
@@ -100,6 +101,7 @@ static bool extract_load(struct extraction *extraction, struct err *err) {
     bool is_sealed = session->previous != NULL && !session->is_repriced;
     struct dataset_options options = {
         .folder = session->source_folder,
+        .database = extraction->database,
         .scratch_folder = run_scratch_path(extraction->run),
         .month = session->month,
         .has_cutoff = true,
@@ -114,6 +116,27 @@ static bool extract_load(struct extraction *extraction, struct err *err) {
                         extraction->problems, err);
 }
 
+static bool extract_open_database(struct extraction *extraction, struct err *err) {
+    const struct stage_session *session = extraction->session;
+    if (session->conninfo == NULL) {
+        return true;
+    }
+    return source_database_open(run_sys(extraction->run), session->conninfo,
+                                run_current_options(extraction->run)->jobs, session->month,
+                                &extraction->database, err);
+}
+
+static bool extract_read_usage(struct extraction *extraction, struct err *err) {
+    struct source_database *database = extraction->database;
+    struct problems *problems = extraction->problems;
+    if (database != NULL) {
+        return usage_read_database(extraction->usage, database, problems, err) &&
+               usage_read_seats_database(extraction->usage, database, problems, err);
+    }
+    return usage_read_csv(extraction->usage, problems, err) &&
+           usage_read_seats_csv(extraction->usage, problems, err);
+}
+
 static bool extract_read(struct extraction *extraction, struct err *err) {
     const struct run_options *run_options = run_current_options(extraction->run);
     const struct usage_options options = {
@@ -124,13 +147,12 @@ static bool extract_read(struct extraction *extraction, struct err *err) {
         .progress = extract_progress,
         .progress_context = extraction->run,
     };
-    if (!extract_load(extraction, err)) {
+    if (!extract_open_database(extraction, err) || !extract_load(extraction, err)) {
         return false;
     }
     struct catalog *catalog = dataset_catalog(extraction->dataset);
     if (!usage_create(run_sys(extraction->run), catalog, &options, &extraction->usage, err) ||
-        !usage_read_csv(extraction->usage, extraction->problems, err) ||
-        !usage_read_seats_csv(extraction->usage, extraction->problems, err) ||
+        !extract_read_usage(extraction, err) ||
         !usage_settle_events(extraction->usage, extraction->problems, err) ||
         !problems_check(extraction->problems, err)) {
         return false;
@@ -317,15 +339,24 @@ static bool extract_total(struct extraction *extraction, struct err *err) {
            extract_add_series(extraction->run, err);
 }
 
-static bool extract_perform(struct run *run, const struct stage *stage,
-                            struct stage_session *session, struct err *err) {
-    (void)stage;
+/* *is_lost: a connection broke, and another try may do better. */
+static bool extract_once(struct run *run, struct stage_session *session, bool *is_lost,
+                         struct err *err) {
     struct extraction extraction = {.run = run, .session = session};
     extraction.problems = problems_create(err);
     bool is_fine = extraction.problems != NULL && extract_read(&extraction, err);
+    if (is_fine && extraction.database != NULL) {
+        is_fine = run_pin(run, PIN_VERSION, pin_snapshot,
+                          source_database_snapshot(extraction.database), false, err);
+    }
     if (extraction.problems != NULL) {
         extract_tell_notes(&extraction);
     }
+    *is_lost = !is_fine && err->code == ERR_DATABASE && extraction.database != NULL &&
+               source_database_is_lost(extraction.database);
+    /* The snapshot is not needed any more, and holds back the server's clean-up. */
+    source_database_close(extraction.database);
+    extraction.database = NULL;
     if (is_fine) {
         size_t shards_count = dataset_shards_count(extraction.dataset);
         run_set_shards_count(run, shards_count);
@@ -338,6 +369,27 @@ static bool extract_perform(struct run *run, const struct stage *stage,
     sealed_close(&extraction.sealed);
     problems_destroy(extraction.problems);
     return is_fine;
+}
+
+/* Reading leaves nothing behind but scratch files, so a lost connection only costs time. */
+static bool extract_perform(struct run *run, const struct stage *stage,
+                            struct stage_session *session, struct err *err) {
+    enum { TRIES_MAX = 3 };
+    (void)stage;
+    for (int attempt = 1;; attempt++) {
+        bool is_lost = false;
+        if (extract_once(run, session, &is_lost, err)) {
+            return true;
+        }
+        if (!is_lost || attempt == TRIES_MAX) {
+            return false;
+        }
+        if (session->note != NULL) {
+            session->note(session->note_context, err->message);
+            session->note(session->note_context, "reading the database again from the start");
+        }
+        err_release(err);
+    }
 }
 
 const struct stage stage_extract = {

@@ -1,5 +1,5 @@
 /*
- * meter: day partials become one quantity per (org, metric), and the daily series.
+ * meter: day partials become one quantity per (org, metric).
  *
  * Walks orgs, prices, series and the per-day tables side by side: all are sorted by org and metric,
  * and a series row exists only where a rated org's plan has a price. Nothing is looked up, nothing
@@ -7,7 +7,8 @@
  */
 #include <assert.h>
 
-#include "rating/terms.h"
+#include "rating/daily.h"
+#include "rating/rated.h"
 #include "stage/stages.h"
 
 enum meter_input {
@@ -29,111 +30,83 @@ static const struct table_schema *const meter_inputs[INPUTS_COUNT] = {
     [INPUT_KEYS] = &checkpoint_keys,     [INPUT_LEVELS] = &checkpoint_levels,
 };
 
-enum meter_output { OUTPUT_USAGE, OUTPUT_DAILY, OUTPUTS_COUNT };
+enum meter_output { OUTPUT_USAGE, OUTPUT_NEGATIVES, OUTPUTS_COUNT };
 
 static const struct stage_output meter_outputs[OUTPUTS_COUNT] = {
     [OUTPUT_USAGE] = {.schema = &checkpoint_usage, .is_sharded = true},
-    [OUTPUT_DAILY] = {.schema = &checkpoint_daily, .is_sharded = true},
+    [OUTPUT_NEGATIVES] = {.schema = &checkpoint_negatives, .is_sharded = true},
 };
 
-/* A per-day table, read from front to back; its first column is the series. */
-struct day_walk {
-    struct table_cursor cursor;
-    bool has_row;
-};
-
-static struct day_walk day_walk_start(const struct table *table) {
-    struct day_walk walk = {.cursor = table_cursor_start(table)};
-    walk.has_row = table_cursor_next(&walk.cursor);
-    return walk;
-}
-
-static bool day_walk_is_at(const struct day_walk *walk, int64_t series) {
-    enum { SERIES_COLUMN = 0 };
-    return walk->has_row && table_get_int64(&walk->cursor, SERIES_COLUMN) == series;
-}
-
-static void day_walk_next(struct day_walk *walk) {
-    walk->has_row = table_cursor_next(&walk->cursor);
-}
-
-_Static_assert(DAYS_SERIES == 0 && KEYS_SERIES == 0 && LEVELS_SERIES == 0,
-               "a day walk reads the series from the first column");
+enum meter_side { SIDE_SERIES };
 
 struct meter {
     const struct stage_shard *shard;
-    struct day_walk days;
-    struct day_walk keys;
-    struct day_walk levels;
-    int64_t series_out; /* number of the usage row being made */
+    struct rated_walk walk;
+    struct daily_walk daily;
     int64_t events_in;  /* of all series rows */
     int64_t events_out; /* of all usage rows */
-    int64_t period_us;  /* length of the org's period */
-    struct text org_id; /* at hand, for messages */
-    struct text metric;
 };
 
 struct metered {
-    struct decimal net;
+    int128 net_units; /* checked to be a decimal in the end */
     int64_t days_with_data;
 };
 
-static bool meter_range(const struct meter *meter, struct err *err) {
-    return err_set(err, ERR_RANGE,
-                   "org '%.*s', metric '%.*s': usage does not fit in 23 digits "
-                   "and 15 decimals",
-                   (int)meter->org_id.size_bytes, meter->org_id.bytes,
-                   (int)meter->metric.size_bytes, meter->metric.bytes);
+static int64_t meter_period_us(const struct meter *meter) {
+    return table_get_instant(&meter->walk.org, ORGS_PERIOD_END).us -
+           table_get_instant(&meter->walk.org, ORGS_PERIOD_START).us;
 }
 
-static bool meter_put_day(struct meter *meter, int32_t day, const struct decimal *quantity,
-                          struct err *err) {
-    struct table_writer *daily = meter->shard->outputs[OUTPUT_DAILY];
-    table_put_int64(daily, DAILY_SERIES, meter->series_out);
-    table_put_date(daily, DAILY_DAY, day);
-    if (quantity != NULL) {
-        table_put_decimal(daily, DAILY_QUANTITY, *quantity);
-    }
-    return table_end_row(daily, err);
-}
+/* --- flows --------------------------------------------------------------------------------------
+ */
 
-/* sum and count: the days' rows are the series. */
-static bool meter_days(struct meter *meter, int64_t series, bool is_count, struct metered *metered,
-                       struct err *err) {
-    for (; day_walk_is_at(&meter->days, series); day_walk_next(&meter->days)) {
-        struct decimal quantity = table_get_decimal(&meter->days.cursor, DAYS_SUM);
-        if (is_count) {
-            (void)decimal_from_int64(table_get_int64(&meter->days.cursor, DAYS_COUNT), &quantity);
+static bool meter_sum(struct meter *meter, int64_t series, struct metered *metered) {
+    struct day_span span;
+    while (day_walk_take(&meter->daily.days, series, &span)) {
+        const struct decimal *sums = day_values(&span, DAYS_SUM);
+        for (size_t row = span.from; row < span.until; row++) {
+            if (__builtin_add_overflow(metered->net_units, sums[row].units, &metered->net_units)) {
+                return false;
+            }
         }
-        if (!decimal_add(metered->net, quantity, &metered->net)) {
-            return meter_range(meter, err);
-        }
-        metered->days_with_data++;
-        if (!meter_put_day(meter, table_get_date(&meter->days.cursor, DAYS_DAY), &quantity, err)) {
-            return false;
-        }
+        metered->days_with_data += (int64_t)(span.until - span.from);
     }
     return true;
 }
 
-/* unique: new keys per day; a day with events has data also when it brought no new key. */
-static bool meter_keys(struct meter *meter, int64_t series, struct metered *metered,
-                       struct err *err) {
-    for (; day_walk_is_at(&meter->days, series); day_walk_next(&meter->days)) {
-        metered->days_with_data++;
+/* Of whole numbers; their sum fits easily. */
+static void add_counts(const struct day_span *span, size_t column, int128 *sum) {
+    const int64_t *counts = day_values(span, column);
+    for (size_t row = span->from; row < span->until; row++) {
+        *sum += counts[row];
     }
-    for (; day_walk_is_at(&meter->keys, series); day_walk_next(&meter->keys)) {
-        struct decimal quantity;
-        (void)decimal_from_int64(table_get_int64(&meter->keys.cursor, KEYS_KEYS), &quantity);
-        if (!decimal_add(metered->net, quantity, &metered->net)) {
-            return meter_range(meter, err);
-        }
-        if (!meter_put_day(meter, table_get_date(&meter->keys.cursor, KEYS_DAY), &quantity, err)) {
-            return false;
-        }
-    }
-    return true;
 }
+
+/*
+ * count: events; unique: new keys per day. A day with events has data also when it brought no new
+ * key.
+ */
+static bool meter_count(struct meter *meter, int64_t series, bool is_unique,
+                        struct metered *metered) {
+    struct day_span span;
+    struct decimal net;
+    int128 sum = 0;
+    while (day_walk_take(&meter->daily.days, series, &span)) {
+        metered->days_with_data += (int64_t)(span.until - span.from);
+        if (!is_unique) {
+            add_counts(&span, DAYS_COUNT, &sum);
+        }
+    }
+    while (is_unique && day_walk_take(&meter->daily.keys, series, &span)) {
+        add_counts(&span, KEYS_KEYS, &sum);
+    }
+    bool fits = decimal_from_int128(sum, &net);
+    metered->net_units = net.units;
+    return fits;
+}
+
+/* --- levels -------------------------------------------------------------------------------------
+ */
 
 /* Sum of shares: whole 10^-15 units and a remainder of period_us-ths, rounded half away. */
 struct share_sum {
@@ -144,64 +117,75 @@ struct share_sum {
 static bool share_sum_add(struct share_sum *sum, struct decimal share, int64_t remainder,
                           int64_t period_us) {
     assert(remainder >= 0 && remainder < period_us);
-    int64_t carried = sum->remainder + remainder; /* both below 2^62 */
-    int128 carry = carried / period_us;
-    sum->remainder = carried % period_us;
+    sum->remainder += remainder; /* both below 2^62 */
+    int128 carry = sum->remainder >= period_us;
+    sum->remainder -= carry != 0 ? period_us : 0;
     return !__builtin_add_overflow(sum->units, share.units, &sum->units) &&
            !__builtin_add_overflow(sum->units, carry, &sum->units);
 }
 
-static bool share_sum_round(const struct share_sum *sum, int64_t period_us,
-                            struct decimal *average) {
+static bool share_sum_round(const struct share_sum *sum, int64_t period_us, int128 *average) {
     /* A negative average is floored so far: exactly half stays below, which is away from zero. */
     int64_t twice = sum->remainder * 2;
     bool is_up = sum->units < 0 ? twice > period_us : twice >= period_us;
-    average->units = sum->units + (is_up ? 1 : 0);
-    return decimal_in_range(average->units);
+    return !__builtin_add_overflow(sum->units, (int128)is_up, average);
 }
 
-static bool meter_levels(struct meter *meter, int64_t series, enum aggregation aggregation,
-                         const struct table_cursor *org, struct decimal metered_level,
-                         struct metered *metered, struct err *err) {
-    int32_t first_date = table_get_date(org, ORGS_FIRST_DATE);
-    struct share_sum shares = {0};
-    bool has_highest = false;
-    struct decimal highest = DECIMAL_ZERO;
-    int32_t run_date = first_date;
-    bool run_has_time = false;
-    while (day_walk_is_at(&meter->levels, series)) {
-        const struct table_cursor *row = &meter->levels.cursor;
-        int32_t date = table_get_date(row, LEVELS_DAY);
-        metered->days_with_data += run_has_time ? date - run_date : 0;
-        run_date = date;
-        run_has_time = !table_is_null(row, LEVELS_CLOSING);
-        struct decimal closing = DECIMAL_ZERO;
-        if (run_has_time) {
-            struct decimal run_highest = table_get_decimal(row, LEVELS_HIGHEST);
-            closing = table_get_decimal(row, LEVELS_CLOSING);
-            highest = has_highest ? decimal_max(highest, run_highest) : run_highest;
-            has_highest = true;
-        }
-        if (!share_sum_add(&shares, table_get_decimal(row, LEVELS_SHARE),
-                           table_get_int64(row, LEVELS_SHARE_REMAINDER), meter->period_us)) {
-            return meter_range(meter, err);
-        }
-        if (!meter_put_day(meter, date, run_has_time ? &closing : NULL, err)) {
-            return false;
-        }
-        day_walk_next(&meter->levels);
+/* What all runs of days of a level come to. */
+struct level_sum {
+    bool has_highest;
+    struct decimal highest;
+    struct share_sum shares;
+    int32_t run_date;  /* first day of the last run */
+    bool run_has_time; /* some of each of its days is subscribed */
+    int64_t days_with_data;
+};
+
+static bool level_sum_add(struct level_sum *sum, const struct day_span *span, size_t row,
+                          int64_t period_us) {
+    int32_t date = ((const int32_t *)day_values(span, LEVELS_DAY))[row];
+    sum->days_with_data += sum->run_has_time ? date - sum->run_date : 0;
+    sum->run_date = date;
+    sum->run_has_time = !day_is_null(span, LEVELS_CLOSING, row);
+    if (sum->run_has_time) {
+        struct decimal highest = ((const struct decimal *)day_values(span, LEVELS_HIGHEST))[row];
+        sum->highest = sum->has_highest ? decimal_max(sum->highest, highest) : highest;
+        sum->has_highest = true;
     }
-    metered->days_with_data +=
-        run_has_time ? first_date + table_get_int64(org, ORGS_DAYS) - run_date : 0;
+    return share_sum_add(
+        &sum->shares, ((const struct decimal *)day_values(span, LEVELS_SHARE))[row],
+        ((const int64_t *)day_values(span, LEVELS_SHARE_REMAINDER))[row], period_us);
+}
+
+static bool meter_level(struct meter *meter, int64_t series, enum aggregation aggregation,
+                        struct metered *metered) {
+    const struct table_cursor *org = &meter->walk.org;
+    const struct table_cursor *series_row = &meter->walk.sides[SIDE_SERIES].cursor;
+    int64_t period_us = meter_period_us(meter);
+    int32_t first_date = table_get_date(org, ORGS_FIRST_DATE);
+    struct level_sum sum = {.highest = DECIMAL_ZERO, .run_date = first_date};
+    struct day_span span;
+    while (day_walk_take(&meter->daily.levels, series, &span)) {
+        for (size_t row = span.from; row < span.until; row++) {
+            if (!level_sum_add(&sum, &span, row, period_us)) {
+                return false;
+            }
+        }
+    }
+    sum.days_with_data +=
+        sum.run_has_time ? first_date + table_get_int64(org, ORGS_DAYS) - sum.run_date : 0;
+    metered->days_with_data = sum.days_with_data;
     switch (aggregation) {
     case AGGREGATION_LAST:
-        metered->net = metered_level;
+        metered->net_units = table_is_null(series_row, SERIES_METERED_LEVEL)
+                                 ? 0
+                                 : table_get_decimal(series_row, SERIES_METERED_LEVEL).units;
         return true;
     case AGGREGATION_MAX:
-        metered->net = highest;
+        metered->net_units = sum.highest.units;
         return true;
     case AGGREGATION_TIME_WEIGHTED:
-        return share_sum_round(&shares, meter->period_us, &metered->net) || meter_range(meter, err);
+        return share_sum_round(&sum.shares, period_us, &metered->net_units);
     case AGGREGATION_SUM:
     case AGGREGATION_COUNT:
     case AGGREGATION_UNIQUE:
@@ -212,50 +196,54 @@ static bool meter_levels(struct meter *meter, int64_t series, enum aggregation a
     return false;
 }
 
-static bool meter_series(struct meter *meter, const struct table_cursor *org,
-                         const struct table_cursor *series_row, enum aggregation aggregation,
-                         struct metered *metered, struct err *err) {
-    int64_t series = table_get_int64(series_row, SERIES_SERIES);
-    if (aggregation == AGGREGATION_SUM || aggregation == AGGREGATION_COUNT) {
-        return meter_days(meter, series, aggregation == AGGREGATION_COUNT, metered, err);
-    }
-    if (aggregation == AGGREGATION_UNIQUE) {
-        return meter_keys(meter, series, metered, err);
-    }
-    struct decimal metered_level = DECIMAL_ZERO;
-    if (!table_is_null(series_row, SERIES_METERED_LEVEL)) {
-        metered_level = table_get_decimal(series_row, SERIES_METERED_LEVEL);
-    }
-    return meter_levels(meter, series, aggregation, org, metered_level, metered, err);
+/* --- rows ---------------------------------------------------------------------------------------
+ */
+
+static bool meter_series(struct meter *meter, int64_t series, struct metered *metered,
+                         struct err *err) {
+    const struct rated_walk *walk = &meter->walk;
+    enum aggregation aggregation = walk->price->price.aggregation;
+    bool fits = aggregation == AGGREGATION_SUM ? meter_sum(meter, series, metered)
+                : aggregation_table[aggregation].is_level
+                    ? meter_level(meter, series, aggregation, metered)
+                    : meter_count(meter, series, aggregation == AGGREGATION_UNIQUE, metered);
+    return (fits && decimal_in_range(metered->net_units)) ||
+           err_set(err, ERR_RANGE,
+                   "org '%.*s', metric '%.*s': usage does not fit in 23 digits and 15 decimals",
+                   (int)walk->org_id.size_bytes, walk->org_id.bytes,
+                   (int)walk->price->metric.size_bytes, walk->price->metric.bytes);
 }
 
-static bool meter_price(struct meter *meter, const struct table_cursor *org,
-                        const struct terms_price *price, struct terms_walk *series,
-                        struct err *err) {
-    struct metered metered = {.net = DECIMAL_ZERO};
+static bool meter_put_negative(struct meter *meter, int128 net_units, struct err *err) {
+    struct table_writer *negatives = meter->shard->outputs[OUTPUT_NEGATIVES];
+    table_put_text(negatives, NEGATIVES_ORG_ID, meter->walk.org_id);
+    table_put_text(negatives, NEGATIVES_METRIC, meter->walk.price->metric);
+    table_put_decimal(negatives, NEGATIVES_NET, (struct decimal){net_units});
+    return table_end_row(negatives, err);
+}
+
+static bool meter_price(struct meter *meter, struct err *err) {
+    const struct rated_walk *walk = &meter->walk;
+    const struct rated_side *series = &walk->sides[SIDE_SERIES];
     struct table_writer *usage = meter->shard->outputs[OUTPUT_USAGE];
+    struct metered metered = {.net_units = 0};
     int64_t events = 0;
-    meter->metric = price->metric;
-    bool has_series = terms_walk_to(series, meter->org_id, price->metric);
-    if (has_series) {
+    if (series->is_here) {
+        int64_t number = table_get_int64(&series->cursor, SERIES_SERIES);
         events = table_get_int64(&series->cursor, SERIES_EVENTS);
-        if (!meter_series(meter, org, &series->cursor, price->price.aggregation, &metered, err)) {
+        if (!meter_series(meter, number, &metered, err) ||
+            (metered.net_units < 0 && !meter_put_negative(meter, metered.net_units, err))) {
             return false;
         }
-        if (!table_is_null(&series->cursor, SERIES_CLOSING_LEVEL)) {
-            table_put_decimal(usage, USAGE_CLOSING_LEVEL,
-                              table_get_decimal(&series->cursor, SERIES_CLOSING_LEVEL));
-        }
-    }
-    if (!has_series && aggregation_table[price->price.aggregation].is_level) {
-        metered.days_with_data = table_get_int64(org, ORGS_SUBSCRIBED_DAYS); /* a level of zero */
+        table_put_int64(usage, USAGE_SERIES, number);
+    } else if (aggregation_table[walk->price->price.aggregation].is_level) {
+        metered.days_with_data = table_get_int64(&walk->org, ORGS_SUBSCRIBED_DAYS); /* at zero */
     }
     meter->events_out += events;
-    table_put_text(usage, USAGE_ORG_ID, meter->org_id);
-    table_put_text(usage, USAGE_METRIC, price->metric);
-    table_put_int64(usage, USAGE_SERIES, meter->series_out++);
-    table_put_decimal(usage, USAGE_QUANTITY, decimal_max(metered.net, DECIMAL_ZERO));
-    table_put_decimal(usage, USAGE_NET, metered.net);
+    table_put_text(usage, USAGE_ORG_ID, walk->org_id);
+    table_put_text(usage, USAGE_METRIC, walk->price->metric);
+    table_put_decimal(usage, USAGE_QUANTITY,
+                      (struct decimal){metered.net_units > 0 ? metered.net_units : 0});
     table_put_int64(usage, USAGE_EVENTS, events);
     table_put_int64(usage, USAGE_DAYS_WITH_DATA, metered.days_with_data);
     return table_end_row(usage, err);
@@ -263,6 +251,7 @@ static bool meter_price(struct meter *meter, const struct table_cursor *org,
 
 /* Every event that extract metered is in exactly one row of usage, and every day row was used. */
 static bool meter_check(struct meter *meter, struct err *err) {
+    static const char row[] = "events of series = events of usage";
     struct decimal left;
     struct decimal right;
     struct table_cursor cursor = table_cursor_start(meter->shard->inputs[INPUT_SERIES]);
@@ -272,17 +261,9 @@ static bool meter_check(struct meter *meter, struct err *err) {
     (void)decimal_from_int64(meter->events_in, &left);
     (void)decimal_from_int64(meter->events_out, &right);
     struct text unit = text_from("events");
-    if (!totals_add_left(meter->shard->totals, "events of series = events of usage", unit, left,
-                         err) ||
-        !totals_add_right(meter->shard->totals, "events of series = events of usage", unit, right,
-                          err)) {
-        return false;
-    }
-    if (meter->days.has_row || meter->keys.has_row || meter->levels.has_row) {
-        return err_set(err, ERR_DAMAGED, "%s: days of a series that no price meters",
-                       table_path(meter->shard->inputs[INPUT_DAYS]));
-    }
-    return true;
+    return totals_add_left(meter->shard->totals, row, unit, left, err) &&
+           totals_add_right(meter->shard->totals, row, unit, right, err) &&
+           daily_walk_end(&meter->daily, err);
 }
 
 static bool meter_compute(const struct stage_shard *shard, struct err *err) {
@@ -293,40 +274,27 @@ static bool meter_compute(const struct stage_shard *shard, struct err *err) {
     }
     struct meter meter = {
         .shard = shard,
-        .days = day_walk_start(shard->inputs[INPUT_DAYS]),
-        .keys = day_walk_start(shard->inputs[INPUT_KEYS]),
-        .levels = day_walk_start(shard->inputs[INPUT_LEVELS]),
-        .series_out = (int64_t)shard->shard_index << 32,
+        .walk = rated_walk_start(&terms, shard->inputs[INPUT_ORGS]),
+        .daily = daily_walk_start(shard->inputs[INPUT_DAYS], shard->inputs[INPUT_KEYS],
+                                  shard->inputs[INPUT_LEVELS]),
     };
-    struct terms_walk series = terms_walk_start(shard->inputs[INPUT_SERIES]);
-    struct table_cursor org = table_cursor_start(shard->inputs[INPUT_ORGS]);
-    while (table_cursor_next(&org)) {
-        if (!table_is_null(&org, ORGS_REASON)) {
-            continue; /* set aside or listed */
-        }
-        const struct terms_plan *plan;
-        if (!terms_find_plan(&terms, table_get_int64(&org, ORGS_TERMS),
-                             table_get_text(&org, ORGS_PLAN_ID), &plan, err)) {
-            return false;
-        }
-        meter.org_id = table_get_text(&org, ORGS_ORG_ID);
-        meter.period_us = table_get_instant(&org, ORGS_PERIOD_END).us -
-                          table_get_instant(&org, ORGS_PERIOD_START).us;
-        for (size_t price_index = 0; price_index < plan->prices_count; price_index++) {
-            if (!meter_price(&meter, &org, &plan->prices[price_index], &series, err)) {
+    rated_walk_beside(&meter.walk, SIDE_SERIES, shard->inputs[INPUT_SERIES]);
+    while (rated_walk_next_org(&meter.walk, err)) {
+        while (rated_walk_next_price(&meter.walk, err)) {
+            if (!meter_price(&meter, err)) {
                 return false;
             }
         }
     }
-    return meter_check(&meter, err);
+    return err->code == ERR_NONE && meter_check(&meter, err);
 }
 
 const struct stage stage_meter = {
     .name = "meter",
     .number = 20,
-    .version = 1,
+    .version = 2,
     .effect = EFFECT_NONE,
-    .summary = "turn day partials into one quantity per org and metric, and a daily series",
+    .summary = "turn day partials into one quantity per org and metric",
     .inputs = meter_inputs,
     .inputs_count = INPUTS_COUNT,
     .outputs = meter_outputs,

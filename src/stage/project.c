@@ -1,11 +1,14 @@
 /*
  * project: a line through each daily series, the next period's quantity, and what it would cost by
  * the very code that rates real usage (limits, tiers, rounding and cap included).
+ *
+ * Only what differs from "it goes on as it is, and costs nothing" becomes a row.
  */
 #include <assert.h>
 
 #include "core/calendar.h"
-#include "rating/terms.h"
+#include "rating/daily.h"
+#include "rating/rated.h"
 #include "rating/trend.h"
 #include "stage/stages.h"
 
@@ -16,8 +19,10 @@ enum project_input {
     INPUT_TIERS,
     INPUT_LIMITS,
     INPUT_HISTORY,
+    INPUT_DAYS,
+    INPUT_KEYS,
+    INPUT_LEVELS,
     INPUT_USAGE,
-    INPUT_DAILY,
     INPUTS_COUNT,
 };
 
@@ -25,157 +30,73 @@ static const struct table_schema *const project_inputs[INPUTS_COUNT] = {
     [INPUT_ORGS] = &checkpoint_orgs,     [INPUT_PLANS] = &checkpoint_plans,
     [INPUT_PRICES] = &checkpoint_prices, [INPUT_TIERS] = &checkpoint_tiers,
     [INPUT_LIMITS] = &checkpoint_limits, [INPUT_HISTORY] = &checkpoint_history,
-    [INPUT_USAGE] = &checkpoint_usage,   [INPUT_DAILY] = &checkpoint_daily,
+    [INPUT_DAYS] = &checkpoint_days,     [INPUT_KEYS] = &checkpoint_keys,
+    [INPUT_LEVELS] = &checkpoint_levels, [INPUT_USAGE] = &checkpoint_usage,
 };
 
-static const struct stage_output project_outputs[] = {
-    {.schema = &checkpoint_projections, .is_sharded = true},
+enum project_output { OUTPUT_PROJECTIONS, OUTPUT_ESTIMATES, OUTPUT_CHANGES, OUTPUTS_COUNT };
+
+static const struct stage_output project_outputs[OUTPUTS_COUNT] = {
+    [OUTPUT_PROJECTIONS] = {.schema = &checkpoint_projections, .is_sharded = true},
+    [OUTPUT_ESTIMATES] = {.schema = &checkpoint_estimates, .is_sharded = true},
+    [OUTPUT_CHANGES] = {.schema = &checkpoint_changes, .is_sharded = true},
+};
+
+enum project_side { SIDE_LIMITS, SIDE_HISTORY };
+
+/* What one metric of the org at hand would cost. */
+struct estimate {
+    bool has_cost;
+    struct decimal overage;
+    struct decimal cost;
 };
 
 struct projector {
     const struct stage_shard *shard;
     struct terms terms;
-    struct terms_walk limits;
-    struct terms_walk history;
-    struct table_cursor usage;
-    bool has_usage;
-    struct table_cursor daily;
-    bool has_daily;
+    struct rated_walk walk;
+    struct daily_walk daily;
+    struct estimate *estimates; /* of the org at hand; room for the plan with the most prices */
+    struct capped_cost *costs;  /* theirs */
+    uint64_t rows_in;
 };
 
-struct projection {
-    struct trend trend;
-    bool has_cost;
-    struct decimal overage;
-    struct decimal cost;
-    bool has_previous;
-    struct decimal previous;
-    bool has_change;
-    struct decimal change;
-};
+/* --- trends -------------------------------------------------------------------------------------
+ */
 
-/* The sparse series of the usage row at hand, made dense. */
-static void project_days(struct projector *projector, bool is_level, int32_t first_date,
-                         size_t days_count, struct decimal days[TREND_DAYS_MAX]) {
-    int64_t series = table_get_int64(&projector->usage, USAGE_SERIES);
-    size_t filled = 0;
-    struct decimal held = DECIMAL_ZERO;
-    for (size_t day_index = 0; day_index < days_count; day_index++) {
-        days[day_index] = DECIMAL_ZERO;
-    }
-    while (projector->has_daily && table_get_int64(&projector->daily, DAILY_SERIES) == series) {
-        int32_t offset = table_get_date(&projector->daily, DAILY_DAY) - first_date;
-        assert(offset >= 0 && (size_t)offset < days_count);
-        size_t day_index = (size_t)offset;
-        for (; is_level && filled < day_index; filled++) {
-            days[filled] = held;
-        }
-        held = DECIMAL_ZERO;
-        if (!table_is_null(&projector->daily, DAILY_QUANTITY)) {
-            held = table_get_decimal(&projector->daily, DAILY_QUANTITY);
-        }
-        days[day_index] = held;
-        filled = day_index + 1;
-        projector->has_daily = table_cursor_next(&projector->daily);
-    }
-    for (; is_level && filled < days_count; filled++) {
-        days[filled] = held;
-    }
-}
-
-/* Month-over-month: the history row of the month before this period's. */
-static void project_history(struct projector *projector, struct text org_id, struct text metric,
-                            struct text month_before, struct projection *projection) {
-    struct terms_walk *walk = &projector->history;
-    bool is_found = terms_walk_to(walk, org_id, metric);
-    while (is_found) {
-        int order = text_compare(table_get_text(&walk->cursor, HISTORY_PERIOD), month_before);
-        if (order == 0) {
-            projection->has_previous = true;
-            projection->previous = table_get_decimal(&walk->cursor, HISTORY_QUANTITY);
-            projection->has_change =
-                trend_change(table_get_decimal(&projector->usage, USAGE_QUANTITY),
-                             projection->previous, &projection->change);
-        }
-        if (order >= 0) {
-            return;
-        }
-        walk->has_row = table_cursor_next(&walk->cursor);
-        is_found = walk->has_row &&
-                   text_equals(table_get_text(&walk->cursor, HISTORY_ORG_ID), org_id) &&
-                   text_equals(table_get_text(&walk->cursor, HISTORY_METRIC), metric);
-    }
-}
-
-static void project_price(struct projector *projector, const struct table_cursor *org,
-                          const struct terms_price *price, struct projection *projection) {
+static bool project_fit(struct projector *projector, struct trend *trend, struct err *err) {
+    const struct rated_walk *walk = &projector->walk;
     struct decimal days[TREND_DAYS_MAX];
     struct trend_input input = {
-        .aggregation = price->price.aggregation,
+        .aggregation = walk->price->price.aggregation,
         .days = days,
-        .days_count = (size_t)table_get_int64(org, ORGS_DAYS),
-        .next_days_count = (size_t)table_get_int64(org, ORGS_NEXT_DAYS),
-        .days_with_data = (size_t)table_get_int64(&projector->usage, USAGE_DAYS_WITH_DATA),
-        .current = table_get_decimal(&projector->usage, USAGE_QUANTITY),
+        .days_count = (size_t)table_get_int64(&walk->org, ORGS_DAYS),
+        .next_days_count = (size_t)table_get_int64(&walk->org, ORGS_NEXT_DAYS),
+        .days_with_data = (size_t)table_get_int64(&walk->usage, USAGE_DAYS_WITH_DATA),
+        .current = table_get_decimal(&walk->usage, USAGE_QUANTITY),
     };
     assert(input.days_count <= TREND_DAYS_MAX);
-    project_days(projector, aggregation_table[input.aggregation].is_level,
-                 table_get_date(org, ORGS_FIRST_DATE), input.days_count, days);
-    trend_fit(&input, &projection->trend);
-}
-
-/* Rates the projected quantity; a number that does not fit leaves the estimate out. */
-static bool project_rate(struct projector *projector, const struct terms_plan *plan,
-                         struct text org_id, const struct terms_price *price,
-                         struct projection *projection, struct err *err) {
-    struct limits limits = terms_walk_limits(&projector->limits, org_id, price->metric);
-    if (!projection->trend.has_projected) {
-        return true;
+    bool has_series = !table_is_null(&walk->usage, USAGE_SERIES);
+    int64_t series = has_series ? table_get_int64(&walk->usage, USAGE_SERIES) : 0;
+    if (!has_series) {
+        memset(days, 0, sizeof days); /* a level of zero */
+    } else if (input.days_with_data < 2) {
+        daily_walk_skip(&projector->daily, series); /* no line is fitted */
+    } else if (!daily_walk_fill(&projector->daily, series, input.aggregation,
+                                table_get_date(&walk->org, ORGS_FIRST_DATE), input.days_count,
+                                days)) {
+        return err_set(err, ERR_DAMAGED, "%s: days of series %lld that its period does not have",
+                       table_path(walk->usage.table), (long long)series);
     }
-    struct charge charge;
-    struct err unfit = {0};
-    projection->has_cost = charge_rate(&price->price, &limits, projection->trend.projected,
-                                       plan->currency, &charge, NULL, &unfit);
-    if (!projection->has_cost) {
-        enum err_code code = unfit.code;
-        err_release(&unfit);
-        return code == ERR_RANGE || err_set(err, code, "rating a projected quantity failed");
-    }
-    projection->overage = charge.overage;
-    projection->cost = charge.uncapped_cost;
+    trend_fit(&input, trend);
     return true;
 }
 
-static bool project_cap(const struct table_cursor *org, const struct terms_plan *plan,
-                        struct projection *projections, struct arena *arena, struct err *err) {
-    if (table_is_null(org, ORGS_OVERAGE_CAP)) {
-        return true;
-    }
-    struct capped_cost *costs = arena_alloc_array(arena, plan->prices_count, sizeof *costs, err);
-    if (costs == NULL) {
-        return false;
-    }
-    for (size_t index = 0; index < plan->prices_count; index++) {
-        costs[index] = (struct capped_cost){
-            .metric = plan->prices[index].metric,
-            .uncapped_cost = projections[index].has_cost ? projections[index].cost : DECIMAL_ZERO,
-        };
-    }
-    struct err unfit = {0};
-    bool is_capped = charge_cap(costs, plan->prices_count, table_get_decimal(org, ORGS_OVERAGE_CAP),
-                                plan->currency, arena, &unfit);
-    if (!is_capped) {
-        enum err_code code = unfit.code;
-        err_release(&unfit);
-        if (code != ERR_RANGE) {
-            return err_set(err, code, "capping projected costs failed");
-        }
-    }
-    for (size_t index = 0; index < plan->prices_count; index++) {
-        projections[index].cost = costs[index].cost;
-        projections[index].has_cost = projections[index].has_cost && is_capped;
-    }
-    return true;
+/* Does it go on as it is? Then there is nothing to tell. */
+static bool project_is_flat(const struct trend *trend, struct decimal current) {
+    return trend->has_slope && decimal_is_zero(trend->slope_per_day) &&
+           decimal_is_zero(trend->growth_30_days) && !trend->has_r_squared &&
+           trend->has_projected && trend->projected.units == current.units;
 }
 
 static void put_optional(struct table_writer *writer, size_t column, bool has_value,
@@ -185,22 +106,23 @@ static void put_optional(struct table_writer *writer, size_t column, bool has_va
     }
 }
 
-static bool project_put(struct projector *projector, struct text org_id, struct text metric,
-                        const struct projection *projection, struct err *err) {
-    struct table_writer *out = projector->shard->outputs[0];
-    const struct trend *trend = &projection->trend;
-    table_put_text(out, PROJECTIONS_ORG_ID, org_id);
-    table_put_text(out, PROJECTIONS_METRIC, metric);
+static bool project_put(struct projector *projector, const struct trend *trend, struct err *err) {
+    struct table_writer *out = projector->shard->outputs[OUTPUT_PROJECTIONS];
+    const struct rated_walk *walk = &projector->walk;
+    if (project_is_flat(trend, table_get_decimal(&walk->usage, USAGE_QUANTITY))) {
+        return true;
+    }
+    table_put_text(out, PROJECTIONS_ORG_ID, walk->org_id);
+    table_put_text(out, PROJECTIONS_METRIC, walk->price->metric);
     put_optional(out, PROJECTIONS_SLOPE_PER_DAY, trend->has_slope, trend->slope_per_day);
     put_optional(out, PROJECTIONS_GROWTH_30_DAYS, trend->has_slope, trend->growth_30_days);
     put_optional(out, PROJECTIONS_R_SQUARED, trend->has_r_squared, trend->r_squared);
     put_optional(out, PROJECTIONS_PROJECTED, trend->has_projected, trend->projected);
-    put_optional(out, PROJECTIONS_PROJECTED_OVERAGE, projection->has_cost, projection->overage);
-    put_optional(out, PROJECTIONS_PROJECTED_COST, projection->has_cost, projection->cost);
-    put_optional(out, PROJECTIONS_PREVIOUS, projection->has_previous, projection->previous);
-    put_optional(out, PROJECTIONS_CHANGE, projection->has_change, projection->change);
     return table_end_row(out, err);
 }
+
+/* --- month over month ---------------------------------------------------------------------------
+ */
 
 /* The month before the one in which the org's period begins, as in usage_history. */
 static void project_month_before(const struct table_cursor *org, char text[INSTANT_TEXT_MAX]) {
@@ -209,59 +131,146 @@ static void project_month_before(const struct table_cursor *org, char text[INSTA
     (void)month_format(month_add(month, -1), text);
 }
 
-static bool project_org(struct projector *projector, const struct table_cursor *org,
-                        const struct terms_plan *plan, struct err *err) {
-    struct arena *arena = projector->shard->arena;
-    struct text org_id = table_get_text(org, ORGS_ORG_ID);
-    struct projection *projections =
-        arena_alloc_array(arena, plan->prices_count, sizeof *projections, err);
-    if (projections == NULL) {
-        return false;
+static bool project_put_change(struct projector *projector, struct decimal previous,
+                               struct err *err) {
+    struct table_writer *out = projector->shard->outputs[OUTPUT_CHANGES];
+    const struct rated_walk *walk = &projector->walk;
+    struct decimal change;
+    table_put_text(out, CHANGES_ORG_ID, walk->org_id);
+    table_put_text(out, CHANGES_METRIC, walk->price->metric);
+    table_put_decimal(out, CHANGES_PREVIOUS, previous);
+    if (trend_change(table_get_decimal(&walk->usage, USAGE_QUANTITY), previous, &change)) {
+        table_put_decimal(out, CHANGES_CHANGE, change);
+    }
+    return table_end_row(out, err);
+}
+
+/* History has a row per month: the one of the month before, if any. */
+static bool project_history(struct projector *projector, struct err *err) {
+    const struct rated_side *side = &projector->walk.sides[SIDE_HISTORY];
+    if (!side->is_here) {
+        return true;
     }
     char month_before[INSTANT_TEXT_MAX];
-    project_month_before(org, month_before);
-    for (size_t index = 0; index < plan->prices_count; index++) {
-        const struct terms_price *price = &plan->prices[index];
-        if (!projector->has_usage ||
-            !text_equals(table_get_text(&projector->usage, USAGE_METRIC), price->metric)) {
-            return err_set(err, ERR_MISMATCH,
-                           "org '%.*s': the plan's metrics are not those that "
-                           "were metered",
-                           (int)org_id.size_bytes, org_id.bytes);
+    project_month_before(&projector->walk.org, month_before);
+    struct table_cursor row = side->cursor;
+    do {
+        int order = text_compare(table_get_text(&row, HISTORY_PERIOD), text_from(month_before));
+        if (order >= 0) {
+            return order > 0 ||
+                   project_put_change(projector, table_get_decimal(&row, HISTORY_QUANTITY), err);
         }
-        project_price(projector, org, price, &projections[index]);
-        project_history(projector, org_id, price->metric, text_from(month_before),
-                        &projections[index]);
-        if (!project_rate(projector, plan, org_id, price, &projections[index], err)) {
-            return false;
-        }
-        projector->has_usage = table_cursor_next(&projector->usage);
+    } while (table_cursor_next(&row) &&
+             text_equals(table_get_text(&row, HISTORY_METRIC), projector->walk.price->metric) &&
+             text_equals(table_get_text(&row, HISTORY_ORG_ID), projector->walk.org_id));
+    return true;
+}
+
+/* --- estimated costs ----------------------------------------------------------------------------
+ */
+
+/* Is it a number that does not fit? That leaves an estimate out, and is no failure. */
+static bool project_forgive(struct err *unfit, const char *what, struct err *err) {
+    enum err_code code = unfit->code;
+    err_release(unfit);
+    return code == ERR_RANGE || err_set(err, code, "%s failed", what);
+}
+
+/* Rates the projected quantity. */
+static bool project_rate(struct projector *projector, const struct trend *trend,
+                         struct estimate *estimate, struct err *err) {
+    const struct rated_walk *walk = &projector->walk;
+    *estimate = (struct estimate){.has_cost = false};
+    if (!trend->has_projected) {
+        return true;
     }
-    if (!project_cap(org, plan, projections, arena, err)) {
+    struct limits limits = rated_limits(&walk->sides[SIDE_LIMITS]);
+    struct charge charge;
+    struct err unfit = {0};
+    if (!charge_rate(&walk->price->price, &limits, trend->projected, walk->plan->currency, &charge,
+                     NULL, &unfit)) {
+        return project_forgive(&unfit, "rating a projected quantity", err);
+    }
+    *estimate = (struct estimate){
+        .has_cost = true, .overage = charge.overage, .cost = charge.uncapped_cost};
+    return true;
+}
+
+static bool project_cap(struct projector *projector, struct err *err) {
+    const struct rated_walk *walk = &projector->walk;
+    struct arena *arena = projector->shard->arena;
+    size_t count = walk->plan->prices_count;
+    if (table_is_null(&walk->org, ORGS_OVERAGE_CAP)) {
+        return true;
+    }
+    for (size_t index = 0; index < count; index++) {
+        const struct estimate *estimate = &projector->estimates[index];
+        projector->costs[index] = (struct capped_cost){
+            .metric = walk->plan->prices[index].metric,
+            .uncapped_cost = estimate->has_cost ? estimate->cost : DECIMAL_ZERO,
+        };
+    }
+    struct err unfit = {0};
+    bool is_capped =
+        charge_cap(projector->costs, count, table_get_decimal(&walk->org, ORGS_OVERAGE_CAP),
+                   walk->plan->currency, arena, &unfit);
+    if (!is_capped && !project_forgive(&unfit, "capping projected costs", err)) {
         return false;
     }
+    for (size_t index = 0; index < count; index++) {
+        struct estimate *estimate = &projector->estimates[index];
+        estimate->cost = projector->costs[index].cost;
+        estimate->has_cost = estimate->has_cost && is_capped;
+    }
+    return true;
+}
+
+static bool project_put_estimates(struct projector *projector, struct err *err) {
+    struct table_writer *out = projector->shard->outputs[OUTPUT_ESTIMATES];
+    const struct terms_plan *plan = projector->walk.plan;
     for (size_t index = 0; index < plan->prices_count; index++) {
-        if (!project_put(projector, org_id, plan->prices[index].metric, &projections[index], err)) {
+        const struct estimate *estimate = &projector->estimates[index];
+        if (estimate->has_cost && decimal_is_zero(estimate->overage)) {
+            continue;
+        }
+        table_put_text(out, ESTIMATES_ORG_ID, projector->walk.org_id);
+        table_put_text(out, ESTIMATES_METRIC, plan->prices[index].metric);
+        put_optional(out, ESTIMATES_PROJECTED_OVERAGE, estimate->has_cost, estimate->overage);
+        put_optional(out, ESTIMATES_PROJECTED_COST, estimate->has_cost, estimate->cost);
+        if (!table_end_row(out, err)) {
             return false;
         }
     }
     return true;
 }
 
+/* --- orgs ---------------------------------------------------------------------------------------
+ */
+
+static bool project_org(struct projector *projector, struct err *err) {
+    for (size_t index = 0; rated_walk_next_price(&projector->walk, err); index++) {
+        struct trend trend;
+        if (!project_fit(projector, &trend, err) || !project_put(projector, &trend, err) ||
+            !project_history(projector, err) ||
+            !project_rate(projector, &trend, &projector->estimates[index], err)) {
+            return false;
+        }
+        projector->rows_in++;
+    }
+    return err->code == ERR_NONE && project_cap(projector, err) &&
+           project_put_estimates(projector, err);
+}
+
 static bool project_check(struct projector *projector, struct err *err) {
-    static const char row[] = "rows of usage = rows of projections";
+    static const char row[] = "rows of usage = rows projected";
     struct text unit = text_from("rows");
     struct decimal left;
     struct decimal right;
     (void)decimal_from_int64((int64_t)table_rows_count(projector->shard->inputs[INPUT_USAGE]),
                              &left);
-    (void)decimal_from_int64((int64_t)table_writer_rows_count(projector->shard->outputs[0]),
-                             &right);
-    if (projector->has_daily) {
-        return err_set(err, ERR_DAMAGED, "%s: days of a series that usage does not have",
-                       table_path(projector->shard->inputs[INPUT_DAILY]));
-    }
-    return totals_add_left(projector->shard->totals, row, unit, left, err) &&
+    (void)decimal_from_int64((int64_t)projector->rows_in, &right);
+    return daily_walk_end(&projector->daily, err) &&
+           totals_add_left(projector->shard->totals, row, unit, left, err) &&
            totals_add_right(projector->shard->totals, row, unit, right, err);
 }
 
@@ -271,38 +280,36 @@ static bool project_compute(const struct stage_shard *shard, struct err *err) {
                     shard->inputs[INPUT_TIERS], shard->arena, err)) {
         return false;
     }
-    projector.limits = terms_walk_start(shard->inputs[INPUT_LIMITS]);
-    projector.history = terms_walk_start(shard->inputs[INPUT_HISTORY]);
-    projector.usage = table_cursor_start(shard->inputs[INPUT_USAGE]);
-    projector.has_usage = table_cursor_next(&projector.usage);
-    projector.daily = table_cursor_start(shard->inputs[INPUT_DAILY]);
-    projector.has_daily = table_cursor_next(&projector.daily);
-    struct table_cursor org = table_cursor_start(shard->inputs[INPUT_ORGS]);
-    struct arena_mark mark = arena_mark(shard->arena);
-    while (table_cursor_next(&org)) {
-        if (!table_is_null(&org, ORGS_REASON)) {
-            continue; /* set aside or listed */
-        }
-        const struct terms_plan *plan;
-        if (!terms_find_plan(&projector.terms, table_get_int64(&org, ORGS_TERMS),
-                             table_get_text(&org, ORGS_PLAN_ID), &plan, err) ||
-            !project_org(&projector, &org, plan, err)) {
+    size_t prices_max = terms_prices_max(&projector.terms);
+    projector.estimates =
+        arena_alloc_array(shard->arena, prices_max, sizeof *projector.estimates, err);
+    projector.costs = arena_alloc_array(shard->arena, prices_max, sizeof *projector.costs, err);
+    if (projector.estimates == NULL || projector.costs == NULL) {
+        return false;
+    }
+    projector.walk = rated_walk_start(&projector.terms, shard->inputs[INPUT_ORGS]);
+    rated_walk_usage(&projector.walk, shard->inputs[INPUT_USAGE]);
+    rated_walk_beside(&projector.walk, SIDE_LIMITS, shard->inputs[INPUT_LIMITS]);
+    rated_walk_beside(&projector.walk, SIDE_HISTORY, shard->inputs[INPUT_HISTORY]);
+    projector.daily = daily_walk_start(shard->inputs[INPUT_DAYS], shard->inputs[INPUT_KEYS],
+                                       shard->inputs[INPUT_LEVELS]);
+    while (rated_walk_next_org(&projector.walk, err)) {
+        if (!project_org(&projector, err)) {
             return false;
         }
-        arena_rewind(shard->arena, mark);
     }
-    return project_check(&projector, err);
+    return err->code == ERR_NONE && project_check(&projector, err);
 }
 
 const struct stage stage_project = {
     .name = "project",
     .number = 40,
-    .version = 1,
+    .version = 2,
     .effect = EFFECT_NONE,
     .summary = "fit a trend to each daily series and estimate the next period",
     .inputs = project_inputs,
     .inputs_count = INPUTS_COUNT,
     .outputs = project_outputs,
-    .outputs_count = sizeof project_outputs / sizeof project_outputs[0],
+    .outputs_count = OUTPUTS_COUNT,
     .compute = project_compute,
 };

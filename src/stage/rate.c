@@ -1,10 +1,8 @@
 /*
- * rate: from quantities to cents. One charge per row of usage, in the same order, and the tiers it
- * went through; then the org's cap over all of its charges.
+ * rate: from quantities to cents. A charge for every row of usage above its limit or its hard
+ * limit, and the tiers it went through; then the org's cap over all of its charges.
  */
-#include <assert.h>
-
-#include "rating/terms.h"
+#include "rating/rated.h"
 #include "stage/stages.h"
 
 enum rate_input {
@@ -30,20 +28,48 @@ static const struct stage_output rate_outputs[OUTPUTS_COUNT] = {
     [OUTPUT_LINES] = {.schema = &checkpoint_lines, .is_sharded = true},
 };
 
+enum rate_side { SIDE_LIMITS };
+
+/* One metric of the org at hand that is above a limit of its own. */
+struct rated {
+    const struct terms_price *price;
+    struct charge charge;
+};
+
+/* What the control totals are told, summed over all charges of one currency. */
+struct rate_sums {
+    const struct currency *currency; /* NULL: nothing yet */
+    struct decimal exact_cost;
+    struct decimal rounding;
+    struct decimal uncapped_cost;
+    struct decimal cap_reduction;
+    struct decimal cost;
+};
+
 struct rater {
     const struct stage_shard *shard;
     struct terms terms;
-    struct terms_walk limits;
-    struct table_cursor usage;
-    bool has_usage;
+    struct rated_walk walk;
     struct charge_line *lines; /* room for the longest price */
+    struct rated *rated;       /* of the org at hand; room for the plan with the most prices */
+    struct capped_cost *costs; /* theirs */
+    size_t rated_count;
+    struct rate_sums sums;
     uint64_t rows_in;
-    uint64_t rows_out;
 };
 
-static bool rate_put_lines(struct rater *rater, struct text org_id, const struct terms_price *price,
-                           const struct charge_lines *lines, struct err *err) {
+/* --- one charge ---------------------------------------------------------------------------------
+ */
+
+static bool rate_named(const struct rater *rater, struct text metric, struct err *err) {
+    struct text org_id = rater->walk.org_id;
+    return err_wrap(err, "org '%.*s', metric '%.*s'", (int)org_id.size_bytes, org_id.bytes,
+                    (int)metric.size_bytes, metric.bytes);
+}
+
+static bool rate_put_lines(struct rater *rater, const struct charge_lines *lines, struct err *err) {
     struct table_writer *out = rater->shard->outputs[OUTPUT_LINES];
+    const struct terms_price *price = rater->walk.price;
     for (size_t line_index = 0; line_index < lines->lines_count; line_index++) {
         const struct charge_line *line = &lines->lines[line_index];
         const struct tier *tier = &price->price.tiers[line->tier];
@@ -51,7 +77,7 @@ static bool rate_put_lines(struct rater *rater, struct text org_id, const struct
         if (!exact_round_to_decimal(line->amount, &amount)) {
             return err_set(err, ERR_RANGE, "amount of tier %zu does not fit", line->tier + 1);
         }
-        table_put_text(out, LINES_ORG_ID, org_id);
+        table_put_text(out, LINES_ORG_ID, rater->walk.org_id);
         table_put_text(out, LINES_METRIC, price->metric);
         table_put_int64(out, LINES_TIER, (int64_t)line->tier + 1);
         table_put_decimal(out, LINES_QUANTITY, line->quantity);
@@ -65,38 +91,87 @@ static bool rate_put_lines(struct rater *rater, struct text org_id, const struct
     return true;
 }
 
-/* exact + rounding = uncapped; uncapped - cap reduction = cost; per currency. */
-static bool rate_add_totals(struct totals *totals, const struct charge *charge, struct decimal cost,
-                            const struct currency *currency, struct err *err) {
-    static const char rounding_row[] = "exact_cost + rounding = uncapped_cost";
-    static const char cap_row[] = "uncapped_cost - cap_reduction = cost";
-    struct text unit = text_from(currency->code);
-    struct decimal rounding;
-    struct decimal cap_reduction;
-    struct decimal reduced;
-    if (!decimal_subtract(charge->uncapped_cost, charge->exact_cost, &rounding) ||
-        !decimal_subtract(charge->uncapped_cost, cost, &cap_reduction) ||
-        !decimal_subtract(DECIMAL_ZERO, cap_reduction, &reduced)) {
-        return err_set(err, ERR_RANGE, "cost does not fit");
+/* The price at hand: kept for the cap when there is anything to say of it. */
+static bool rate_price(struct rater *rater, struct err *err) {
+    const struct rated_walk *walk = &rater->walk;
+    struct limits limits = rated_limits(&walk->sides[SIDE_LIMITS]);
+    struct charge_lines lines = {.lines = rater->lines};
+    struct rated *rated = &rater->rated[rater->rated_count];
+    struct charge *charge = &rated->charge;
+    rater->rows_in++;
+    if (!charge_rate(&walk->price->price, &limits, table_get_decimal(&walk->usage, USAGE_QUANTITY),
+                     walk->plan->currency, charge, &lines, err) ||
+        !rate_put_lines(rater, &lines, err)) {
+        return rate_named(rater, walk->price->metric, err);
     }
-    return totals_add_left(totals, rounding_row, unit, charge->exact_cost, err) &&
-           totals_add_left(totals, rounding_row, unit, rounding, err) &&
-           totals_add_right(totals, rounding_row, unit, charge->uncapped_cost, err) &&
-           totals_add_left(totals, cap_row, unit, charge->uncapped_cost, err) &&
-           totals_add_left(totals, cap_row, unit, reduced, err) &&
-           totals_add_right(totals, cap_row, unit, cost, err);
+    if (!decimal_is_zero(charge->overage) || !decimal_is_zero(charge->blocked)) {
+        rated->price = walk->price;
+        rater->costs[rater->rated_count] = (struct capped_cost){
+            .metric = walk->price->metric,
+            .uncapped_cost = charge->uncapped_cost,
+            .cost = charge->uncapped_cost,
+        };
+        rater->rated_count++;
+    }
+    return true;
 }
 
-static bool rate_put_charge(struct rater *rater, struct text org_id, struct text metric,
-                            const struct charge *charge, struct decimal cost,
-                            const struct currency *currency, struct err *err) {
+/* --- control totals -----------------------------------------------------------------------------
+ */
+
+/* exact + rounding = uncapped; uncapped - cap reduction = cost; per currency. */
+static bool rate_tell_sums(struct rater *rater, struct err *err) {
+    static const char rounding_row[] = "exact_cost + rounding = uncapped_cost";
+    static const char cap_row[] = "uncapped_cost - cap_reduction = cost";
+    struct totals *totals = rater->shard->totals;
+    const struct rate_sums *sums = &rater->sums;
+    if (sums->currency == NULL) {
+        return true;
+    }
+    struct text unit = text_from(sums->currency->code);
+    struct decimal reduced = {-sums->cap_reduction.units};
+    return totals_add_left(totals, rounding_row, unit, sums->exact_cost, err) &&
+           totals_add_left(totals, rounding_row, unit, sums->rounding, err) &&
+           totals_add_right(totals, rounding_row, unit, sums->uncapped_cost, err) &&
+           totals_add_left(totals, cap_row, unit, sums->uncapped_cost, err) &&
+           totals_add_left(totals, cap_row, unit, reduced, err) &&
+           totals_add_right(totals, cap_row, unit, sums->cost, err);
+}
+
+/* A run of charges in one currency is summed here, and told as one. */
+static bool rate_sum(struct rater *rater, const struct charge *charge, struct decimal cap_reduction,
+                     struct decimal cost, struct err *err) {
+    const struct currency *currency = rater->walk.plan->currency;
+    struct rate_sums *sums = &rater->sums;
+    struct decimal rounding;
+    if (sums->currency != currency) {
+        if (!rate_tell_sums(rater, err)) {
+            return false;
+        }
+        *sums = (struct rate_sums){.currency = currency};
+    }
+    return (decimal_subtract(charge->uncapped_cost, charge->exact_cost, &rounding) &&
+            decimal_add(sums->exact_cost, charge->exact_cost, &sums->exact_cost) &&
+            decimal_add(sums->rounding, rounding, &sums->rounding) &&
+            decimal_add(sums->uncapped_cost, charge->uncapped_cost, &sums->uncapped_cost) &&
+            decimal_add(sums->cap_reduction, cap_reduction, &sums->cap_reduction) &&
+            decimal_add(sums->cost, cost, &sums->cost)) ||
+           err_set(err, ERR_RANGE, "the costs in '%s' do not fit", currency->code);
+}
+
+/* --- one org ------------------------------------------------------------------------------------
+ */
+
+static bool rate_put_charge(struct rater *rater, const struct rated *rated, struct decimal cost,
+                            struct err *err) {
     struct table_writer *out = rater->shard->outputs[OUTPUT_CHARGES];
+    const struct charge *charge = &rated->charge;
     struct decimal cap_reduction;
     if (!decimal_subtract(charge->uncapped_cost, cost, &cap_reduction)) {
         return err_set(err, ERR_RANGE, "cap reduction does not fit");
     }
-    table_put_text(out, CHARGES_ORG_ID, org_id);
-    table_put_text(out, CHARGES_METRIC, metric);
+    table_put_text(out, CHARGES_ORG_ID, rater->walk.org_id);
+    table_put_text(out, CHARGES_METRIC, rated->price->metric);
     table_put_decimal(out, CHARGES_LIMIT, charge->limit);
     table_put_decimal(out, CHARGES_OVERAGE, charge->overage);
     table_put_decimal(out, CHARGES_BLOCKED, charge->blocked);
@@ -104,83 +179,45 @@ static bool rate_put_charge(struct rater *rater, struct text org_id, struct text
     table_put_decimal(out, CHARGES_UNCAPPED_COST, charge->uncapped_cost);
     table_put_decimal(out, CHARGES_CAP_REDUCTION, cap_reduction);
     table_put_decimal(out, CHARGES_COST, cost);
-    rater->rows_out++;
-    if (decimal_is_zero(charge->uncapped_cost) && decimal_is_zero(charge->exact_cost)) {
-        return table_end_row(out, err);
-    }
-    return table_end_row(out, err) &&
-           rate_add_totals(rater->shard->totals, charge, cost, currency, err);
+    return table_end_row(out, err) && rate_sum(rater, charge, cap_reduction, cost, err);
 }
 
-static bool rate_usage_row(struct rater *rater, const struct terms_plan *plan, struct text org_id,
-                           const struct terms_price *price, struct charge *charge,
-                           struct err *err) {
-    struct limits limits = terms_walk_limits(&rater->limits, org_id, price->metric);
-    struct charge_lines lines = {.lines = rater->lines};
-    if (!charge_rate(&price->price, &limits, table_get_decimal(&rater->usage, USAGE_QUANTITY),
-                     plan->currency, charge, &lines, err) ||
-        !rate_put_lines(rater, org_id, price, &lines, err)) {
-        return err_wrap(err, "org '%.*s', metric '%.*s'", (int)org_id.size_bytes, org_id.bytes,
-                        (int)price->metric.size_bytes, price->metric.bytes);
-    }
-    return true;
-}
-
-static bool rate_usage_fits(struct rater *rater, struct text org_id, struct text metric,
-                            struct err *err) {
-    if (rater->has_usage && text_equals(table_get_text(&rater->usage, USAGE_ORG_ID), org_id) &&
-        text_equals(table_get_text(&rater->usage, USAGE_METRIC), metric)) {
-        return true;
-    }
-    return err_set(err, ERR_MISMATCH,
-                   "org '%.*s', metric '%.*s': the plan's metrics are not those that were metered",
-                   (int)org_id.size_bytes, org_id.bytes, (int)metric.size_bytes, metric.bytes);
-}
-
-/* All metrics of one org, in order; then its cap. */
-static bool rate_org(struct rater *rater, const struct table_cursor *org,
-                     const struct terms_plan *plan, struct err *err) {
+/* All charges of one org, in order, under its cap. */
+static bool rate_org(struct rater *rater, struct err *err) {
+    const struct rated_walk *walk = &rater->walk;
     struct arena *arena = rater->shard->arena;
-    struct text org_id = table_get_text(org, ORGS_ORG_ID);
-    struct charge *charges = arena_alloc_array(arena, plan->prices_count, sizeof *charges, err);
-    struct capped_cost *costs = arena_alloc_array(arena, plan->prices_count, sizeof *costs, err);
-    if (charges == NULL || costs == NULL) {
-        return false;
-    }
-    for (size_t price_index = 0; price_index < plan->prices_count; price_index++) {
-        const struct terms_price *price = &plan->prices[price_index];
-        struct charge *charge = &charges[price_index];
-        if (!rate_usage_fits(rater, org_id, price->metric, err) ||
-            !rate_usage_row(rater, plan, org_id, price, charge, err)) {
+    rater->rated_count = 0;
+    while (rated_walk_next_price(&rater->walk, err)) {
+        if (!rate_price(rater, err)) {
             return false;
         }
-        rater->rows_in++;
-        rater->has_usage = table_cursor_next(&rater->usage);
-        costs[price_index] = (struct capped_cost){.metric = price->metric,
-                                                  .uncapped_cost = charge->uncapped_cost,
-                                                  .cost = charge->uncapped_cost};
     }
-    if (!table_is_null(org, ORGS_OVERAGE_CAP) &&
-        !charge_cap(costs, plan->prices_count, table_get_decimal(org, ORGS_OVERAGE_CAP),
-                    plan->currency, arena, err)) {
-        return err_wrap(err, "org '%.*s'", (int)org_id.size_bytes, org_id.bytes);
+    if (err->code != ERR_NONE) {
+        return false;
     }
-    for (size_t price_index = 0; price_index < plan->prices_count; price_index++) {
-        if (!rate_put_charge(rater, org_id, costs[price_index].metric, &charges[price_index],
-                             costs[price_index].cost, plan->currency, err)) {
-            return err_wrap(err, "org '%.*s'", (int)org_id.size_bytes, org_id.bytes);
+    if (rater->rated_count > 0 && !table_is_null(&walk->org, ORGS_OVERAGE_CAP)) {
+        if (!charge_cap(rater->costs, rater->rated_count,
+                        table_get_decimal(&walk->org, ORGS_OVERAGE_CAP), walk->plan->currency,
+                        arena, err)) {
+            return err_wrap(err, "org '%.*s'", (int)walk->org_id.size_bytes, walk->org_id.bytes);
+        }
+    }
+    for (size_t index = 0; index < rater->rated_count; index++) {
+        const struct rated *rated = &rater->rated[index];
+        if (!rate_put_charge(rater, rated, rater->costs[index].cost, err)) {
+            return rate_named(rater, rated->price->metric, err);
         }
     }
     return true;
 }
 
 static bool rate_check(struct rater *rater, struct err *err) {
-    static const char row[] = "rows of usage = rows of charges";
+    static const char row[] = "rows of usage = rows rated";
     struct text unit = text_from("rows");
     struct decimal left;
     struct decimal right;
     (void)decimal_from_int64((int64_t)table_rows_count(rater->shard->inputs[INPUT_USAGE]), &left);
-    (void)decimal_from_int64((int64_t)rater->rows_out, &right);
+    (void)decimal_from_int64((int64_t)rater->rows_in, &right);
     return totals_add_left(rater->shard->totals, row, unit, left, err) &&
            totals_add_right(rater->shard->totals, row, unit, right, err);
 }
@@ -191,34 +228,28 @@ static bool rate_compute(const struct stage_shard *shard, struct err *err) {
                     shard->inputs[INPUT_TIERS], shard->arena, err)) {
         return false;
     }
+    size_t prices_max = terms_prices_max(&rater.terms);
     rater.lines = arena_alloc_array(shard->arena, CHARGE_LINES_MAX, sizeof *rater.lines, err);
-    if (rater.lines == NULL) {
+    rater.rated = arena_alloc_array(shard->arena, prices_max, sizeof *rater.rated, err);
+    rater.costs = arena_alloc_array(shard->arena, prices_max, sizeof *rater.costs, err);
+    if (rater.lines == NULL || rater.rated == NULL || rater.costs == NULL) {
         return false;
     }
-    rater.limits = terms_walk_start(shard->inputs[INPUT_LIMITS]);
-    rater.usage = table_cursor_start(shard->inputs[INPUT_USAGE]);
-    rater.has_usage = table_cursor_next(&rater.usage);
-    struct table_cursor org = table_cursor_start(shard->inputs[INPUT_ORGS]);
-    struct arena_mark mark = arena_mark(shard->arena);
-    while (table_cursor_next(&org)) {
-        if (!table_is_null(&org, ORGS_REASON)) {
-            continue; /* set aside or listed */
-        }
-        const struct terms_plan *plan;
-        if (!terms_find_plan(&rater.terms, table_get_int64(&org, ORGS_TERMS),
-                             table_get_text(&org, ORGS_PLAN_ID), &plan, err) ||
-            !rate_org(&rater, &org, plan, err)) {
+    rater.walk = rated_walk_start(&rater.terms, shard->inputs[INPUT_ORGS]);
+    rated_walk_usage(&rater.walk, shard->inputs[INPUT_USAGE]);
+    rated_walk_beside(&rater.walk, SIDE_LIMITS, shard->inputs[INPUT_LIMITS]);
+    while (rated_walk_next_org(&rater.walk, err)) {
+        if (!rate_org(&rater, err)) {
             return false;
         }
-        arena_rewind(shard->arena, mark);
     }
-    return rate_check(&rater, err);
+    return err->code == ERR_NONE && rate_tell_sums(&rater, err) && rate_check(&rater, err);
 }
 
 const struct stage stage_rate = {
     .name = "rate",
     .number = 30,
-    .version = 1,
+    .version = 2,
     .effect = EFFECT_NONE,
     .summary = "apply limits, prices, rounding and caps: overage and cost per org and metric",
     .inputs = rate_inputs,

@@ -12,15 +12,15 @@
 #include <assert.h>
 
 #include "core/memory.h"
-#include "rating/terms.h"
+#include "rating/rated.h"
 #include "report/reports.h"
 #include "stage/session.h"
 #include "stage/stages.h"
 #include "sys/process.h"
 
 static const struct table_schema *const record_inputs[] = {
-    &checkpoint_orgs,  &checkpoint_plans, &checkpoint_prices,
-    &checkpoint_tiers, &checkpoint_usage, &checkpoint_charges,
+    &checkpoint_orgs,  &checkpoint_plans,     &checkpoint_prices,  &checkpoint_tiers,
+    &checkpoint_usage, &checkpoint_negatives, &checkpoint_charges,
 };
 
 enum record_output { OUTPUT_RECORDS, OUTPUT_ADJUSTMENTS, OUTPUTS_COUNT };
@@ -35,6 +35,7 @@ struct previous_tables {
     size_t shards_count;
     struct table **orgs;
     struct table **usage;
+    struct table **negatives;
     struct table **charges;
     struct table **records;
 };
@@ -98,24 +99,25 @@ struct recorder {
     struct totals **totals;                 /* per shard */
 };
 
+enum record_side { SIDE_CHARGES, SIDE_NEGATIVES };
+
 /* One shard at work. */
 struct record_shard {
     const struct recorder *recorder;
     struct totals *totals;
+    struct rated_walk walk;
     struct table_writer *records;
     struct table_writer *adjustments;
     struct previous_orgs previous_orgs;
     struct previous_walk previous_billed; /* its records, apart from those that are revised */
     struct previous_walk previous_usage;
+    struct previous_walk previous_negatives;
     struct previous_walk previous_charges;
     struct previous_walk previous_records;
 };
 
-/* What the revision before said of one (org, metric). */
-struct previous_result {
-    bool is_found; /* the metric was rated there */
-    bool has_record;
-    int64_t revision;
+/* What one result says of one (org, metric). */
+struct result {
     struct decimal overage;
     struct decimal cost;
     struct decimal quantity;
@@ -123,26 +125,54 @@ struct previous_result {
     int64_t events;
 };
 
-static struct previous_result record_previous(struct record_shard *shard, struct text org_id,
-                                              struct text metric) {
-    struct previous_result previous = {0};
-    if (shard->recorder->previous == NULL ||
-        !previous_walk_to(&shard->previous_charges, org_id, metric)) {
+/* What the revision before said of it. */
+struct previous_result {
+    bool is_found; /* the metric was rated there */
+    bool has_record;
+    int64_t revision;
+    struct result result;
+};
+
+/* NULL for a row that is not there: no charge, no negative net. */
+static struct result record_result(const struct table_cursor *usage,
+                                   const struct table_cursor *charge,
+                                   const struct table_cursor *negative) {
+    struct result result = {
+        .quantity = table_get_decimal(usage, USAGE_QUANTITY),
+        .events = table_get_int64(usage, USAGE_EVENTS),
+    };
+    result.net = negative != NULL ? table_get_decimal(negative, NEGATIVES_NET) : result.quantity;
+    if (charge != NULL) {
+        result.overage = table_get_decimal(charge, CHARGES_OVERAGE);
+        result.cost = table_get_decimal(charge, CHARGES_COST);
+    }
+    return result;
+}
+
+/* NULL when the previous run has no such row. */
+static const struct table_cursor *previous_row(struct previous_walk *walk, struct text org_id,
+                                               struct text metric) {
+    return previous_walk_to(walk, org_id, metric) ? &walk->walk.cursor : NULL;
+}
+
+static struct previous_result record_previous(struct record_shard *shard) {
+    struct previous_result previous = {.is_found = false};
+    if (shard->recorder->previous == NULL) {
         return previous;
     }
-    const struct table_cursor *charge = &shard->previous_charges.walk.cursor;
-    previous.is_found = true;
-    previous.overage = table_get_decimal(charge, CHARGES_OVERAGE);
-    previous.cost = table_get_decimal(charge, CHARGES_COST);
-    if (previous_walk_to(&shard->previous_usage, org_id, metric)) {
-        const struct table_cursor *usage = &shard->previous_usage.walk.cursor;
-        previous.quantity = table_get_decimal(usage, USAGE_QUANTITY);
-        previous.net = table_get_decimal(usage, USAGE_NET);
-        previous.events = table_get_int64(usage, USAGE_EVENTS);
+    struct text org_id = shard->walk.org_id;
+    struct text metric = shard->walk.price->metric;
+    const struct table_cursor *usage = previous_row(&shard->previous_usage, org_id, metric);
+    if (usage == NULL) {
+        return previous;
     }
-    if (previous_walk_to(&shard->previous_records, org_id, metric)) {
+    previous.is_found = true;
+    previous.result = record_result(usage, previous_row(&shard->previous_charges, org_id, metric),
+                                    previous_row(&shard->previous_negatives, org_id, metric));
+    const struct table_cursor *record = previous_row(&shard->previous_records, org_id, metric);
+    if (record != NULL) {
         previous.has_record = true;
-        previous.revision = table_get_int64(&shard->previous_records.walk.cursor, RECORDS_REVISION);
+        previous.revision = table_get_int64(record, RECORDS_REVISION);
     }
     return previous;
 }
@@ -161,76 +191,74 @@ static bool record_add_totals(struct totals *totals, struct text unit, struct de
            totals_add_right(totals, row, unit, billed, err);
 }
 
-static bool record_put(struct record_shard *shard, const struct table_cursor *org,
-                       const struct terms_plan *plan, const struct table_cursor *charge,
+static bool record_put(struct record_shard *shard, const struct result *result,
                        const struct previous_result *previous, struct err *err) {
     struct table_writer *out = shard->records;
-    struct decimal cost = table_get_decimal(charge, CHARGES_COST);
+    const struct rated_walk *walk = &shard->walk;
+    struct decimal previous_cost = previous->result.cost;
     struct decimal billed;
-    if (!decimal_subtract(cost, previous->cost, &billed)) {
+    if (!decimal_subtract(result->cost, previous_cost, &billed)) {
         return err_set(err, ERR_RANGE, "the difference to the revision before does not fit");
     }
-    bool is_changed =
-        decimal_compare(cost, previous->cost) != 0 ||
-        decimal_compare(table_get_decimal(charge, CHARGES_OVERAGE), previous->overage) != 0;
+    bool is_changed = decimal_compare(result->cost, previous_cost) != 0 ||
+                      decimal_compare(result->overage, previous->result.overage) != 0;
     int64_t revision = previous->has_record ? previous->revision + (is_changed ? 1 : 0)
                        : previous->is_found ? 2
                                             : 1;
-    table_put_text(out, RECORDS_ORG_ID, table_get_text(charge, CHARGES_ORG_ID));
-    table_put_text(out, RECORDS_METRIC, table_get_text(charge, CHARGES_METRIC));
+    table_put_text(out, RECORDS_ORG_ID, walk->org_id);
+    table_put_text(out, RECORDS_METRIC, walk->price->metric);
     table_put_int64(out, RECORDS_REVISION, revision);
-    table_put_decimal(out, RECORDS_COST, cost);
-    table_put_decimal(out, RECORDS_PREVIOUS_COST, previous->cost);
+    table_put_decimal(out, RECORDS_COST, result->cost);
+    table_put_decimal(out, RECORDS_PREVIOUS_COST, previous_cost);
     table_put_decimal(out, RECORDS_BILLED, billed);
-    table_put_text(out, RECORDS_STATUS, text_from(report_record_status(org, billed)));
+    table_put_text(out, RECORDS_STATUS, text_from(report_record_status(&walk->org, billed)));
     return table_end_row(out, err) &&
-           record_add_totals(shard->totals, text_from(plan->currency->code), cost, previous->cost,
-                             billed, err);
+           record_add_totals(shard->totals, text_from(walk->plan->currency->code), result->cost,
+                             previous_cost, billed, err);
 }
 
-static bool record_adjustment(struct record_shard *shard, const struct terms_plan *plan,
-                              const struct table_cursor *usage, const struct table_cursor *charge,
-                              const struct previous_result *previous, struct err *err) {
+static bool record_adjustment(struct record_shard *shard, const struct result *now,
+                              const struct result *before, struct err *err) {
     struct table_writer *out = shard->adjustments;
-    struct decimal quantity = table_get_decimal(usage, USAGE_QUANTITY);
-    struct decimal cost = table_get_decimal(charge, CHARGES_COST);
-    int64_t events = table_get_int64(usage, USAGE_EVENTS);
+    const struct rated_walk *walk = &shard->walk;
     struct decimal late_quantity;
-    if (decimal_compare(quantity, previous->quantity) == 0 && events == previous->events &&
-        decimal_compare(cost, previous->cost) == 0) {
+    if (decimal_compare(now->quantity, before->quantity) == 0 && now->events == before->events &&
+        decimal_compare(now->cost, before->cost) == 0) {
         return true;
     }
-    if (!decimal_subtract(table_get_decimal(usage, USAGE_NET), previous->net, &late_quantity)) {
+    if (!decimal_subtract(now->net, before->net, &late_quantity)) {
         return err_set(err, ERR_RANGE, "late quantity does not fit");
     }
-    table_put_text(out, ADJUSTMENTS_ORG_ID, table_get_text(charge, CHARGES_ORG_ID));
-    table_put_text(out, ADJUSTMENTS_METRIC, table_get_text(charge, CHARGES_METRIC));
-    table_put_int64(out, ADJUSTMENTS_LATE_EVENTS, events - previous->events);
+    table_put_text(out, ADJUSTMENTS_ORG_ID, walk->org_id);
+    table_put_text(out, ADJUSTMENTS_METRIC, walk->price->metric);
+    table_put_int64(out, ADJUSTMENTS_LATE_EVENTS, now->events - before->events);
     table_put_decimal(out, ADJUSTMENTS_LATE_QUANTITY, late_quantity);
-    table_put_decimal(out, ADJUSTMENTS_OLD_USAGE, previous->quantity);
-    table_put_decimal(out, ADJUSTMENTS_NEW_USAGE, quantity);
-    table_put_decimal(out, ADJUSTMENTS_OLD_COST, previous->cost);
-    table_put_decimal(out, ADJUSTMENTS_NEW_COST, cost);
-    table_put_text(out, ADJUSTMENTS_CURRENCY, text_from(plan->currency->code));
+    table_put_decimal(out, ADJUSTMENTS_OLD_USAGE, before->quantity);
+    table_put_decimal(out, ADJUSTMENTS_NEW_USAGE, now->quantity);
+    table_put_decimal(out, ADJUSTMENTS_OLD_COST, before->cost);
+    table_put_decimal(out, ADJUSTMENTS_NEW_COST, now->cost);
+    table_put_text(out, ADJUSTMENTS_CURRENCY, text_from(walk->plan->currency->code));
     if (shard->recorder->session->reason != NULL) {
         table_put_text(out, ADJUSTMENTS_REASON, text_from(shard->recorder->session->reason));
     }
     return table_end_row(out, err);
 }
 
-static bool record_price(struct record_shard *shard, const struct table_cursor *org,
-                         const struct terms_plan *plan, const struct table_cursor *usage,
-                         const struct table_cursor *charge, struct err *err) {
-    struct text org_id = table_get_text(charge, CHARGES_ORG_ID);
-    struct text metric = table_get_text(charge, CHARGES_METRIC);
-    struct previous_result previous = record_previous(shard, org_id, metric);
-    if (!decimal_is_zero(table_get_decimal(charge, CHARGES_OVERAGE)) || previous.has_record) {
-        if (!record_put(shard, org, plan, charge, &previous, err)) {
-            return false;
-        }
+static bool record_price(struct record_shard *shard, struct err *err) {
+    const struct rated_side *charge = &shard->walk.sides[SIDE_CHARGES];
+    const struct rated_side *negative = &shard->walk.sides[SIDE_NEGATIVES];
+    if (shard->recorder->previous == NULL && !charge->is_here) {
+        return true; /* nothing was billed, and nothing is */
     }
-    return shard->recorder->previous == NULL || !previous.is_found ||
-           record_adjustment(shard, plan, usage, charge, &previous, err);
+    struct previous_result previous = record_previous(shard);
+    struct result result =
+        record_result(&shard->walk.usage, charge->is_here ? &charge->cursor : NULL,
+                      negative->is_here ? &negative->cursor : NULL);
+    if ((!decimal_is_zero(result.overage) || previous.has_record) &&
+        !record_put(shard, &result, &previous, err)) {
+        return false;
+    }
+    return !previous.is_found || record_adjustment(shard, &result, &previous.result, err);
 }
 
 /* Every metric that the revision before billed the org for has a price to be rated with. */
@@ -259,16 +287,16 @@ static bool record_check_metrics(struct record_shard *shard, struct text org_id,
     return true;
 }
 
-/* An org that was rated is rated again, in the same currency. plan: NULL when it is not rated. */
-static bool record_check_previous(struct record_shard *shard, const struct table_cursor *org,
-                                  const struct terms_plan *plan, struct err *err) {
-    struct text org_id = table_get_text(org, ORGS_ORG_ID);
+/* An org that was rated is rated again, in the same currency. */
+static bool record_check_previous(struct record_shard *shard, struct err *err) {
+    const struct terms_plan *plan = shard->walk.plan; /* NULL when it is not rated */
+    struct text org_id = shard->walk.org_id;
     if (shard->recorder->previous == NULL || !previous_orgs_to(&shard->previous_orgs, org_id) ||
         !table_is_null(&shard->previous_orgs.cursor, ORGS_REASON)) {
         return true;
     }
     if (plan == NULL) {
-        struct text reason = table_get_text(org, ORGS_REASON);
+        struct text reason = table_get_text(&shard->walk.org, ORGS_REASON);
         (void)err_set(err, ERR_MISMATCH,
                       "org '%.*s': the revision before rated it, now it is not: %.*s",
                       (int)org_id.size_bytes, org_id.bytes, (int)reason.size_bytes, reason.bytes);
@@ -286,34 +314,21 @@ static bool record_check_previous(struct record_shard *shard, const struct table
     return record_check_metrics(shard, org_id, plan, err);
 }
 
-static bool record_rows(struct record_shard *shard, struct table *orgs, struct table *usage_table,
-                        struct table *charges, struct err *err) {
-    struct table_cursor org = table_cursor_start(orgs);
-    struct table_cursor usage = table_cursor_start(usage_table);
-    struct table_cursor charge = table_cursor_start(charges);
-    while (table_cursor_next(&org)) {
-        if (!table_is_null(&org, ORGS_REASON)) {
-            if (!record_check_previous(shard, &org, NULL, err)) {
-                return false;
-            }
-            continue; /* set aside or listed */
-        }
-        const struct terms_plan *plan;
-        if (!terms_find_plan(shard->recorder->terms, table_get_int64(&org, ORGS_TERMS),
-                             table_get_text(&org, ORGS_PLAN_ID), &plan, err) ||
-            !record_check_previous(shard, &org, plan, err)) {
+static bool record_rows(struct record_shard *shard, struct err *err) {
+    while (rated_walk_next_any(&shard->walk, err)) {
+        if (!record_check_previous(shard, err)) {
             return false;
         }
-        for (size_t index = 0; index < plan->prices_count; index++) {
-            if (!table_cursor_next(&usage) || !table_cursor_next(&charge)) {
-                return err_set(err, ERR_DAMAGED, "%s: fewer rows than prices", table_path(charges));
-            }
-            if (!record_price(shard, &org, plan, &usage, &charge, err)) {
+        while (rated_walk_next_price(&shard->walk, err)) {
+            if (!record_price(shard, err)) {
                 return false;
             }
         }
+        if (err->code != ERR_NONE) {
+            return false;
+        }
     }
-    return true;
+    return err->code == ERR_NONE;
 }
 
 static bool record_one_shard(void *context, size_t shard_index, struct err *err) {
@@ -322,6 +337,7 @@ static bool record_one_shard(void *context, size_t shard_index, struct err *err)
     struct record_shard shard = {.recorder = recorder, .totals = recorder->totals[shard_index]};
     struct table *orgs = NULL;
     struct table *usage = NULL;
+    struct table *negatives = NULL;
     struct table *charges = NULL;
     bool is_fine = false;
     if (recorder->previous != NULL) {
@@ -330,17 +346,23 @@ static bool record_one_shard(void *context, size_t shard_index, struct err *err)
                                                      .tables_count = previous->shards_count};
         shard.previous_billed = previous_walk_start(previous->records, previous->shards_count);
         shard.previous_usage = previous_walk_start(previous->usage, previous->shards_count);
+        shard.previous_negatives = previous_walk_start(previous->negatives, previous->shards_count);
         shard.previous_charges = previous_walk_start(previous->charges, previous->shards_count);
         shard.previous_records = previous_walk_start(previous->records, previous->shards_count);
     }
     if (!run_input_open(run, &checkpoint_orgs, shard_index, &orgs, err) ||
         !run_input_open(run, &checkpoint_usage, shard_index, &usage, err) ||
+        !run_input_open(run, &checkpoint_negatives, shard_index, &negatives, err) ||
         !run_input_open(run, &checkpoint_charges, shard_index, &charges, err) ||
         !run_output_create(run, &checkpoint_records, shard_index, &shard.records, err) ||
         !run_output_create(run, &checkpoint_adjustments, shard_index, &shard.adjustments, err)) {
         goto out;
     }
-    if (!record_rows(&shard, orgs, usage, charges, err)) {
+    shard.walk = rated_walk_start(recorder->terms, orgs);
+    rated_walk_usage(&shard.walk, usage);
+    rated_walk_beside(&shard.walk, SIDE_CHARGES, charges);
+    rated_walk_beside(&shard.walk, SIDE_NEGATIVES, negatives);
+    if (!record_rows(&shard, err)) {
         goto out;
     }
     is_fine = run_output_commit(run, &checkpoint_records, shard_index, shard.records, err);
@@ -355,13 +377,14 @@ out:
     table_writer_destroy(shard.adjustments);
     table_close(orgs);
     table_close(usage);
+    table_close(negatives);
     table_close(charges);
     return is_fine;
 }
 
 static void previous_close(struct previous_tables *previous) {
-    struct table **lists[] = {previous->orgs, previous->usage, previous->charges,
-                              previous->records};
+    struct table **lists[] = {previous->orgs, previous->usage, previous->negatives,
+                              previous->charges, previous->records};
     for (size_t list = 0; list < sizeof lists / sizeof lists[0]; list++) {
         for (size_t index = 0; lists[list] != NULL && index < previous->shards_count; index++) {
             table_close(lists[list][index]);
@@ -385,15 +408,22 @@ static bool previous_open_list(struct run *run, const struct table_schema *schem
 }
 
 static bool previous_open(struct run *run, struct previous_tables *previous, struct err *err) {
+    const struct {
+        const struct table_schema *schema;
+        struct table ***tables;
+    } lists[] = {
+        {&checkpoint_orgs, &previous->orgs},           {&checkpoint_usage, &previous->usage},
+        {&checkpoint_negatives, &previous->negatives}, {&checkpoint_charges, &previous->charges},
+        {&checkpoint_records, &previous->records},
+    };
     previous->shards_count = run_shards_count(run);
-    return previous_open_list(run, &checkpoint_orgs, previous->shards_count, &previous->orgs,
-                              err) &&
-           previous_open_list(run, &checkpoint_usage, previous->shards_count, &previous->usage,
-                              err) &&
-           previous_open_list(run, &checkpoint_charges, previous->shards_count, &previous->charges,
-                              err) &&
-           previous_open_list(run, &checkpoint_records, previous->shards_count, &previous->records,
-                              err);
+    for (size_t list = 0; list < sizeof lists / sizeof lists[0]; list++) {
+        if (!previous_open_list(run, lists[list].schema, previous->shards_count, lists[list].tables,
+                                err)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Runs the shards, each with totals of its own, merged in the order of shards. */
@@ -462,7 +492,7 @@ out:
 const struct stage stage_record = {
     .name = "record",
     .number = 50,
-    .version = 1,
+    .version = 2,
     .effect = EFFECT_DATABASE,
     .summary = "write records: revisions and the differences that are billed",
     .inputs = record_inputs,

@@ -22,9 +22,10 @@ struct shard_table {
     { &checkpoint_##name, offsetof(struct report_shard, name) }
 
 static const struct shard_table shard_tables[] = {
-    SHARD_TABLE(orgs),        SHARD_TABLE(limits),  SHARD_TABLE(history),     SHARD_TABLE(asides),
-    SHARD_TABLE(usage),       SHARD_TABLE(charges), SHARD_TABLE(projections), SHARD_TABLE(records),
-    SHARD_TABLE(adjustments), SHARD_TABLE(items),
+    SHARD_TABLE(orgs),      SHARD_TABLE(limits),      SHARD_TABLE(asides),
+    SHARD_TABLE(usage),     SHARD_TABLE(negatives),   SHARD_TABLE(charges),
+    SHARD_TABLE(estimates), SHARD_TABLE(projections), SHARD_TABLE(changes),
+    SHARD_TABLE(records),   SHARD_TABLE(adjustments), SHARD_TABLE(items),
 };
 
 enum { SHARD_TABLES_COUNT = sizeof shard_tables / sizeof shard_tables[0] };
@@ -137,12 +138,10 @@ static bool writing_open(struct writing *writing, struct err *err) {
                     writing->arena, err)) {
         return false;
     }
-    const char *emission = run_pinned(run, PIN_OPTION, "emit");
     writing->source = (struct report_source){
         .shards = writing->shards,
         .shards_count = shards_count,
         .terms = &writing->terms,
-        .is_emitting = emission != NULL && strcmp(emission, "none") != 0,
         .is_revision = run_pinned(run, PIN_INPUT, "previous") != NULL,
     };
     for (size_t index = 0; index < shards_count; index++) {
@@ -283,10 +282,10 @@ static bool report_perform(struct run *run, const struct stage *stage,
 }
 
 static const struct table_schema *const report_inputs[] = {
-    &checkpoint_orgs,    &checkpoint_plans,   &checkpoint_prices,      &checkpoint_tiers,
-    &checkpoint_limits,  &checkpoint_history, &checkpoint_asides,      &checkpoint_usage,
-    &checkpoint_charges, &checkpoint_records, &checkpoint_projections, &checkpoint_adjustments,
-    &checkpoint_items,
+    &checkpoint_orgs,    &checkpoint_plans,       &checkpoint_prices,      &checkpoint_tiers,
+    &checkpoint_limits,  &checkpoint_asides,      &checkpoint_usage,       &checkpoint_negatives,
+    &checkpoint_charges, &checkpoint_records,     &checkpoint_projections, &checkpoint_estimates,
+    &checkpoint_changes, &checkpoint_adjustments, &checkpoint_items,
 };
 
 const struct stage stage_report = {

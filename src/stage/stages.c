@@ -1,9 +1,13 @@
 #include "stage/stages.h"
 
+#include "stage/session.h"
+
 static const struct stage *const rows[] = {
     &stage_extract, &stage_meter, &stage_rate,   &stage_project,
     &stage_record,  &stage_emit,  &stage_report,
 };
+
+const char pin_snapshot[] = "snapshot";
 
 struct stage_list stages_all(void) {
     return (struct stage_list){.stages = rows, .stages_count = sizeof rows / sizeof rows[0]};

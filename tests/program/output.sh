@@ -36,6 +36,12 @@ done
 cp -r "$run" "$scratch/flipped"
 printf '\125' | dd of="$scratch/flipped/20-meter/usage.arrow" bs=1 seek=300 conv=notrunc status=none
 check 'verify of a damaged one too' next_is 12 verify "$scratch/flipped"
+shows_status() { # shows_status STATUS COMMAND ARGUMENT...
+    next_is "$@" && tail -n 1 "$scratch/err" | grep -qx "next: periodclose status $scratch/flipped"
+}
+check 'of a damaged one it is the way to see how it stands' shows_status 12 explain \
+    "$scratch/flipped" --org alder
+check 'of a table of it, too' shows_status 12 inspect "$scratch/flipped/meter/usage"
 
 # Every command that succeeds says what to type next, too; help alone ends there.
 succeeds() {

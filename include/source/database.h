@@ -1,0 +1,32 @@
+/*
+ * The PostgreSQL source: connections that all see one snapshot.
+ *
+ * source_database_open connects, begins a REPEATABLE READ READ ONLY transaction, exports its
+ * snapshot to jobs - 1 further connections, and checks that the schema is the one of this program.
+ * Dataset and usage then read from it instead of from a folder (dataset_options.database,
+ * usage_read_database): the same rows, judged by the same code, so that both sources leave the same
+ * checkpoints. A standby will do. Failures are ERR_DATABASE (db/db.h); what is lost of one
+ * connection cannot be read again in the same snapshot's spill files, so the caller begins anew
+ * with a new source (source_database_is_lost).
+ */
+#ifndef PERIODCLOSE_SOURCE_DATABASE_H
+#define PERIODCLOSE_SOURCE_DATABASE_H
+
+#include "core/calendar.h"
+#include "db/db.h"
+
+struct source_database;
+
+bool source_database_open(const struct sys *sys, const char *conninfo, size_t jobs,
+                          struct month month, struct source_database **database, struct err *err);
+void source_database_close(struct source_database *database); /* NULL is fine */
+
+/* pg_current_snapshot() of it: what was visible. */
+const char *source_database_snapshot(const struct source_database *database);
+bool source_database_has_seats(const struct source_database *database);
+bool source_database_is_lost(const struct source_database *database);
+/* Connection 0 … jobs - 1, each for one thread. */
+struct db *source_database_connection(const struct source_database *database, size_t index);
+size_t source_database_connections_count(const struct source_database *database);
+
+#endif

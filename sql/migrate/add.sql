@@ -1,0 +1,2 @@
+-- Notes a migration, in the transaction that applies it. $1: its name; $2: the digest of its file.
+insert into billing.schema_migrations (name, sha256) values ($1::text, $2::text)

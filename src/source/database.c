@@ -1,0 +1,137 @@
+#include "source/database.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "core/memory.h"
+#include "db/migrate.h"
+
+enum { SNAPSHOT_MAX = 8192, CONNECTIONS_MAX = 64 };
+
+struct source_database {
+    struct db *connections[CONNECTIONS_MAX];
+    size_t connections_count;
+    char *snapshot; /* as long as many transactions are under way */
+    char exported[64];
+    bool has_seats;
+};
+
+static bool open_connection(const struct sys *sys, const char *conninfo,
+                            struct source_database *database, struct err *err) {
+    const struct db_options options = {
+        .conninfo = conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true};
+    struct db *db;
+    if (!db_open(sys, &options, &db, err)) {
+        return false;
+    }
+    database->connections[database->connections_count++] = db;
+    return db_begin(db, "isolation level repeatable read read only", err);
+}
+
+static bool take_snapshot(struct source_database *database, struct err *err) {
+    struct db_result result = {0};
+    struct text exported;
+    struct text snapshot;
+    bool is_done = db_run(database->connections[0], "extract/begin.sql", NULL, &result, err) &&
+                   db_result_text(&result, 0, 0, &exported, err) &&
+                   db_result_text(&result, 0, 1, &snapshot, err) &&
+                   db_result_bool(&result, 0, 2, &database->has_seats, err);
+    if (is_done) {
+        (void)snprintf(database->exported, sizeof database->exported, "%.*s",
+                       (int)exported.size_bytes, exported.bytes);
+        database->snapshot = mem_alloc(snapshot.size_bytes + 1);
+        is_done = database->snapshot != NULL || err_memory(err, snapshot.size_bytes + 1);
+    }
+    if (is_done) {
+        memcpy(database->snapshot, snapshot.bytes, snapshot.size_bytes);
+    }
+    db_result_release(&result);
+    return is_done;
+}
+
+/* SET TRANSACTION SNAPSHOT takes no parameter: the id came from the server, of hex digits and -. */
+static bool join_snapshot(struct source_database *database, struct db *db, struct err *err) {
+    char command[128];
+    if (strspn(database->exported, "0123456789ABCDEF-") != strlen(database->exported)) {
+        return err_set(err, ERR_DATABASE, "%s: the exported snapshot has an odd name",
+                       db_description(db));
+    }
+    (void)snprintf(command, sizeof command, "set transaction snapshot '%s'", database->exported);
+    return db_run_script(db, "set transaction snapshot", command, err);
+}
+
+static bool set_period(struct db *db, struct month month, struct err *err) {
+    char day[INSTANT_TEXT_MAX];
+    struct db_params params = {0};
+    struct civil_date first = {month.year, month.month, 1};
+    (void)civil_format(civil_to_days(first), day);
+    db_params_text(&params, text_from(day));
+    return db_run(db, "extract/period.sql", &params, NULL, err);
+}
+
+static bool open_all(const struct sys *sys, const char *conninfo, size_t jobs, struct month month,
+                     struct source_database *database, struct err *err) {
+    if (!open_connection(sys, conninfo, database, err) ||
+        !migrate_check(database->connections[0], err) || !take_snapshot(database, err) ||
+        !set_period(database->connections[0], month, err)) {
+        return false;
+    }
+    jobs = jobs < CONNECTIONS_MAX ? jobs : CONNECTIONS_MAX;
+    while (database->connections_count < jobs) {
+        if (!open_connection(sys, conninfo, database, err) ||
+            !join_snapshot(database, database->connections[database->connections_count - 1], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool source_database_open(const struct sys *sys, const char *conninfo, size_t jobs,
+                          struct month month, struct source_database **result, struct err *err) {
+    struct source_database *database = mem_alloc(sizeof *database);
+    if (database == NULL) {
+        return err_memory(err, sizeof *database);
+    }
+    if (!open_all(sys, conninfo, jobs, month, database, err)) {
+        source_database_close(database);
+        return false;
+    }
+    *result = database;
+    return true;
+}
+
+void source_database_close(struct source_database *database) {
+    if (database == NULL) {
+        return;
+    }
+    for (size_t index = 0; index < database->connections_count; index++) {
+        db_close(database->connections[index]);
+    }
+    mem_free(database->snapshot);
+    mem_free(database);
+}
+
+const char *source_database_snapshot(const struct source_database *database) {
+    return database->snapshot;
+}
+
+bool source_database_has_seats(const struct source_database *database) {
+    return database->has_seats;
+}
+
+bool source_database_is_lost(const struct source_database *database) {
+    bool is_lost = false;
+    for (size_t index = 0; index < database->connections_count; index++) {
+        is_lost = is_lost || db_is_lost(database->connections[index]);
+    }
+    return is_lost;
+}
+
+struct db *source_database_connection(const struct source_database *database, size_t index) {
+    assert(index < database->connections_count);
+    return database->connections[index];
+}
+
+size_t source_database_connections_count(const struct source_database *database) {
+    return database->connections_count;
+}

@@ -1,0 +1,58 @@
+/*
+ * periodclose over an operating system that can die, for the search (search.mjs). Never installed.
+ *
+ *   FAULTY_DIE_AT=N      ends with status 77 in place of our N-th file operation
+ *   FAULTY_LOSS=drop     … and what was not synced by then is lost (tear: half of it)
+ *   FAULTY_CLOCK_S=N     the clock goes N seconds ahead
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "support/fault_sys.h"
+#include "sys/process.h"
+
+enum { SECOND_US = 1000000 };
+
+static int64_t ahead_us;
+
+static int64_t now_ahead(void *self) {
+    const struct sys *real = sys_real();
+    (void)self;
+    return real->now_us(real->self) + ahead_us;
+}
+
+static uint64_t number_of(const char *name) {
+    const char *text = getenv(name);
+    return text != NULL ? strtoull(text, NULL, 10) : 0;
+}
+
+static enum fault_loss loss_of(const char *text) {
+    return text == NULL                ? FAULT_LOSS_NONE
+           : strcmp(text, "drop") == 0 ? FAULT_LOSS_DROP
+           : strcmp(text, "tear") == 0 ? FAULT_LOSS_TEAR
+                                       : FAULT_LOSS_NONE;
+}
+
+int main(int argc, char **argv) {
+    static struct fault_sys fault;
+    uint64_t die_at = number_of("FAULTY_DIE_AT");
+    struct fault_plan plan = {.mode = die_at > 0 ? FAULT_DIE : FAULT_NONE,
+                              .at = die_at,
+                              .loss =
+                                  die_at > 0 ? loss_of(getenv("FAULTY_LOSS")) : FAULT_LOSS_NONE};
+    ahead_us = (int64_t)number_of("FAULTY_CLOCK_S") * SECOND_US;
+    interrupt_install();
+    fault_sys_init(&fault, plan);
+    fault.sys.now_us = now_ahead;
+    int status = cli_main(argc, argv, &fault.sys);
+    const char *report = getenv("FAULTY_CALLS"); /* a file that is told how many there were */
+    FILE *file = report != NULL ? fopen(report, "w") : NULL;
+    if (file != NULL) {
+        (void)fprintf(file, "%llu\n", (unsigned long long)fault_sys_calls(&fault));
+        (void)fclose(file);
+    }
+    fault_sys_release(&fault);
+    return status;
+}
