@@ -30,6 +30,13 @@ have_fuzzer() {
 
 # The server's program. Tests make clusters of their own with it.
 have_server() { compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null; }
+server_version() {
+    local file
+    for file in /usr/lib/postgresql/*/bin/postgres; do
+        file=${file#/usr/lib/postgresql/}
+        echo "${file%%/*}"
+    done | sort -n | tail -n 1
+}
 
 node_major() { node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/'; }
 
@@ -64,6 +71,7 @@ want_test() {
     want shellcheck have_command shellcheck
     want mandoc have_command mandoc
     want postgresql-common have_command pg_virtualenv
+    want libtap-parser-sourcehandler-pgtap-perl have_command pg_prove
     # By command and not by package: a node from elsewhere conflicts with Debian's npm.
     want nodejs have_command node
     want npm have_command npm
@@ -106,6 +114,14 @@ install_server() {
     as_root mkdir -p "$folder"
     echo "create_main_cluster = false" | as_root tee "$folder/periodclose.conf" >/dev/null
     want postgresql have_server
+    install_missing
+}
+
+# pgTAP is packaged for each version of the server.
+install_pgtap() {
+    local version
+    version=$(server_version)
+    want "postgresql-$version-pgtap" test -e "/usr/share/postgresql/$version/extension/pgtap.control"
     install_missing
 }
 
@@ -155,6 +171,7 @@ for what in "$@"; do
             want "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev" have_fuzzer
             install_missing
             install_server
+            install_pgtap
             install_newer_node
             install_node_modules
             ;;

@@ -5,6 +5,7 @@
 #   unit       cmocka programs under AddressSanitizer and UBSan; their TAP output is counted
 #   readback   our Arrow files read by npm apache-arrow and by polars; one test each
 #   fuzz       every fuzz target over its seed corpus; one test each
+#   sql        tests/sql/*.sql, the database's own tests, by pg_prove in a throw-away cluster
 #   program    tests/program/*.sh, the release build from outside; "ok - " and "not ok - " lines
 #
 # Counting errs on the side of failure. Whatever a suite printed, it fails at least once more if it
@@ -132,6 +133,7 @@ list_suites() {
         built_suite "$build/checked/tests/table/arrow_sample" "readback-$(basename "$file" .mjs)" \
             exit 300 "node $file $results/samples"
     done
+    suite sql tap 600 "bash tests/sql/run.sh"
     suite model lines 600 "tests/model/run.sh $build"
     built_suite "$build/checked/stripe_sim" simulator lines 300 \
         "node tests/stripe_sim/selftest.mjs $build/checked/stripe_sim"

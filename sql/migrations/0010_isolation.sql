@@ -13,14 +13,21 @@ declare
 begin
     for wanted in
         select *
-        from (values ('billing_app', ''), ('billing_close', 'bypassrls'), ('billing_finance', ''))
-            as roles (name, attribute)
+        from (values
+            ('billing_app', '',
+                'Applications: see the org in billing.org_id, write through functions of billing only.'),
+            ('billing_close', 'bypassrls',
+                'The job that closes billing periods: sees and writes all orgs.'),
+            ('billing_finance', '',
+                'Finance: reads all of the schema billing, changes nothing.')
+        ) as roles (name, attribute, about)
     loop
         if exists (select from pg_roles where rolname = wanted.name) then
             continue;
         end if;
         begin
             execute format('create role %I nologin %s', wanted.name, wanted.attribute);
+            execute format('comment on role %I is %L', wanted.name, wanted.about);
         exception
             when duplicate_object or unique_violation then
                 null; -- made by a migration of another database at this moment
@@ -32,10 +39,6 @@ begin
     end loop;
 end
 $$;
-
-comment on role billing_app is 'Applications: see the org in billing.org_id, write through functions of the schema billing only.';
-comment on role billing_close is 'The job that closes billing periods: sees and writes all orgs.';
-comment on role billing_finance is 'Finance: reads all of the schema billing, changes nothing.';
 
 create procedure billing.isolate(p_table regclass)
 language plpgsql

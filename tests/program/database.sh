@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The program against PostgreSQL: in a throw-away cluster that pg_virtualenv makes for this suite.
 if [ -z "${DATABASE_SUITE:-}" ]; then
-    DATABASE_SUITE=1 exec pg_virtualenv -t bash "$0" "$@"
+    DATABASE_SUITE=1 exec "$(dirname "${BASH_SOURCE[0]}")/../support/with_cluster.sh" bash "$0" "$@"
 fi
 # shellcheck source=tests/program/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
