@@ -88,7 +88,7 @@ static void a_closed_period_differs_from_its_revision(void **state) {
     assert_true(status == 0 || status == ERR_SET_ASIDE);
     assert_status(ERR_DIFFERENT, "diff", "close", "revision");
     assert_says(program.out, "noplan                disposition set_aside -> rated");
-    assert_says(program.out, "cost 0.00 -> 24.00\n");    /* noplan, at today's price */
+    assert_says(program.out, "cost 0.00 -> 24.00\n");       /* noplan, at today's price */
     assert_says(program.out, "-8.00 USD  overage 8 -> 0;"); /* zeroed */
     assert_status(0, "verify", "revision");
     assert_status(0, "explain", "revision", "--org", "zeroed", "--metric", "playbook_runs");
