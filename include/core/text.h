@@ -22,9 +22,24 @@ static inline struct text text_from(const char *terminated) {
     return (struct text){.bytes = terminated, .size_bytes = strlen(terminated)};
 }
 
+/*
+ * Ids and metrics are compared millions of times and mostly are 8 to 16 bytes long: those are two
+ * words, which may overlap.
+ */
 static inline bool text_equals(struct text left, struct text right) {
-    return left.size_bytes == right.size_bytes &&
-           (left.size_bytes == 0 || memcmp(left.bytes, right.bytes, left.size_bytes) == 0);
+    size_t size_bytes = left.size_bytes;
+    if (size_bytes != right.size_bytes) {
+        return false;
+    }
+    if (size_bytes >= 8 && size_bytes <= 16) {
+        uint64_t words[4];
+        memcpy(&words[0], left.bytes, 8);
+        memcpy(&words[1], right.bytes, 8);
+        memcpy(&words[2], left.bytes + size_bytes - 8, 8);
+        memcpy(&words[3], right.bytes + size_bytes - 8, 8);
+        return words[0] == words[1] && words[2] == words[3];
+    }
+    return size_bytes == 0 || memcmp(left.bytes, right.bytes, size_bytes) == 0;
 }
 
 /* < 0, 0, > 0, by bytes; a prefix comes first. */

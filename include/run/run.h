@@ -212,6 +212,7 @@ struct run_file {
     uint64_t rows_count;
     uint64_t size_bytes;
     struct digest digest;
+    bool is_checked; /* its values were looked at by this process: no second look is needed */
 };
 
 /* Files and totals of a finished stage; none when it is not done. Valid until the run changes. */

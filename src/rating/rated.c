@@ -35,9 +35,9 @@ static void side_to_org(struct rated_side *side, struct text org_id) {
     side->is_of_org = false;
     side->is_here = false;
     while (side->has_row) {
-        int order = text_compare(table_get_text(&side->cursor, ORG_ID_COLUMN), org_id);
-        if (order >= 0) {
-            side->is_of_org = order == 0;
+        struct text found = table_get_text(&side->cursor, ORG_ID_COLUMN);
+        side->is_of_org = text_equals(found, org_id);
+        if (side->is_of_org || text_compare(found, org_id) > 0) {
             return;
         }
         side->has_row = table_cursor_next(&side->cursor);
@@ -48,9 +48,9 @@ static void side_to_org(struct rated_side *side, struct text org_id) {
 static void side_to_metric(struct rated_side *side, struct text org_id, struct text metric) {
     side->is_here = false;
     while (side->is_of_org) {
-        int order = text_compare(table_get_text(&side->cursor, METRIC_COLUMN), metric);
-        if (order >= 0) {
-            side->is_here = order == 0;
+        struct text found = table_get_text(&side->cursor, METRIC_COLUMN);
+        side->is_here = text_equals(found, metric);
+        if (side->is_here || text_compare(found, metric) > 0) {
             return;
         }
         side->has_row = table_cursor_next(&side->cursor);

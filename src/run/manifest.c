@@ -145,6 +145,12 @@ const struct run_file *sealed_stage_find(const struct sealed_stage *sealed, cons
     return is_found ? &sealed->files[place] : NULL;
 }
 
+void sealed_stage_mark_checked(struct sealed_stage *sealed, const char *path) {
+    size_t place = file_place(sealed, path);
+    assert(place < sealed->files_count && strcmp(sealed->files[place].path, path) == 0);
+    sealed->files[place].is_checked = true;
+}
+
 bool sealed_stage_add(struct sealed_stage *sealed, const char *path, const struct table_seal *seal,
                       struct err *err) {
     size_t place = file_place(sealed, path);

@@ -75,13 +75,30 @@ struct totals *run_totals(struct run *run) {
 
 /* NULL when the table is not there. The stage at hand counts with what it has committed already,
  * which the manifest does not list yet. */
-static const struct sealed_stage *stage_with(const struct run *run, const struct stage *stage,
-                                             const char *relative) {
-    const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
+static struct sealed_stage *stage_with(struct run *run, const struct stage *stage,
+                                       const char *relative) {
+    struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
     if (sealed == NULL && run->performance.stage == stage) {
         sealed = &run->performance.sealed;
     }
     return sealed != NULL && sealed_stage_find(sealed, relative) != NULL ? sealed : NULL;
+}
+
+/* Several shards may open a table that is not sharded at once. */
+static bool is_checked(struct run *run, const struct sealed_stage *sealed, const char *relative) {
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    bool was_checked = sealed_stage_find(sealed, relative)->is_checked;
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return was_checked;
+}
+
+/* Nobody else writes to a run that is locked; of another's no look holds for long. */
+static void remember_checked(struct run *run, struct sealed_stage *sealed, const char *relative) {
+    if (run_is_locked(run)) {
+        (void)pthread_mutex_lock(&run->outputs_mutex);
+        sealed_stage_mark_checked(sealed, relative);
+        (void)pthread_mutex_unlock(&run->outputs_mutex);
+    }
 }
 
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
@@ -96,12 +113,18 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
         !run_path_format(run, path, relative, err)) {
         return false;
     }
-    const struct sealed_stage *sealed = stage_with(run, stage, relative);
+    struct sealed_stage *sealed = stage_with(run, stage, relative);
     if (sealed == NULL) {
         (void)err_set(err, ERR_MISMATCH, "'%.600s' is not there: stage '%s' is not done", path,
                       stage->name);
         return err_hint(err, "type the command that began this run again, it goes on there");
     }
-    return sealed->is_own ? table_open_own(run->sys, path, schema, table, err)
-                          : table_open(run->sys, path, schema, table, err);
+    if (sealed->is_own || is_checked(run, sealed, relative)) {
+        return table_open_own(run->sys, path, schema, table, err);
+    }
+    if (!table_open(run->sys, path, schema, table, err)) {
+        return false;
+    }
+    remember_checked(run, sealed, relative);
+    return true;
 }

@@ -73,7 +73,7 @@ static bool check_origin(const struct run *run, size_t stages_count, struct err 
             return err_hint(err, "use the program version that made '%.300s'", run->path);
         }
     }
-    return run->is_verified || verify_stages(run, stages_count, 1, err);
+    return run->is_verified || verify_stages(run, stages_count, run->jobs, err);
 }
 
 /* A new directory gets the origin's pins; one that is there must be this replay. */

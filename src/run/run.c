@@ -148,6 +148,7 @@ bool run_open_jobs(const struct sys *sys, const char *path, struct stage_list st
     if (*run == NULL) {
         return false;
     }
+    (*run)->jobs = jobs;
     if (!open_folder(*run, jobs, err)) {
         run_close(*run);
         *run = NULL;

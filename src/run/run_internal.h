@@ -87,6 +87,7 @@ void sealed_stage_release(struct sealed_stage *sealed);
 /* Kept sorted; a path that is there already is asserted not to be. */
 bool sealed_stage_add(struct sealed_stage *sealed, const char *path, const struct table_seal *seal,
                       struct err *err);
+void sealed_stage_mark_checked(struct sealed_stage *sealed, const char *path);
 const struct run_file *sealed_stage_find(const struct sealed_stage *sealed, const char *path);
 
 /* NULL when the stage is not sealed. */
@@ -151,6 +152,7 @@ struct run {
     char path[FILE_PATH_MAX];
     char scratch_path[FILE_PATH_MAX];
     enum run_mode mode;
+    size_t jobs; /* threads that verify */
     struct file lock;
     struct manifest manifest;
     bool is_saved;                     /* manifest.json is there */
