@@ -1,7 +1,7 @@
 -- Who sees and writes what: every policy from the side of each role.
 \set ECHO none
 begin;
-select plan(76);
+select plan(78);
 \ir fixture.psql
 insert into billing.close_runs (run_id, period) values ('run-1', '2024-02-01');
 do $$
@@ -133,6 +133,13 @@ select is(pg_temp.count_of('orgs'), 3::bigint, 'the job sees all orgs');
 select lives_ok($$ select billing.increment_usage('paused', 'tokens', 1) $$, 'writes for a suspended one too');
 select lives_ok($$ update billing.org_billing_overages set item_status = 'sent', stripe_invoice_item_id = 'ii_1' where org_id = 'acme' $$, 'says what became of an item');
 select throws_ok($$ update billing.org_billing_overages set cost = 1, billed = 1 where org_id = 'acme' $$, '42501', null, 'but a record stays');
+reset role;
+
+-- A member of the job's role: bypassrls is not inherited, the policy is.
+create role billing_test_closer in role billing_close;
+set role billing_test_closer;
+select is(pg_temp.count_of('orgs'), 3::bigint, 'a member of the job''s role sees all orgs');
+select lives_ok($$ select billing.increment_usage('beta', 'tokens', 1) $$, 'and writes for them');
 reset role;
 
 -- Finance.
