@@ -276,10 +276,7 @@ static bool run_choose_source(struct closing *closing, const char **folder, cons
         }
         *(is_folder_typed ? conninfo : folder) = NULL;
     }
-    if (*conninfo != NULL) {
-        return cli_database(closing->cli, conninfo, err);
-    }
-    if (*folder == NULL) {
+    if (*folder == NULL && *conninfo == NULL) {
         *folder = run_pinned(closing->run, PIN_VERSION, pin_source);
         *conninfo = *folder == NULL ? run_pinned(closing->run, PIN_VERSION, pin_database) : NULL;
     }
@@ -494,6 +491,11 @@ static bool run_close_period(struct closing *closing, struct err *err) {
     struct cli *cli = closing->cli;
     closing->session.note = run_note;
     closing->session.note_context = &cli->console;
+    const char *conninfo;
+    /* Before the command line, with a password perhaps, is written anywhere. */
+    if (option_is_set(&cli->options, OPTION_DATABASE) && !cli_database(cli, &conninfo, err)) {
+        return false;
+    }
     closing_next_same(cli);
     if (!guards_parse(cli, &closing->is_guarded, err) ||
         !closing_options(cli, &closing->options, err) || !run_find_until(closing, err) ||

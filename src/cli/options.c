@@ -11,7 +11,7 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_PERIOD] = {"period", "YYYY-MM", false, false,
                        "the period, by the month in which it begins"},
     [OPTION_SOURCE] = {"source", "DIR", false, false, "dataset folder to read (CSV files)"},
-    [OPTION_DATABASE] = {"database", "CONNINFO", false, true,
+    [OPTION_DATABASE] = {"database", "CONNINFO", false, false,
                          "database to read and to record in: libpq connection string or URI"},
     [OPTION_RUN_DIR] = {"run-dir", "RUN", false, false,
                         "run directory: checkpoints, manifest and reports"},

@@ -227,9 +227,10 @@ static bool take_org(struct row *row, struct err *err) {
     feed_find_orgs(feed, &line, 1);
     row->rank = line.rank;
     if (row->rank == CATALOG_NONE) {
-        return catalog->is_incomplete
-                   ? (row->is_bad = true)
-                   : refuse(row, "org_id", org_id, "is not in billing.orgs", err);
+        row->is_bad = true;
+        /* With bad rows among the orgs, an unknown one may be one of those. */
+        return catalog->is_incomplete ||
+               refuse(row, "org_id", org_id, "is not in billing.orgs", err);
     }
     if (row->rank != CATALOG_NOT_SELECTED) {
         feed_look_at_org(feed, row->rank);

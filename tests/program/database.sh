@@ -90,4 +90,125 @@ for fixture in acme focus llm-tokens; do
     done
 done
 
+
+# --- what is wrong, and what to do about it ------------------------------------------------------
+
+# closing STATUS OPTION...: a first run of the last fixture into a folder of its own.
+runs=0
+closing() {
+    local expected=$1
+    shift
+    runs=$((runs + 1))
+    expect "$expected" run "${args[@]}" --until project --run-dir "$scratch/run-$runs" "$@"
+}
+
+wrong_password() {
+    PGPASSWORD=s3cret closing 20 --database "" &&
+        error_says "password authentication failed" "PGPASSWORD" && ! grep -q s3cret "$scratch/err"
+}
+
+password_typed() {
+    closing 2 --database "password=s3cret" && error_says "holds a password" &&
+        ! grep -r s3cret "$scratch/err" "$scratch"/run-*
+}
+
+both_sources() {
+    closing 2 --database "" --source "$scratch/acme" && error_says "both --source and --database"
+}
+
+no_server() {
+    closing 20 --database "port=1" && error_says "cannot connect to" "see whether the server runs"
+}
+
+not_migrated() {
+    PGDATABASE=template1 closing 20 --database "" &&
+        error_says "of $(find "$root/sql/migrations" -name '*.sql' | wc -l) migrations are applied" \
+            "periodclose migrate"
+}
+
+missing_table() {
+    sql -c "alter table billing.org_limits rename to limits_gone" &&
+        closing 20 --database "" && error_says "extract/limits.sql" "org_limits" "periodclose migrate" &&
+        sql -c "alter table billing.limits_gone rename to org_limits"
+}
+
+wrong_type() {
+    sql -c "alter table billing.orgs drop column anchor_day, add column anchor_day text default 'first'" &&
+        closing 10 --database "" &&
+        error_says "billing.orgs:1: anchor_day 'first': is not a day of the month" "org_id"
+}
+
+no_rights() {
+    sql -c "create role stranger login password 'known'" &&
+        PGUSER=stranger PGPASSWORD=known closing 20 --database "" &&
+        error_says "permission denied" "grant billing_close"
+}
+
+rights_by_role() {
+    sql -c "create role closer login password 'known' in role billing_close" &&
+        PGUSER=closer PGPASSWORD=known closing 0 --database ""
+}
+
+# What an app may see must not pass for what there is.
+filtered_rows() {
+    sql -c "create role app login password 'known' in role billing_app" \
+        -c "grant select on billing.schema_migrations, billing.plans to app" &&
+        PGUSER=app PGPASSWORD=known closing 20 --database ""
+}
+
+another_database() {
+    closing 0 --database "" &&
+        PGDATABASE=focus expect 13 run "${args[@]}" --run-dir "$scratch/run-$runs" --until project --database "" &&
+        error_says "llm-tokens of cluster" "focus of cluster"
+}
+
+goes_on_from_what_it_knows() {
+    expect 0 run "${args[@]}" --run-dir "$scratch/goes-on" --until meter --database "" &&
+        expect 0 run --run-dir "$scratch/goes-on" --until project
+}
+
+refused_row() {
+    sql -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at)
+            select 'nobody', 'tokens', 'delta', 3, min(occurred_at) from billing.usage_ledger" &&
+        closing 10 --database "" && error_says "billing.usage_ledger: org_id 'nobody': is not in billing.orgs"
+}
+
+administrative_rows() {
+    sql -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at, recorded_at, reason)
+            select org_id, metric, 'set', 0, occurred_at, occurred_at, 'monthly_reset' from billing.usage_ledger
+            where occurred_at between '2023-11-10' and '2023-11-20' limit 7" \
+        -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at, recorded_at, reason)
+            select org_id, metric, 'delta', 5, occurred_at, occurred_at, 'migration' from billing.usage_ledger
+            where occurred_at between '2023-11-10' and '2023-11-20' limit 3" &&
+        closing 0 --database "" &&
+        "$program" inspect "$scratch/run-$runs/extract/categories" --format csv >"$scratch/categories" 2>/dev/null && cat "$scratch/categories" &&
+        awk -F, '$2 == "administrative" { rows += $3 } END { exit rows != 10 }' "$scratch/categories" &&
+        "$program" inspect "$scratch/llm-tokens-1/meter/usage" --format csv >"$scratch/left" 2>&1 &&
+        "$program" inspect "$scratch/run-$runs/meter/usage" --format csv >"$scratch/right" 2>&1 &&
+        diff <(grep -v '^next:' "$scratch/left") <(grep -v '^next:' "$scratch/right")
+}
+
+# Not a standby, but the same to a client: nothing can be written. Reading is all that extract does.
+reads_from_a_reader() {
+    PGOPTIONS="-c default_transaction_read_only=on" closing 0 --database "" &&
+        PGOPTIONS="-c default_transaction_read_only=on" expect 20 migrate --database "" &&
+        error_says "read-only" "primary"
+}
+
+check "a wrong password is told, but not said" wrong_password
+check "a password on the command line is refused" password_typed
+check "only one of folder and database can be the source" both_sources
+check "a server that is not there is told" no_server
+check "a database without the schema names the command that makes it" not_migrated
+check "a missing table is told with the statement that wants it" missing_table
+check "a login without rights is told which role it needs" no_rights
+check "a login in the role billing_close needs no more" rights_by_role
+check "a login that row security would hide rows from is refused" filtered_rows
+check "a run goes on only with the database it began with" another_database
+check "a run goes on without being told its database again" goes_on_from_what_it_knows
+check "extract is content with a server that only reads, migrate is not" reads_from_a_reader
+check "resets and migrations of flows are administrative, not usage" administrative_rows
+check "usage of an unknown org is bad input" refused_row
+check "a column of another type is judged as a file's would be" wrong_type
+
 finish
