@@ -13,6 +13,7 @@ extern const struct command command_inspect;
 extern const struct command command_explain;
 extern const struct command command_diff;
 extern const struct command command_verify;
+extern const struct command command_emit;
 extern const struct command command_summary;
 extern const struct command command_help;
 

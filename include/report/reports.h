@@ -42,6 +42,7 @@ struct report_source {
     const struct report_total *totals;
     size_t totals_count;
     bool is_revision; /* the run revises another */
+    bool is_emitting; /* its items go to somebody */
 };
 
 struct report {
@@ -56,6 +57,7 @@ struct report {
                   struct totals *totals, struct err *err);
 };
 
+extern const struct report report_invoice_items;
 extern const struct report report_overages;
 extern const struct report report_usage;
 extern const struct report report_projections;

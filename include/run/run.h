@@ -157,6 +157,8 @@ bool run_perform_reports(struct run *run, const struct stage *stage,
                          struct err *err);
 /* Forgets reports that are sealed last, and removes them: run_execute writes them again. */
 bool run_unseal_reports(struct run *run, struct err *err);
+/* The same with the stage that sends before them: its journal stays, and it goes on from there. */
+bool run_unseal_sending(struct run *run, struct err *err);
 
 bool run_stage_is_done(const struct run *run, const struct stage *stage);
 /* The first stage not yet done, NULL when all are. */

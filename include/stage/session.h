@@ -7,12 +7,29 @@
 
 #include "core/calendar.h"
 #include "db/db.h"
+#include "emit/secret.h"
 #include "run/run.h"
 
 /* The pin that says what the extract saw of a database: pg_current_snapshot() as text. */
 extern const char pin_snapshot[];
 
-enum emission { EMISSION_NONE };
+enum emission { EMISSION_NONE, EMISSION_STRIPE };
+
+/* How items are sent; of EMISSION_STRIPE. */
+struct stage_sending {
+    const char *base;
+    const char *version; /* of the API */
+    struct secret key;
+    unsigned rate; /* requests a second; 0: no bound */
+    size_t in_flight;
+    int64_t timeout_ms;
+    int64_t retry_delay_ms;
+    int64_t deadline_s;
+    int64_t max_wait_us; /* to the next invoice of a subscription; -1: not asked */
+    bool may_stand_alone;
+    bool is_discountable;
+    bool retries_failed;
+};
 
 struct stage_session {
     const char *source_folder; /* NULL on a replay, and with a database */
@@ -27,6 +44,7 @@ struct stage_session {
     bool is_repriced;     /* --reprice: today's terms also for orgs rated before */
     bool is_overage_off;  /* --overage-billing false: no org is billed for overage */
     enum emission emission;
+    struct stage_sending sending;
     /* a note for people (an unknown column …); may be NULL */
     void (*note)(void *context, const char *text);
     void *note_context;

@@ -337,7 +337,11 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 
 /* --- emit ------------------------------------------------------------------------------------- */
 
-/* items: the outcome of every record with something to bill. Key: org_id, metric. */
+/*
+ * items: the outcome of every record with something to bill. Key: org_id, metric. status: sent,
+ * held (reason), failed (detail), unknown, disabled; not_emitted with --emit none. item_key,
+ * attempts, request_id: of what was asked of Stripe; null where nothing was.
+ */
 #define ITEMS_COLUMNS(X)                                                                           \
     X(ITEMS_ORG_ID, "org_id", UTF8, false)                                                         \
     X(ITEMS_METRIC, "metric", UTF8, false)                                                         \
@@ -346,7 +350,11 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(ITEMS_CURRENCY, "currency", UTF8, false)                                                     \
     X(ITEMS_STATUS, "status", UTF8, false)                                                         \
     X(ITEMS_REASON, "reason", UTF8, true)                                                          \
-    X(ITEMS_STRIPE_ITEM_ID, "stripe_item_id", UTF8, true)
+    X(ITEMS_STRIPE_ITEM_ID, "stripe_item_id", UTF8, true)                                          \
+    X(ITEMS_ITEM_KEY, "item_key", UTF8, true)                                                      \
+    X(ITEMS_ATTEMPTS, "attempts", INT64, true)                                                     \
+    X(ITEMS_REQUEST_ID, "request_id", UTF8, true)                                                  \
+    X(ITEMS_DETAIL, "detail", UTF8, true)
 
 /* --- what the declarations above give ----------------------------------------------------------
  */

@@ -1,5 +1,7 @@
 #include "cli/closing.h"
 
+#include "cli/emission.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -420,6 +422,9 @@ bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
     if (summary.set_aside > 0 || summary.held > 0) {
         cli->status = ERR_SET_ASIDE;
     }
+    if (!emission_tell(cli, run, err)) {
+        return false;
+    }
     return console_out(&cli->console, err, "\n  reports   %s/reports\n", run_path(run));
 }
 
@@ -441,6 +446,10 @@ bool closing_execute(struct cli *cli, struct run *run, struct stage_session *ses
         return true; /* told already */
     } else if (next != NULL) {
         cli_next(cli, "periodclose run --run-dir %s", path);
+    } else if (cli->status == ERR_UNKNOWN) {
+        cli_next(cli, "periodclose run --run-dir %s", path);
+    } else if (cli->status == ERR_REFUSED) {
+        cli_next(cli, "less %s/reports/invoice_items.csv", path);
     } else if (cli->status == ERR_SET_ASIDE) {
         cli_next(cli, "less %s/reports/exceptions.csv", path);
     } else {

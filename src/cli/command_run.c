@@ -9,6 +9,7 @@
 
 #include "cli/closing.h"
 #include "cli/commands.h"
+#include "cli/emission.h"
 #include "core/memory.h"
 #include "database_option.h"
 #include "db/migrate.h"
@@ -20,7 +21,6 @@
 #include "sys/zone.h"
 
 static const char pin_orgs[] = "orgs";
-static const char pin_emit[] = "emit";
 static const char pin_reprice[] = "reprice";
 static const char pin_files[] = "files";
 static const char pin_database[] = "database";
@@ -348,12 +348,7 @@ static bool run_pin_versions(struct closing *closing, struct err *err) {
 }
 
 static bool run_pin_emission(struct closing *closing, struct err *err) {
-    const char *emit = option_value(&closing->cli->options, OPTION_EMIT);
-    if (emit != NULL && strcmp(emit, "none") != 0) {
-        return err_set(err, ERR_USAGE, "--emit: '%s' is not known; only none is", emit);
-    }
-    closing->session.emission = EMISSION_NONE;
-    return run_pin(closing->run, PIN_OPTION, pin_emit, "none", emit != NULL, err);
+    return emission_pin(closing->cli, closing->run, &closing->session, err);
 }
 
 /* Off for everybody: a default that is typed nowhere stays out of the run's id. */
@@ -503,6 +498,9 @@ static bool run_close_period(struct closing *closing, struct err *err) {
         return false;
     }
     run_tell_start(closing);
+    if (!emission_reopen(closing->run, &closing->session, err)) {
+        return false;
+    }
     return (!closing->is_guarded ||
             guards_pass(cli, closing->run, &closing->session, &closing->options, err)) &&
            closing_execute(cli, closing->run, &closing->session, &closing->options, err);
@@ -537,12 +535,12 @@ const struct command command_run = {
     .arguments = "--period YYYY-MM --source DIR|--database CONNINFO --run-dir RUN [OPTIONS]",
     .options = OPTION_BIT(OPTION_PERIOD) | OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_SOURCE) |
                OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_JOBS) |
-               OPTION_BIT(OPTION_MEMORY) | OPTION_BIT(OPTION_EMIT) | OPTION_BIT(OPTION_CUTOFF) |
-               OPTION_BIT(OPTION_NOW) | OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_PREVIOUS) |
-               OPTION_BIT(OPTION_REPRICE) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FORCE) |
-               OPTION_BIT(OPTION_RESTART) | OPTION_BIT(OPTION_DRY_RUN) |
-               OPTION_BIT(OPTION_OVERAGE_BILLING) | OPTION_BIT(OPTION_MAX_TOTAL) |
-               OPTION_BIT(OPTION_MAX_CHANGE),
+               OPTION_BIT(OPTION_MEMORY) | OPTION_BIT(OPTION_EMIT) | EMISSION_OPTIONS |
+               OPTION_BIT(OPTION_CUTOFF) | OPTION_BIT(OPTION_NOW) | OPTION_BIT(OPTION_ORG) |
+               OPTION_BIT(OPTION_PREVIOUS) | OPTION_BIT(OPTION_REPRICE) |
+               OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FORCE) | OPTION_BIT(OPTION_RESTART) |
+               OPTION_BIT(OPTION_DRY_RUN) | OPTION_BIT(OPTION_OVERAGE_BILLING) |
+               OPTION_BIT(OPTION_MAX_TOTAL) | OPTION_BIT(OPTION_MAX_CHANGE),
     .description =
         "Closes the period that begins in the month given, for every org of the source,\n"
         "stage by stage. Each stage leaves a sealed checkpoint in RUN.\n\n"

@@ -25,7 +25,7 @@ struct exception {
     const struct currency *currency; /* NULL: value is a quantity */
 };
 
-enum exceptions_side { SIDE_CHARGES, SIDE_NEGATIVES, SIDE_RECORDS };
+enum exceptions_side { SIDE_CHARGES, SIDE_NEGATIVES, SIDE_RECORDS, SIDE_ITEMS };
 
 struct exceptions {
     struct report_file *file;
@@ -168,11 +168,38 @@ static bool exceptions_negative(struct exceptions *exceptions, struct err *err) 
     return true;
 }
 
+/* Why an item is held: the reason, and what it says to a person. */
+static const struct held_row {
+    const char *reason;
+    const char *detail;
+} held_rows[] = {
+    {"suspended", "the org is suspended: rated, not sent"},
+    {"no_stripe_customer", "the org has no customer at Stripe: rated, not sent"},
+    {"no_upcoming_invoice", "no invoice is to come that could take the item: rated, not sent"},
+};
+
+static const struct held_row *held_row_of(const struct rated_side *item) {
+    for (size_t row = 1; item->is_here && !table_is_null(&item->cursor, ITEMS_REASON) &&
+                         row < sizeof held_rows / sizeof held_rows[0];
+         row++) {
+        if (text_equals(table_get_text(&item->cursor, ITEMS_REASON),
+                        text_from(held_rows[row].reason))) {
+            return &held_rows[row];
+        }
+    }
+    return &held_rows[0];
+}
+
 /* Is the price at hand held back, and with how much? */
 static bool exceptions_is_held(const struct exceptions *exceptions, struct decimal *billed) {
     const struct rated_walk *walk = &exceptions->walk;
     const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
     const struct rated_side *record = &walk->sides[SIDE_RECORDS];
+    const struct rated_side *item = &walk->sides[SIDE_ITEMS];
+    if (item->is_here) {
+        *billed = table_get_decimal(&item->cursor, ITEMS_BILLED);
+        return text_equals(table_get_text(&item->cursor, ITEMS_STATUS), text_from("held"));
+    }
     if (exceptions->has_records) {
         *billed =
             record->is_here ? table_get_decimal(&record->cursor, RECORDS_BILLED) : DECIMAL_ZERO;
@@ -192,13 +219,13 @@ static bool exceptions_held(struct exceptions *exceptions, struct err *err) {
     if (!exceptions_is_held(exceptions, &billed)) {
         return true;
     }
+    const struct held_row *held = held_row_of(&walk->sides[SIDE_ITEMS]);
     struct exception *exception =
-        exceptions_add(exceptions, walk->price->metric, "held", "suspended", err);
+        exceptions_add(exceptions, walk->price->metric, "held", held->reason, err);
     if (exception == NULL) {
         return false;
     }
-    (void)snprintf(exception->detail, sizeof exception->detail,
-                   "the org is suspended: rated, not sent");
+    (void)snprintf(exception->detail, sizeof exception->detail, "%s", held->detail);
     exception->value = billed;
     exception->currency = walk->plan->currency;
     return true;
@@ -272,6 +299,7 @@ static bool exceptions_shard(const struct report_source *source, const struct re
     rated_walk_beside(walk, SIDE_CHARGES, shard->charges);
     rated_walk_beside(walk, SIDE_NEGATIVES, shard->negatives);
     rated_walk_beside(walk, SIDE_RECORDS, shard->records);
+    rated_walk_beside(walk, SIDE_ITEMS, shard->items);
     exceptions->asides = table_cursor_start(shard->asides);
     exceptions->has_aside = table_cursor_next(&exceptions->asides);
     struct arena_mark mark = arena_mark(exceptions->arena);

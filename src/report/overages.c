@@ -94,8 +94,11 @@ static bool overages_record(const struct overages *overages, const struct overag
         .status = table_get_text(row, RECORDS_STATUS),
     };
     const struct table_cursor *item = &walk->sides[SIDE_ITEMS].cursor;
-    if (walk->sides[SIDE_ITEMS].is_here && !table_is_null(item, ITEMS_STRIPE_ITEM_ID)) {
+    if (walk->sides[SIDE_ITEMS].is_here &&
+        !text_equals(table_get_text(item, ITEMS_STATUS), text_from("not_emitted"))) {
         record->status = table_get_text(item, ITEMS_STATUS);
+    }
+    if (walk->sides[SIDE_ITEMS].is_here && !table_is_null(item, ITEMS_STRIPE_ITEM_ID)) {
         record->stripe_item_id = table_get_text(item, ITEMS_STRIPE_ITEM_ID);
     }
     return true;

@@ -211,13 +211,8 @@ bool run_perform_reports(struct run *run, const struct stage *stage,
     return is_fine || err_wrap(err, "stage '%s'", stage->name);
 }
 
-bool run_unseal_reports(struct run *run, struct err *err) {
-    assert(run_is_locked(run));
+static bool unseal(struct run *run, size_t kept, struct err *err) {
     struct manifest *manifest = &run->manifest;
-    size_t kept = manifest->stages_count;
-    while (kept > 0 && manifest->stages[kept - 1].stage->effect == EFFECT_REPORTS) {
-        kept--;
-    }
     if (kept == manifest->stages_count) {
         return true;
     }
@@ -232,4 +227,23 @@ bool run_unseal_reports(struct run *run, struct err *err) {
         sealed_stage_release(&manifest->stages[index]);
     }
     return folder_clean(run, err);
+}
+
+/* How many stages come before those of the effect that are sealed last. */
+static size_t stages_before(const struct run *run, size_t stages_count, enum stage_effect effect) {
+    while (stages_count > 0 && run->manifest.stages[stages_count - 1].stage->effect == effect) {
+        stages_count--;
+    }
+    return stages_count;
+}
+
+bool run_unseal_reports(struct run *run, struct err *err) {
+    assert(run_is_locked(run));
+    return unseal(run, stages_before(run, run->manifest.stages_count, EFFECT_REPORTS), err);
+}
+
+bool run_unseal_sending(struct run *run, struct err *err) {
+    assert(run_is_locked(run) && !run_is_replay(run));
+    size_t kept = stages_before(run, run->manifest.stages_count, EFFECT_REPORTS);
+    return unseal(run, stages_before(run, kept, EFFECT_SENDS), err);
 }

@@ -2,14 +2,14 @@
  * emit: one outcome per invoice item. With --emit none nothing is sent: every record with something
  * to bill has the outcome not_emitted, held or disabled, and the totals say how much that is.
  */
+#include "emit.h"
+
 #include "core/memory.h"
-#include "rating/terms.h"
-#include "stage/session.h"
 #include "stage/stages.h"
 
 static const struct table_schema *const emit_inputs[] = {
-    &checkpoint_orgs,
-    &checkpoint_records,
+    &checkpoint_orgs,  &checkpoint_records, &checkpoint_charges, &checkpoint_limits,
+    &checkpoint_plans, &checkpoint_prices,  &checkpoint_tiers,
 };
 
 static const struct stage_output emit_outputs[] = {
@@ -17,7 +17,7 @@ static const struct stage_output emit_outputs[] = {
 };
 
 /* Left: from the records. Right: from the items, whatever became of them. */
-static const char emit_equation[] = "billed = sent + held + failed + unknown + not emitted";
+const char emit_equation[] = "billed = sent + held + failed + unknown + not emitted";
 
 /* The outcome of an item that is not sent, from the status of its record. */
 static struct text emit_unsent_status(struct text record_status) {
@@ -95,6 +95,11 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
     switch (session->emission) {
     case EMISSION_NONE:
         break;
+    case EMISSION_STRIPE:
+        if (!run_is_replay(run) && !run_is_dry(run)) {
+            return emit_stripe(run, session, err);
+        }
+        break;
     }
     for (size_t shard_index = 0; shard_index < run_shards_count(run); shard_index++) {
         if (!emit_shard(run, shard_index, err)) {
@@ -107,7 +112,7 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
 const struct stage stage_emit = {
     .name = "emit",
     .number = 60,
-    .version = 1,
+    .version = 2,
     .effect = EFFECT_SENDS,
     .summary = "put invoice items on customers' bills, once each",
     .inputs = emit_inputs,

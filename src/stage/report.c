@@ -138,10 +138,12 @@ static bool writing_open(struct writing *writing, struct err *err) {
                     writing->arena, err)) {
         return false;
     }
+    const char *emission = run_pinned(run, PIN_OPTION, "emit");
     writing->source = (struct report_source){
         .shards = writing->shards,
         .shards_count = shards_count,
         .terms = &writing->terms,
+        .is_emitting = emission != NULL && strcmp(emission, "none") != 0,
         .is_revision = run_pinned(run, PIN_INPUT, "previous") != NULL,
     };
     for (size_t index = 0; index < shards_count; index++) {

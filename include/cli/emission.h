@@ -1,0 +1,19 @@
+/* What commands share about sending: its options and pins, and what became of the items. */
+#ifndef PERIODCLOSE_CLI_EMISSION_H
+#define PERIODCLOSE_CLI_EMISSION_H
+
+#include "cli/closing.h"
+
+#define EMISSION_OPTIONS                                                                           \
+    (OPTION_BIT(OPTION_RATE) | OPTION_BIT(OPTION_IN_FLIGHT) | OPTION_BIT(OPTION_MAX_WAIT) |        \
+     OPTION_BIT(OPTION_NO_STANDALONE) | OPTION_BIT(OPTION_DISCOUNTABLE) |                          \
+     OPTION_BIT(OPTION_TIMEOUT) | OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE))
+
+/* Pins --emit and what decides the content of items; fills the session. Reads the API key. */
+bool emission_pin(struct cli *cli, struct run *run, struct stage_session *session, struct err *err);
+/* A finished run with outcomes that are not known: its sending is opened again, to settle them. */
+bool emission_reopen(struct run *run, const struct stage_session *session, struct err *err);
+/* How many items were sent, held, failed, are unknown; sets cli->status: 22, 21 or 4. */
+bool emission_tell(struct cli *cli, struct run *run, struct err *err);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * The sender: puts items on customers' bills at Stripe, each once (DESIGN.md 10).
+ *
+ *     sender_create(&options, journal, &sender, err)
+ *     sender_sweep(sender, since, err)     when the journal may not know all that was sent
+ *     sender_run(sender, &feed, err)       as often as there are lots of groups
+ *     sender_destroy(sender)
+ *
+ * A group is what one org is billed: its items go one after the other, and never two requests for
+ * one customer at once. Groups are taken in order and given back in order; up to a window of them
+ * is under way. An intent is durable before its request goes out: intents of the whole window and
+ * the answers that came since are made durable together.
+ *
+ * An item whose outcome is not known is settled before anything new is done for its customer:
+ * while the Idempotency-Key lives (23 hours, an hour less than Stripe says) by the same request
+ * under the same key, later by listing the customer's items. The attempt is raised only after a
+ * definite refusal or after a listing that proves absence.
+ *
+ * A run ends with an error when nobody may go on: key refused (ERR_REFUSED), other content under
+ * our key (ERR_CONTENT), interrupted or past the deadline (ERR_INTERRUPTED, ERR_UNKNOWN when an
+ * outcome is not known by then). One item's refusal is its own affair.
+ */
+#ifndef PERIODCLOSE_EMIT_SENDER_H
+#define PERIODCLOSE_EMIT_SENDER_H
+
+#include "emit/item.h"
+#include "emit/journal.h"
+#include "sys/files.h"
+
+enum emit_status { EMIT_OPEN, EMIT_SENT, EMIT_FAILED, EMIT_UNKNOWN, EMIT_HELD };
+
+enum { EMIT_ID_MAX = 256, EMIT_DETAIL_MAX = 240, EMIT_REQUEST_ID_MAX = 80 };
+
+struct emit_result {
+    enum emit_status status;
+    const char *reason; /* of EMIT_HELD: a constant */
+    unsigned attempts;
+    char object_id[EMIT_ID_MAX];
+    char request_id[EMIT_REQUEST_ID_MAX];
+    char detail[EMIT_DETAIL_MAX];
+};
+
+/* One item under way; behind result: the sender's own. */
+struct emit_work {
+    struct emit_item item;
+    struct emit_result result;
+    bool has_intent;   /* durable, under the attempt at hand */
+    bool is_unsettled; /* a request may have been carried out */
+    bool needs_list;
+    unsigned attempt;
+    unsigned raised;     /* how often in this process */
+    int64_t first_at_us; /* of the intent */
+    struct emit_key content;
+    enum emit_place place;
+    char place_id[EMIT_ID_MAX];
+};
+
+struct emit_group {
+    struct text org_id;
+    struct text customer;     /* empty: none */
+    struct text subscription; /* empty: none */
+    const char *held_reason;  /* nothing new is sent: a constant; NULL: it may be */
+    struct emit_work *works;
+    size_t works_count;
+    size_t works_capacity;
+};
+
+struct emit_feed {
+    void *context;
+    /* Fills the group (its works through emit_group_add); *is_found false: there are no more. */
+    bool (*next)(void *context, struct emit_group *group, bool *is_found, struct err *err);
+    /* Every item has its result. In the order of next. NULL: nobody wants to know. */
+    bool (*done)(void *context, const struct emit_group *group, struct err *err);
+};
+
+/* Room for one more item, zeroed; NULL and ERR_MEMORY. */
+struct emit_work *emit_group_add(struct emit_group *group, struct err *err);
+void emit_group_release(struct emit_group *group);
+
+struct sender_options {
+    const struct sys *sys;
+    const char *base;
+    const char *secret;
+    const char *version; /* of the API */
+    const char *run_id;
+    const char *period; /* YYYY-MM */
+    unsigned rate;      /* requests a second and endpoint; 0: no bound */
+    size_t in_flight;
+    int64_t timeout_ms;
+    int64_t retry_delay_ms;
+    int64_t deadline_us;  /* monotonic; 0: none */
+    int64_t max_wait_us;  /* to a subscription's next invoice; -1: not asked */
+    bool may_stand_alone; /* else held: no_upcoming_invoice */
+    bool is_discountable;
+    bool retries_failed; /* items that were refused are tried again */
+};
+
+struct sender_counts {
+    uint64_t requests;
+    uint64_t sent;
+    uint64_t failed;
+    uint64_t unknown;
+    uint64_t held;
+};
+
+struct sender;
+
+bool sender_create(const struct sender_options *options, struct journal *journal,
+                   struct sender **sender, struct err *err);
+void sender_destroy(struct sender *sender); /* NULL is fine */
+bool sender_sweep(struct sender *sender, struct instant since, struct err *err);
+/* Only what is unsettled: nothing new is sent. */
+bool sender_settle(struct sender *sender, const struct emit_feed *feed, struct err *err);
+bool sender_run(struct sender *sender, const struct emit_feed *feed, struct err *err);
+struct sender_counts sender_counts(const struct sender *sender);
+
+#endif

@@ -1,0 +1,60 @@
+/* emit: sends what was held or refused and can be sent now, and settles what is unknown. */
+#include "cli/commands.h"
+#include "cli/emission.h"
+#include "stage/stages.h"
+
+static bool emit_again(struct cli *cli, struct run *run, struct err *err) {
+    struct stage_session session = {0};
+    struct run_options options = {0};
+    const char *period = run_pinned(run, PIN_OPTION, pin_period);
+    if (!run_stage_is_done(run, &stage_record)) {
+        (void)err_set(err, ERR_MISMATCH, "%s: stage '%s' is not done", run_path(run),
+                      stage_record.name);
+        return err_hint(err, "go on with the run first: periodclose run --run-dir RUN");
+    }
+    if (run_is_replay(run) || run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
+        return err_set(err, ERR_MISMATCH, "%s is a replay or a dry run: it sends nothing",
+                       run_path(run));
+    }
+    if (period == NULL || month_parse(text_from(period), &session.month) != NULL) {
+        return err_set(err, ERR_DAMAGED, "%s: the pinned period is no month", run_path(run));
+    }
+    if (!closing_options(cli, &options, err) || !emission_pin(cli, run, &session, err)) {
+        return false;
+    }
+    if (session.emission == EMISSION_NONE) {
+        (void)err_set(err, ERR_USAGE, "%s was begun with --emit none", run_path(run));
+        return err_hint(err, "nothing of it is to be sent");
+    }
+    session.sending.retries_failed = true;
+    return (!run_stage_is_done(run, &stage_emit) || run_unseal_sending(run, err)) &&
+           closing_execute(cli, run, &session, &options, err);
+}
+
+static bool emit_run(struct cli *cli, struct err *err) {
+    const char *path;
+    struct run *run;
+    closing_next_same(cli);
+    if (!cli_run_path(cli, &path, err) ||
+        !run_open(cli->sys, path, stages_all(), RUN_UPDATE, &run, err)) {
+        return false;
+    }
+    bool is_fine = run_tell_command(run, cli->command_line, err) && emit_again(cli, run, err);
+    run_close(run);
+    return is_fine;
+}
+
+const struct command command_emit = {
+    .name = "emit",
+    .summary = "send what was held or refused and can be sent now",
+    .arguments = "RUN",
+    .positionals_max = 1,
+    .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
+               EMISSION_OPTIONS,
+    .description = "Goes through the items of a run again: what was sent stays as it is, what is\n"
+                   "unknown is settled first, what was refused is tried under a new attempt, and\n"
+                   "what was held for want of an invoice is sent if there is one now. Then the\n"
+                   "reports are written again.",
+    .example = "periodclose emit /var/lib/periodclose/2026-10",
+    .run = emit_run,
+};

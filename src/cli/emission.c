@@ -1,0 +1,205 @@
+#include "cli/emission.h"
+
+#include <stdlib.h>
+
+#include "cli/shard_walk.h"
+#include "emit/http.h"
+#include "emit/pace.h"
+#include "stage/stages.h"
+
+static const char pin_emit[] = "emit";
+static const char pin_max_wait[] = "max_wait";
+static const char pin_standalone[] = "standalone";
+static const char pin_discountable[] = "discountable";
+static const char pin_rate[] = "rate";
+
+#define DAY_US (INT64_C(86400) * 1000000)
+
+/* The API that the bodies are written for; Stripe keeps it working for accounts of any age. */
+static const char stripe_version[] = "2026-07-29.dahlia";
+
+/* --- options ------------------------------------------------------------------------------------
+ */
+
+/* A whole number of an option, `otherwise` when it was not given. */
+static bool number_of(const char *name, const char *text, int64_t otherwise, int64_t max,
+                      int64_t *number, struct err *err) {
+    *number = otherwise;
+    if (text == NULL) {
+        return true;
+    }
+    int64_t value = 0;
+    bool is_number = text[0] != '\0';
+    for (const char *digit = text; is_number && *digit != '\0'; digit++) {
+        is_number = *digit >= '0' && *digit <= '9' && value <= max;
+        value = value * 10 + (*digit - '0');
+    }
+    if (!is_number || value < 1 || value > max) {
+        return err_set(err, ERR_USAGE, "--%s: '%.40s' is not a number from 1 to %lld", name, text,
+                       (long long)max);
+    }
+    *number = value;
+    return true;
+}
+
+static bool option_number(const struct cli *cli, enum option option, int64_t otherwise, int64_t max,
+                          int64_t *number, struct err *err) {
+    return number_of(option_table[option].name, option_value(&cli->options, option), otherwise, max,
+                     number, err);
+}
+
+/* The pinned text of an option that decides what items say: typed, pinned before, or usual. */
+static bool pin_text(const struct cli *cli, struct run *run, enum option option, const char *name,
+                     const char *value, const char *usual, const char **pinned, struct err *err) {
+    bool is_given = option_is_set(&cli->options, option);
+    if (!run_pin(run, PIN_OPTION, name, is_given ? value : usual, is_given, err)) {
+        return false;
+    }
+    *pinned = run_pinned(run, PIN_OPTION, name);
+    if (*pinned == NULL) {
+        *pinned = usual;
+    }
+    return true;
+}
+
+static bool pin_content(const struct cli *cli, struct run *run, struct stage_sending *sending,
+                        struct err *err) {
+    const char *max_wait;
+    const char *standalone;
+    const char *discountable;
+    int64_t days;
+    if (!pin_text(cli, run, OPTION_MAX_WAIT, pin_max_wait,
+                  option_value(&cli->options, OPTION_MAX_WAIT), "45", &max_wait, err) ||
+        !pin_text(cli, run, OPTION_NO_STANDALONE, pin_standalone, "false", "true", &standalone,
+                  err) ||
+        !pin_text(cli, run, OPTION_DISCOUNTABLE, pin_discountable, "true", "false", &discountable,
+                  err)) {
+        return false;
+    }
+    sending->may_stand_alone = strcmp(standalone, "true") == 0;
+    sending->is_discountable = strcmp(discountable, "true") == 0;
+    sending->max_wait_us = -1;
+    if (strcmp(max_wait, "none") == 0) {
+        return true;
+    }
+    if (!number_of("max-wait", max_wait, 45, 3660, &days, err)) {
+        return false;
+    }
+    sending->max_wait_us = days * DAY_US;
+    return true;
+}
+
+/* Going on later keeps the rate, unless another one is typed. */
+static bool pin_speed(const struct cli *cli, struct run *run, struct stage_sending *sending,
+                      struct err *err) {
+    const char *rate = option_value(&cli->options, OPTION_RATE);
+    int64_t number = 0;
+    if (rate == NULL) {
+        rate = run_pinned(run, PIN_VERSION, pin_rate);
+    }
+    if (rate == NULL) {
+        rate = "20";
+    }
+    if (strcmp(rate, "none") != 0 && !number_of("rate", rate, 20, PACE_RATE_MAX, &number, err)) {
+        return false;
+    }
+    sending->rate = (unsigned)number;
+    int64_t in_flight;
+    if (!option_number(cli, OPTION_IN_FLIGHT, 8, HTTP_IN_FLIGHT_MAX, &in_flight, err) ||
+        !option_number(cli, OPTION_TIMEOUT, 80000, 600000, &sending->timeout_ms, err) ||
+        !option_number(cli, OPTION_RETRY_DELAY, 500, 60000, &sending->retry_delay_ms, err) ||
+        !option_number(cli, OPTION_DEADLINE, 86400, 30 * 86400, &sending->deadline_s, err)) {
+        return false;
+    }
+    sending->in_flight = (size_t)in_flight;
+    return run_pin(run, PIN_VERSION, pin_rate, rate, false, err);
+}
+
+static bool key_of_stripe(const struct sys *sys, struct secret *key, struct err *err) {
+    if (!secret_load(sys, "STRIPE_API_KEY", key, err)) {
+        return false;
+    }
+    if (strncmp(key->text, "sk_", 3) == 0 || strncmp(key->text, "rk_", 3) == 0) {
+        return true;
+    }
+    secret_clear(key);
+    (void)err_set(err, ERR_USAGE, "STRIPE_API_KEY is no secret or restricted key");
+    return err_hint(err, "it begins with sk_ or rk_; publishable keys (pk_) cannot send");
+}
+
+bool emission_pin(struct cli *cli, struct run *run, struct stage_session *session,
+                  struct err *err) {
+    const char *emit = option_value(&cli->options, OPTION_EMIT);
+    if (emit != NULL && strcmp(emit, "none") != 0 && strcmp(emit, "stripe") != 0) {
+        return err_set(err, ERR_USAGE, "--emit: '%.40s' is not known: none or stripe", emit);
+    }
+    if (!run_pin(run, PIN_OPTION, pin_emit, emit != NULL ? emit : "none", emit != NULL, err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(run, PIN_OPTION, pin_emit);
+    if (pinned == NULL || strcmp(pinned, "stripe") != 0) {
+        session->emission = EMISSION_NONE;
+        return true;
+    }
+    session->emission = EMISSION_STRIPE;
+    const char *base = getenv("STRIPE_API_BASE");
+    session->sending.base = base != NULL && base[0] != '\0' ? base : "https://api.stripe.com";
+    session->sending.version = stripe_version;
+    return pin_content(cli, run, &session->sending, err) &&
+           pin_speed(cli, run, &session->sending, err) &&
+           key_of_stripe(cli->sys, &session->sending.key, err);
+}
+
+/* --- what became of the items -------------------------------------------------------------------
+ */
+
+struct item_counts {
+    uint64_t sent;
+    uint64_t held;
+    uint64_t failed;
+    uint64_t unknown;
+};
+
+static bool count_items(struct run *run, struct item_counts *counts, struct err *err) {
+    struct shard_walk walk = {0};
+    *counts = (struct item_counts){0};
+    bool is_fine = shard_walk_start(&walk, run, &checkpoint_items, err);
+    while (is_fine && walk.has_row) {
+        struct text status = table_get_text(&walk.cursor, ITEMS_STATUS);
+        counts->sent += text_equals(status, text_from("sent")) ? 1 : 0;
+        counts->held += text_equals(status, text_from("held")) ? 1 : 0;
+        counts->failed += text_equals(status, text_from("failed")) ? 1 : 0;
+        counts->unknown += text_equals(status, text_from("unknown")) ? 1 : 0;
+        is_fine = shard_walk_next(&walk, err);
+    }
+    shard_walk_close(&walk);
+    return is_fine;
+}
+
+bool emission_reopen(struct run *run, const struct stage_session *session, struct err *err) {
+    struct item_counts counts;
+    if (session->emission == EMISSION_NONE || !run_stage_is_done(run, &stage_emit) ||
+        run_is_replay(run)) {
+        return true;
+    }
+    return count_items(run, &counts, err) && (counts.unknown == 0 || run_unseal_sending(run, err));
+}
+
+bool emission_tell(struct cli *cli, struct run *run, struct err *err) {
+    struct item_counts counts;
+    const char *emit = run_pinned(run, PIN_OPTION, pin_emit);
+    if (emit == NULL || strcmp(emit, "none") == 0 || !run_stage_is_done(run, &stage_emit)) {
+        return true;
+    }
+    if (!count_items(run, &counts, err)) {
+        return false;
+    }
+    cli->status = counts.unknown > 0  ? ERR_UNKNOWN
+                  : counts.failed > 0 ? ERR_REFUSED
+                  : counts.held > 0   ? ERR_SET_ASIDE
+                                      : cli->status;
+    return console_out(&cli->console, err,
+                       "\n  items     %llu sent, %llu held, %llu refused, %llu unknown\n",
+                       (unsigned long long)counts.sent, (unsigned long long)counts.held,
+                       (unsigned long long)counts.failed, (unsigned long long)counts.unknown);
+}

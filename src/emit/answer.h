@@ -1,0 +1,34 @@
+/* What an answer of Stripe means for the request it answers. */
+#ifndef PERIODCLOSE_SRC_EMIT_ANSWER_H
+#define PERIODCLOSE_SRC_EMIT_ANSWER_H
+
+#include <jansson.h>
+
+#include "emit/http.h"
+
+enum verdict {
+    VERDICT_DONE,         /* 2xx with a JSON object */
+    VERDICT_REFUSED,      /* a definite no: nothing was done */
+    VERDICT_NOT_DONE,     /* nothing was done now; try again, later */
+    VERDICT_TOO_MUCH,     /* the same, and everybody should slow down */
+    VERDICT_UNSURE,       /* it may have been done; the same request again tells */
+    VERDICT_KEPT_FAILURE, /* the same request will for ever be answered by this 5xx: ask otherwise
+                           */
+    VERDICT_BAD_KEY,      /* 401, or the other side is not who it should be */
+    VERDICT_OTHER_CONTENT,
+};
+
+struct judgement {
+    enum verdict verdict;
+    json_t *object; /* owned; of VERDICT_DONE */
+    char detail[240];
+};
+
+/* Never fails: what cannot be understood is VERDICT_UNSURE. */
+void answer_judge(const struct http_answer *answer, struct judgement *judgement);
+void judgement_release(struct judgement *judgement);
+
+/* The text of a field, "" when it is not there or no text. */
+const char *object_text(const json_t *object, const char *name);
+
+#endif

@@ -1,0 +1,511 @@
+#include "emit/http.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "core/memory.h"
+#include "sys/clock.h"
+#include "sys/net.h"
+
+enum { CONNECT_TIMEOUT_MS = 20000, ANSWER_BYTES_MAX = 16 * 1024 * 1024, HEADER_BYTES_MAX = 1024 };
+
+struct http_transfer {
+    struct http_call call; /* what the caller sees */
+    struct http *http;
+    CURL *easy;
+    struct curl_slist *plain_headers;
+    struct curl_slist *keyed_headers; /* the last one is the Idempotency-Key */
+    char *key_header;                 /* its text, in the list */
+    bool has_no_memory;
+    struct http_transfer *next; /* in the list of free or of done ones */
+};
+
+struct http {
+    struct http_options options;
+    CURLM *multi;
+    struct poller poller;
+    int64_t timer_due_us; /* -1: none */
+    struct err poll_err;  /* of a callback; told by the next wait */
+    size_t base_bytes;
+    size_t in_flight;
+    size_t transfers_count;
+    struct http_transfer *transfers;
+    struct http_transfer *free_list;
+    struct http_transfer *done_first;
+    struct http_transfer *done_last;
+};
+
+static const char key_header_form[] = "Idempotency-Key: %s";
+
+/* --- what libcurl asks for ----------------------------------------------------------------------
+ */
+
+static curl_socket_t open_socket(void *context, curlsocktype purpose,
+                                 struct curl_sockaddr *address) {
+    const struct http *http = context;
+    (void)purpose;
+    int fd = net_socket(http->options.sys, address->family, address->socktype, address->protocol);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static int close_socket(void *context, curl_socket_t fd) {
+    const struct http *http = context;
+    return net_close(http->options.sys, fd);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *known) {
+    struct http *http = context;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        poller_forget(&http->poller, fd);
+        return 0;
+    }
+    struct err err = {0};
+    bool wants_read = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
+    bool wants_write = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
+    if (!poller_watch(&http->poller, fd, known != NULL, wants_read, wants_write, &err)) {
+        err_release(&http->poll_err);
+        http->poll_err = err;
+        return -1;
+    }
+    if (known == NULL) {
+        (void)curl_multi_assign(http->multi, fd, http);
+    }
+    return 0;
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *context) {
+    struct http *http = context;
+    (void)multi;
+    http->timer_due_us =
+        timeout_ms < 0 ? -1 : clock_monotonic_us(http->options.sys) + (int64_t)timeout_ms * 1000;
+    return 0;
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
+    struct http_transfer *transfer = context;
+    struct err err = {0};
+    struct buffer *body = &transfer->call.answer.body;
+    if (body->size_bytes + size * count > ANSWER_BYTES_MAX) {
+        return 0;
+    }
+    if (!buffer_append(body, (struct text){bytes, size * count}, &err)) {
+        err_release(&err);
+        transfer->has_no_memory = true;
+        return 0;
+    }
+    return size * count;
+}
+
+/* The value of a header line when its name is that; NULL otherwise. */
+static const char *header_value(const char *line, const char *name) {
+    size_t size = strlen(name);
+    if (strncasecmp(line, name, size) != 0 || line[size] != ':') {
+        return NULL;
+    }
+    return line + size + 1 + strspn(line + size + 1, " \t");
+}
+
+static void take_header(struct http_answer *answer, const char *line) {
+    const char *value;
+    if ((value = header_value(line, "request-id")) != NULL) {
+        (void)snprintf(answer->request_id, sizeof answer->request_id, "%s", value);
+    } else if ((value = header_value(line, "idempotent-replayed")) != NULL) {
+        answer->is_replayed = strcasecmp(value, "true") == 0;
+    } else if ((value = header_value(line, "stripe-should-retry")) != NULL ||
+               (value = header_value(line, "x-should-retry")) != NULL) {
+        answer->should_retry = strcasecmp(value, "true") == 0;
+        answer->has_should_retry = answer->should_retry || strcasecmp(value, "false") == 0;
+    } else if (header_value(line, "stripe-rate-limited-reason") != NULL) {
+        answer->is_rate_limited = true;
+    } else if ((value = header_value(line, "retry-after")) != NULL) {
+        /* A date is not taken: Stripe and Dodo send seconds. */
+        long long seconds = strtoll(value, NULL, 10);
+        answer->retry_after_us = seconds > 0 && seconds < 86400 ? seconds * 1000000 : 0;
+    }
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *context) {
+    struct http_transfer *transfer = context;
+    char line[HEADER_BYTES_MAX];
+    size_t length = size * count < sizeof line ? size * count : sizeof line - 1;
+    memcpy(line, bytes, length);
+    while (length > 0 &&
+           (line[length - 1] == '\r' || line[length - 1] == '\n' || line[length - 1] == ' ')) {
+        length--;
+    }
+    line[length] = '\0';
+    take_header(&transfer->call.answer, line);
+    return size * count;
+}
+
+/* --- making and unmaking ------------------------------------------------------------------------
+ */
+
+/* Plain http would show the secret to everybody on the way. */
+static bool check_base(const char *base, bool *is_loopback, struct err *err) {
+    CURLU *url = curl_url();
+    char *scheme = NULL;
+    char *host = NULL;
+    bool is_fine = url != NULL && curl_url_set(url, CURLUPART_URL, base, 0) == CURLUE_OK &&
+                   curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+                   curl_url_get(url, CURLUPART_HOST, &host, 0) == CURLUE_OK;
+    *is_loopback = is_fine && (strcmp(host, "127.0.0.1") == 0 || strcmp(host, "[::1]") == 0 ||
+                               strcmp(host, "localhost") == 0);
+    bool is_secret_safe =
+        is_fine && (strcmp(scheme, "https") == 0 || (strcmp(scheme, "http") == 0 && *is_loopback));
+    curl_free(scheme);
+    curl_free(host);
+    curl_url_cleanup(url);
+    if (is_secret_safe) {
+        return true;
+    }
+    (void)err_set(err, ERR_USAGE, "'%.300s' is no address to send to", base);
+    return err_hint(err, "give an https address; plain http goes to 127.0.0.1, [::1] and "
+                         "localhost only");
+}
+
+static bool slist_add(struct curl_slist **list, const char *line, struct err *err) {
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (longer == NULL) {
+        return err_memory(err, strlen(line));
+    }
+    *list = longer;
+    return true;
+}
+
+static bool headers_make(const struct http_options *options, struct curl_slist **list,
+                         struct err *err) {
+    char line[HEADER_BYTES_MAX];
+    if (snprintf(line, sizeof line, "Authorization: Bearer %s", options->secret) >=
+        (int)sizeof line) {
+        return err_set(err, ERR_USAGE, "the API key is too long");
+    }
+    bool is_fine = slist_add(list, line, err);
+    explicit_bzero(line, sizeof line);
+    if (is_fine && options->version != NULL) {
+        (void)snprintf(line, sizeof line, "Stripe-Version: %s", options->version);
+        is_fine = slist_add(list, line, err);
+    }
+    (void)snprintf(line, sizeof line, "Content-Type: %s", options->content_type);
+    return is_fine && slist_add(list, line, err) && slist_add(list, "Expect:", err);
+}
+
+static void set_authorities(CURL *easy) {
+    const char *file = getenv("CURL_CA_BUNDLE");
+    const char *folder = getenv("SSL_CERT_DIR");
+    file = file != NULL && file[0] != '\0' ? file : getenv("SSL_CERT_FILE");
+    if (file != NULL && file[0] != '\0') {
+        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, file);
+    }
+    if (folder != NULL && folder[0] != '\0') {
+        (void)curl_easy_setopt(easy, CURLOPT_CAPATH, folder);
+    }
+}
+
+static bool transfer_set_up(struct http_transfer *transfer, bool is_loopback) {
+    struct http *http = transfer->http;
+    CURL *easy = transfer->easy;
+    set_authorities(easy);
+    if (is_loopback) {
+        (void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
+    }
+    return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)http->options.timeout_ms) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_USERAGENT, "periodclose/" PERIODCLOSE_VERSION) ==
+               CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
+}
+
+static bool transfer_init(struct http_transfer *transfer, struct http *http, bool is_loopback,
+                          struct err *err) {
+    char placeholder[HTTP_KEY_MAX + sizeof key_header_form];
+    transfer->http = http;
+    transfer->call.transfer = transfer;
+    transfer->easy = curl_easy_init();
+    if (transfer->easy == NULL || !transfer_set_up(transfer, is_loopback)) {
+        return err_set(err, ERR_MEMORY, "libcurl cannot make a transfer");
+    }
+    /* Room for the longest key: written anew in place before each request. */
+    (void)snprintf(placeholder, sizeof placeholder, key_header_form,
+                   "-----------------------------------------------");
+    if (!headers_make(&http->options, &transfer->plain_headers, err) ||
+        !headers_make(&http->options, &transfer->keyed_headers, err) ||
+        !slist_add(&transfer->keyed_headers, placeholder, err)) {
+        return false;
+    }
+    struct curl_slist *last = transfer->keyed_headers;
+    while (last->next != NULL) {
+        last = last->next;
+    }
+    transfer->key_header = last->data;
+    transfer->next = http->free_list;
+    http->free_list = transfer;
+    return true;
+}
+
+static void curl_start(void) {
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+bool http_create(const struct http_options *options, struct http **http, struct err *err) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    bool is_loopback;
+    assert(options->in_flight_max >= 1 && options->in_flight_max <= HTTP_IN_FLIGHT_MAX);
+    (void)pthread_once(&once, curl_start);
+    *http = NULL;
+    if (!check_base(options->base, &is_loopback, err)) {
+        return false;
+    }
+    struct http *made = mem_alloc(sizeof *made);
+    if (made == NULL) {
+        return err_memory(err, sizeof *made);
+    }
+    *made = (struct http){.options = *options,
+                          .poller = POLLER_CLOSED,
+                          .timer_due_us = -1,
+                          .base_bytes = strlen(options->base)};
+    made->multi = curl_multi_init();
+    made->transfers = mem_alloc(options->in_flight_max * sizeof *made->transfers);
+    bool is_fine = made->multi != NULL && made->transfers != NULL;
+    if (!is_fine) {
+        (void)err_memory(err, options->in_flight_max * sizeof *made->transfers);
+    }
+    is_fine = is_fine && poller_open(&made->poller, options->sys, err);
+    for (; is_fine && made->transfers_count < options->in_flight_max; made->transfers_count++) {
+        is_fine = transfer_init(&made->transfers[made->transfers_count], made, is_loopback, err);
+    }
+    if (!is_fine) {
+        http_destroy(made);
+        return false;
+    }
+    (void)curl_multi_setopt(made->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    (void)curl_multi_setopt(made->multi, CURLMOPT_SOCKETDATA, made);
+    (void)curl_multi_setopt(made->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    (void)curl_multi_setopt(made->multi, CURLMOPT_TIMERDATA, made);
+    (void)curl_multi_setopt(made->multi, CURLMOPT_MAXCONNECTS, (long)options->in_flight_max + 4);
+    *http = made;
+    return true;
+}
+
+void http_destroy(struct http *http) {
+    if (http == NULL) {
+        return;
+    }
+    for (size_t index = 0; http->transfers != NULL && index < http->options.in_flight_max;
+         index++) {
+        struct http_transfer *transfer = &http->transfers[index];
+        if (transfer->easy != NULL) {
+            (void)curl_multi_remove_handle(http->multi, transfer->easy);
+            curl_easy_cleanup(transfer->easy);
+        }
+        curl_slist_free_all(transfer->plain_headers);
+        curl_slist_free_all(transfer->keyed_headers);
+        buffer_release(&transfer->call.url);
+        buffer_release(&transfer->call.body);
+        buffer_release(&transfer->call.answer.body);
+    }
+    if (http->multi != NULL) {
+        (void)curl_multi_cleanup(http->multi);
+    }
+    poller_close(&http->poller);
+    err_release(&http->poll_err);
+    mem_free(http->transfers);
+    mem_free(http);
+}
+
+/* --- sending ------------------------------------------------------------------------------------
+ */
+
+struct http_call *http_begin(struct http *http) {
+    struct http_transfer *transfer = http->free_list;
+    if (transfer == NULL) {
+        return NULL;
+    }
+    http->free_list = transfer->next;
+    struct http_call *call = &transfer->call;
+    struct buffer answer = call->answer.body;
+    buffer_clear(&answer);
+    buffer_clear(&call->url);
+    buffer_clear(&call->body);
+    call->answer = (struct http_answer){.body = answer};
+    call->idempotency_key[0] = '\0';
+    call->is_post = false;
+    call->owner = NULL;
+    transfer->has_no_memory = false;
+    return call;
+}
+
+bool http_send(struct http *http, struct http_call *call, struct err *err) {
+    struct http_transfer *transfer = call->transfer;
+    CURL *easy = transfer->easy;
+    struct buffer address = {0};
+    bool is_keyed = call->idempotency_key[0] != '\0';
+    bool is_fine =
+        buffer_append(&address, (struct text){http->options.base, http->base_bytes}, err) &&
+        buffer_append(&address, buffer_text(&call->url), err) &&
+        buffer_append(&address, (struct text){"", 1}, err);
+    if (!is_fine) {
+        buffer_release(&address);
+        return false;
+    }
+    if (is_keyed) {
+        (void)snprintf(transfer->key_header, sizeof key_header_form + HTTP_KEY_MAX - 3,
+                       key_header_form, call->idempotency_key);
+    }
+    is_fine =
+        curl_easy_setopt(easy, CURLOPT_URL, address.bytes) == CURLE_OK &&
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER,
+                         is_keyed ? transfer->keyed_headers : transfer->plain_headers) == CURLE_OK;
+    if (call->is_post) {
+        is_fine = is_fine && curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)call->body.size_bytes) ==
+                      CURLE_OK &&
+                  curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+                                   call->body.bytes != NULL ? call->body.bytes : "") == CURLE_OK;
+    } else {
+        is_fine = is_fine && curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
+    }
+    buffer_release(&address);
+    if (!is_fine || curl_multi_add_handle(http->multi, easy) != CURLM_OK) {
+        return err_set(err, ERR_MEMORY, "libcurl cannot begin a request");
+    }
+    http->in_flight++;
+    return true;
+}
+
+static enum http_fate fate_of(CURLcode code, CURL *easy) {
+    long sent_bytes = 0;
+    switch (code) {
+    case CURLE_OK:
+        return HTTP_ANSWERED;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+        return HTTP_NOT_SENT;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+        return HTTP_UNTRUSTED;
+    default:
+        (void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+        return sent_bytes == 0 && code == CURLE_OPERATION_TIMEDOUT ? HTTP_NOT_SENT : HTTP_LOST;
+    }
+}
+
+static void transfer_done(struct http_transfer *transfer, CURLcode code) {
+    struct http *http = transfer->http;
+    struct http_answer *answer = &transfer->call.answer;
+    long status = 0;
+    answer->fate = fate_of(code, transfer->easy);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    answer->status = answer->fate == HTTP_ANSWERED ? (int)status : 0;
+    if (answer->fate != HTTP_ANSWERED) {
+        (void)snprintf(answer->problem, sizeof answer->problem, "%s",
+                       transfer->has_no_memory ? "no memory for the answer"
+                                               : curl_easy_strerror(code));
+    }
+    (void)curl_multi_remove_handle(http->multi, transfer->easy);
+    http->in_flight--;
+    transfer->next = NULL;
+    if (http->done_last == NULL) {
+        http->done_first = transfer;
+    } else {
+        http->done_last->next = transfer;
+    }
+    http->done_last = transfer;
+}
+
+static void collect_done(struct http *http) {
+    int left;
+    CURLMsg *message;
+    while ((message = curl_multi_info_read(http->multi, &left)) != NULL) {
+        if (message->msg == CURLMSG_DONE) {
+            CURLcode code = message->data.result; /* gone when the handle is removed */
+            struct http_transfer *transfer = NULL;
+            (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+            transfer_done(transfer, code);
+        }
+    }
+}
+
+/* Milliseconds from now to then, rounded up, so that a wait does not end early and spin. */
+static int wait_ms(int64_t now_us, int64_t until_us) {
+    int64_t left_ms = until_us > now_us ? (until_us - now_us + 999) / 1000 : 0;
+    return left_ms < 60000 ? (int)left_ms : 60000;
+}
+
+bool http_wait(struct http *http, int64_t until_us, struct err *err) {
+    const struct sys *sys = http->options.sys;
+    struct poller_ready ready[POLLER_READY_MAX];
+    size_t ready_count;
+    int running;
+    int64_t due_us = until_us;
+    if (http->timer_due_us >= 0 && http->timer_due_us < due_us) {
+        due_us = http->timer_due_us;
+    }
+    int timeout_ms = http->done_first != NULL ? 0 : wait_ms(clock_monotonic_us(sys), due_us);
+    if (!poller_wait(&http->poller, timeout_ms, ready, &ready_count, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < ready_count; index++) {
+        int mask = (ready[index].can_read ? CURL_CSELECT_IN : 0) |
+                   (ready[index].can_write ? CURL_CSELECT_OUT : 0) |
+                   (ready[index].has_failed ? CURL_CSELECT_ERR : 0);
+        (void)curl_multi_socket_action(http->multi, ready[index].fd, mask, &running);
+    }
+    if (http->timer_due_us >= 0 && clock_monotonic_us(sys) >= http->timer_due_us) {
+        http->timer_due_us = -1;
+        (void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    }
+    collect_done(http);
+    if (http->poll_err.code != ERR_NONE) {
+        *err = http->poll_err;
+        http->poll_err = (struct err){0};
+        return false;
+    }
+    return true;
+}
+
+struct http_call *http_next_done(struct http *http) {
+    struct http_transfer *transfer = http->done_first;
+    if (transfer == NULL) {
+        return NULL;
+    }
+    http->done_first = transfer->next;
+    if (http->done_first == NULL) {
+        http->done_last = NULL;
+    }
+    return &transfer->call;
+}
+
+void http_finish(struct http *http, struct http_call *call) {
+    call->transfer->next = http->free_list;
+    http->free_list = call->transfer;
+}
+
+size_t http_in_flight(const struct http *http) {
+    return http->in_flight;
+}

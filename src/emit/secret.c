@@ -1,0 +1,71 @@
+#include "emit/secret.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sys/files.h"
+
+void secret_clear(struct secret *secret) {
+    explicit_bzero(secret, sizeof *secret);
+}
+
+static bool secret_keep(struct text bytes, const char *from, struct secret *secret,
+                        struct err *err) {
+    while (bytes.size_bytes > 0 && strchr("\r\n \t", bytes.bytes[bytes.size_bytes - 1]) != NULL) {
+        bytes.size_bytes--;
+    }
+    bool is_key = bytes.size_bytes > 0 && bytes.size_bytes < SECRET_BYTES_MAX;
+    for (size_t index = 0; is_key && index < bytes.size_bytes; index++) {
+        is_key = bytes.bytes[index] > ' ' && bytes.bytes[index] < 127;
+    }
+    if (!is_key) {
+        return err_set(err, ERR_USAGE, "%.300s holds no API key", from);
+    }
+    memcpy(secret->text, bytes.bytes, bytes.size_bytes);
+    secret->text[bytes.size_bytes] = '\0';
+    return true;
+}
+
+static bool secret_from_file(const struct sys *sys, const char *path, struct secret *secret,
+                             struct err *err) {
+    struct buffer content = {0};
+    bool is_fine = file_load(sys, path, 4096, &content, err) &&
+                   secret_keep(buffer_text(&content), path, secret, err);
+    if (content.bytes != NULL) {
+        explicit_bzero(content.bytes, content.capacity_bytes);
+    }
+    buffer_release(&content);
+    return is_fine;
+}
+
+bool secret_load(const struct sys *sys, const char *name, struct secret *secret, struct err *err) {
+    char file_name[64];
+    char path[FILE_PATH_MAX];
+    enum path_kind kind = PATH_MISSING;
+    const char *value = getenv(name);
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    *secret = (struct secret){{0}};
+    (void)sys->forbid_dumps(sys->self); /* where the kernel will not, the key is still needed */
+    (void)snprintf(file_name, sizeof file_name, "%s_FILE", name);
+    const char *file = getenv(file_name);
+    if (value != NULL && value[0] != '\0') {
+        return secret_keep(text_from(value), name, secret, err);
+    }
+    if (file != NULL && file[0] != '\0') {
+        return secret_from_file(sys, file, secret, err);
+    }
+    if (folder != NULL && folder[0] != '\0') {
+        if (!path_format(path, err, "%s/%s", folder, name) || !path_kind(sys, path, &kind, err)) {
+            return false;
+        }
+        if (kind == PATH_FILE) {
+            return secret_from_file(sys, path, secret, err);
+        }
+    }
+    (void)err_set(err, ERR_USAGE, "there is no API key: %s is not set", name);
+    return err_hint(err,
+                    "set %s, %s_FILE (a file that holds it), or a systemd credential of that "
+                    "name",
+                    name, name);
+}

@@ -1,0 +1,444 @@
+/*
+ * The window of groups and the loop that drives them: fill, make intents durable, start, wait, take
+ * answers, give back. Everything about one request is in sender_steps.c.
+ */
+#include "emit/sender.h"
+
+#include <assert.h>
+
+#include "core/memory.h"
+#include "sender_internal.h"
+#include "sys/clock.h"
+#include "sys/process.h"
+
+enum { IDLE_WAIT_US = 500000, DRAIN_US = 15000000 };
+
+struct emit_work *emit_group_add(struct emit_group *group, struct err *err) {
+    if (group->works_count == group->works_capacity) {
+        size_t capacity = group->works_capacity == 0 ? 2 : group->works_capacity * 2;
+        struct emit_work *works = mem_realloc(group->works, capacity * sizeof *works);
+        if (works == NULL) {
+            (void)err_memory(err, capacity * sizeof *works);
+            return NULL;
+        }
+        group->works = works;
+        group->works_capacity = capacity;
+    }
+    struct emit_work *work = &group->works[group->works_count++];
+    *work = (struct emit_work){0};
+    return work;
+}
+
+void emit_group_release(struct emit_group *group) {
+    mem_free(group->works);
+    *group = (struct emit_group){0};
+}
+
+/* --- making and unmaking ------------------------------------------------------------------------
+ */
+
+/* At a slow rate few intents are ahead of their requests, so that few are open after a death. */
+static size_t window_for(unsigned rate) {
+    size_t groups = rate == 0 ? WINDOW_GROUPS_MAX : (size_t)rate * 2;
+    return groups < WINDOW_GROUPS_MIN   ? WINDOW_GROUPS_MIN
+           : groups > WINDOW_GROUPS_MAX ? WINDOW_GROUPS_MAX
+                                        : groups;
+}
+
+bool sender_create(const struct sender_options *options, struct journal *journal,
+                   struct sender **sender, struct err *err) {
+    struct sender *made = mem_alloc(sizeof *made);
+    *sender = NULL;
+    if (made == NULL) {
+        return err_memory(err, sizeof *made);
+    }
+    made->options = *options;
+    made->journal = journal;
+    made->window_groups = window_for(options->rate);
+    made->random = (uint64_t)clock_now(options->sys).us | 1;
+    for (size_t step = 0; step < STEPS_COUNT; step++) {
+        pace_init(&made->paces[step], options->rate, options->in_flight);
+    }
+    struct http_options http_options = {
+        .sys = options->sys,
+        .base = options->base,
+        .secret = options->secret,
+        .version = options->version,
+        .content_type = "application/x-www-form-urlencoded",
+        .in_flight_max = options->in_flight,
+        .timeout_ms = options->timeout_ms,
+    };
+    made->slots = mem_alloc(made->window_groups * sizeof *made->slots);
+    if (made->slots == NULL) {
+        (void)err_memory(err, made->window_groups * sizeof *made->slots);
+    }
+    if (made->slots == NULL || !http_create(&http_options, &made->http, err)) {
+        sender_destroy(made);
+        return false;
+    }
+    *sender = made;
+    return true;
+}
+
+void sender_destroy(struct sender *sender) {
+    if (sender == NULL) {
+        return;
+    }
+    for (size_t index = 0; sender->slots != NULL && index < sender->window_groups; index++) {
+        emit_group_release(&sender->slots[index].group);
+    }
+    http_destroy(sender->http);
+    buffer_release(&sender->body);
+    mem_free(sender->slots);
+    mem_free(sender);
+}
+
+struct sender_counts sender_counts(const struct sender *sender) {
+    return sender->counts;
+}
+
+/* --- slots --------------------------------------------------------------------------------------
+ */
+
+static struct slot *slot_at(struct sender *sender, size_t index) {
+    return &sender->slots[(sender->first + index) % sender->window_groups];
+}
+
+void slot_ready(struct sender *sender, struct slot *slot, enum step step) {
+    struct ready_queue *queue = &sender->ready[step];
+    slot->state = SLOT_READY;
+    slot->step = step;
+    slot->next_ready = NULL;
+    if (queue->last == NULL) {
+        queue->first = slot;
+    } else {
+        queue->last->next_ready = slot;
+    }
+    queue->last = slot;
+    sender->ready_count++;
+}
+
+void slot_need_intent(struct sender *sender, struct slot *slot) {
+    slot->state = SLOT_NEEDS_INTENT;
+    assert(sender->needy_count < WINDOW_GROUPS_MAX);
+    sender->needy[sender->needy_count++] = slot;
+}
+
+void slot_finish(struct sender *sender, struct slot *slot) {
+    (void)sender;
+    slot->state = SLOT_DONE;
+}
+
+/* Doubling from the first delay, between half and all of it. */
+int64_t retry_delay_us(struct sender *sender, unsigned tries) {
+    int64_t delay_us = sender->options.retry_delay_ms * 1000;
+    for (unsigned done = 1; done < tries && delay_us < RETRY_DELAY_MS_MAX * 1000; done++) {
+        delay_us *= 2;
+    }
+    if (delay_us > RETRY_DELAY_MS_MAX * 1000) {
+        delay_us = RETRY_DELAY_MS_MAX * 1000;
+    }
+    sender->random ^= sender->random << 13;
+    sender->random ^= sender->random >> 7;
+    sender->random ^= sender->random << 17;
+    return delay_us / 2 + (int64_t)(sender->random % (uint64_t)(delay_us / 2 + 1));
+}
+
+static uint64_t hash_text(struct text text) {
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t index = 0; index < text.size_bytes; index++) {
+        hash = (hash ^ (unsigned char)text.bytes[index]) * UINT64_C(1099511628211);
+    }
+    return hash;
+}
+
+/* The last group under way of the same customer, NULL when there is none. */
+static struct slot *find_same_customer(struct sender *sender, const struct slot *slot) {
+    if (slot->group.customer.size_bytes == 0) {
+        return NULL;
+    }
+    for (size_t index = sender->slots_count; index-- > 0;) {
+        struct slot *other = slot_at(sender, index);
+        if (other->customer_hash == slot->customer_hash && other->state != SLOT_DONE &&
+            text_equals(other->group.customer, slot->group.customer)) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+static bool fill_one(struct sender *sender, const struct emit_feed *feed, bool *is_found,
+                     struct err *err) {
+    struct slot *slot = slot_at(sender, sender->slots_count);
+    struct emit_work *works = slot->group.works;
+    size_t capacity = slot->group.works_capacity;
+    *slot = (struct slot){.group = {.works = works, .works_capacity = capacity}};
+    if (!feed->next(feed->context, &slot->group, is_found, err)) {
+        return false;
+    }
+    if (!*is_found) {
+        return true;
+    }
+    slot->customer_hash = hash_text(slot->group.customer);
+    struct slot *same = find_same_customer(sender, slot);
+    sender->slots_count++;
+    sender->works_count += slot->group.works_count;
+    if (!slot_load(sender, slot, err)) {
+        return false;
+    }
+    if (same != NULL) {
+        slot->state = SLOT_WAITS_FOR_CUSTOMER;
+        slot->waits_for = same;
+        return true;
+    }
+    return slot_advance(sender, slot, err);
+}
+
+static void count_results(struct sender *sender, const struct emit_group *group) {
+    for (size_t index = 0; index < group->works_count; index++) {
+        switch (group->works[index].result.status) {
+        case EMIT_OPEN:
+            break;
+        case EMIT_SENT:
+            sender->counts.sent++;
+            break;
+        case EMIT_FAILED:
+            sender->counts.failed++;
+            break;
+        case EMIT_UNKNOWN:
+            sender->counts.unknown++;
+            break;
+        case EMIT_HELD:
+            sender->counts.held++;
+            break;
+        }
+    }
+}
+
+static bool retire_done(struct sender *sender, const struct emit_feed *feed, struct err *err) {
+    while (sender->slots_count > 0 && slot_at(sender, 0)->state == SLOT_DONE) {
+        struct slot *slot = slot_at(sender, 0);
+        if (!sender->is_settling) {
+            count_results(sender, &slot->group);
+            if (feed->done != NULL && !feed->done(feed->context, &slot->group, err)) {
+                return false;
+            }
+        }
+        sender->works_count -= slot->group.works_count;
+        slot->state = SLOT_FREE;
+        sender->first = (sender->first + 1) % sender->window_groups;
+        sender->slots_count--;
+    }
+    return true;
+}
+
+/* Groups whose customer is free now. Again from the start, as one may free the next. */
+static bool wake_waiting(struct sender *sender, struct err *err) {
+    for (size_t index = 0; index < sender->slots_count; index++) {
+        struct slot *slot = slot_at(sender, index);
+        if (slot->state == SLOT_WAITS_FOR_CUSTOMER && slot->waits_for->state == SLOT_DONE) {
+            slot->waits_for = NULL;
+            if (!slot_advance(sender, slot, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* --- the loop -----------------------------------------------------------------------------------
+ */
+
+static void wake_pausing(struct sender *sender, int64_t now_us, int64_t *until_us) {
+    for (size_t index = 0; sender->pausing_count > 0 && index < sender->slots_count; index++) {
+        struct slot *slot = slot_at(sender, index);
+        if (slot->state != SLOT_PAUSES) {
+            continue;
+        }
+        if (slot->pause_until_us <= now_us) {
+            sender->pausing_count--;
+            slot_ready(sender, slot, slot->step);
+        } else if (slot->pause_until_us < *until_us) {
+            *until_us = slot->pause_until_us;
+        }
+    }
+}
+
+/* Intents of all that wait for theirs, and the answers that came since: one write, one sync. */
+static bool make_durable(struct sender *sender, struct err *err) {
+    size_t needy_count = sender->needy_count;
+    for (size_t index = 0; index < needy_count; index++) {
+        if (!slot_put_intents(sender, sender->needy[index], err)) {
+            return false;
+        }
+    }
+    if (!journal_commit(sender->journal, clock_now(sender->options.sys), err)) {
+        return false;
+    }
+    sender->needy_count = 0;
+    for (size_t index = 0; index < needy_count; index++) {
+        if (!slot_advance(sender, sender->needy[index], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool start_one(struct sender *sender, enum step step, struct err *err) {
+    struct ready_queue *queue = &sender->ready[step];
+    struct slot *slot = queue->first;
+    struct http_call *call = http_begin(sender->http);
+    assert(call != NULL);
+    queue->first = slot->next_ready;
+    if (queue->first == NULL) {
+        queue->last = NULL;
+    }
+    sender->ready_count--;
+    call->owner = slot;
+    slot->state = SLOT_SENT;
+    sender->counts.requests++;
+    return step_ask(sender, slot, call, err) && http_send(sender->http, call, err);
+}
+
+static bool start_ready(struct sender *sender, int64_t now_us, int64_t *until_us, struct err *err) {
+    for (size_t step = 0; step < STEPS_COUNT; step++) {
+        struct pace *pace = &sender->paces[step];
+        int64_t when_us;
+        while (sender->ready[step].first != NULL && http_in_flight(sender->http) < pace->at_once) {
+            if (!pace_take(pace, now_us, &when_us)) {
+                *until_us = when_us < *until_us ? when_us : *until_us;
+                break;
+            }
+            if (!start_one(sender, (enum step)step, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool take_answers(struct sender *sender, struct err *err) {
+    struct http_call *call;
+    while ((call = http_next_done(sender->http)) != NULL) {
+        struct slot *slot = call->owner;
+        bool is_fine = step_take(sender, slot, &call->answer, err);
+        http_finish(sender->http, call);
+        if (!is_fine) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_time(struct sender *sender, int64_t now_us, struct err *err) {
+    if (!interrupt_check(err)) {
+        return false;
+    }
+    if (sender->options.deadline_us == 0 || now_us < sender->options.deadline_us) {
+        return true;
+    }
+    (void)err_set(err, ERR_INTERRUPTED, "the deadline for sending is over");
+    return err_hint(err, "type the same command again: it goes on where this one stopped");
+}
+
+static bool fill_window(struct sender *sender, const struct emit_feed *feed, bool *has_more,
+                        struct err *err) {
+    while (*has_more && sender->slots_count < sender->window_groups &&
+           sender->works_count < WINDOW_WORKS_MAX) {
+        if (!fill_one(sender, feed, has_more, err) ||
+            (sender->slots_count > 0 && slot_at(sender, 0)->state == SLOT_DONE &&
+             !retire_done(sender, feed, err))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One round. *is_over: everything that was fed has been given back. */
+static bool sender_round(struct sender *sender, const struct emit_feed *feed, bool *has_more,
+                         bool *is_over, struct err *err) {
+    int64_t now_us = clock_monotonic_us(sender->options.sys);
+    int64_t until_us = now_us + IDLE_WAIT_US;
+    if (!check_time(sender, now_us, err) || !wake_waiting(sender, err) ||
+        !retire_done(sender, feed, err) || !fill_window(sender, feed, has_more, err)) {
+        return false;
+    }
+    *is_over = sender->slots_count == 0 && !*has_more;
+    if (*is_over) {
+        return true;
+    }
+    wake_pausing(sender, now_us, &until_us);
+    /* Syncing is put off while there is enough to send, so that many intents share one. */
+    if (sender->needy_count > 0 && sender->ready_count < sender->options.in_flight &&
+        !make_durable(sender, err)) {
+        return false;
+    }
+    if (!start_ready(sender, now_us, &until_us, err)) {
+        return false;
+    }
+    if (http_in_flight(sender->http) == 0 && sender->ready_count == 0 &&
+        sender->pausing_count == 0) {
+        return true; /* nothing to wait for: the next round gives back or fills */
+    }
+    if (!http_wait(sender->http, until_us, err) || !take_answers(sender, err)) {
+        return false;
+    }
+    /* Answers that nobody's intent carries along. */
+    return sender->needy_count > 0 || sender->ready_count > 0 || http_in_flight(sender->http) > 0 ||
+           journal_commit(sender->journal, clock_now(sender->options.sys), err);
+}
+
+/* After a failure: what is under way is waited for, so that fewer outcomes stay unknown. */
+static void drain(struct sender *sender) {
+    int64_t until_us = clock_monotonic_us(sender->options.sys) + DRAIN_US;
+    struct err err = {0};
+    while (http_in_flight(sender->http) > 0 && clock_monotonic_us(sender->options.sys) < until_us) {
+        if (!http_wait(sender->http, until_us, &err) || !take_answers(sender, &err)) {
+            break;
+        }
+    }
+    if (err.code != ERR_NONE) {
+        err_release(&err); /* the first failure is told */
+    }
+    if (!journal_commit(sender->journal, clock_now(sender->options.sys), &err)) {
+        err_release(&err);
+    }
+}
+
+/* An item that was asked for, and whose answer did not come. */
+static bool has_open_request(struct sender *sender) {
+    for (size_t index = 0; index < sender->slots_count; index++) {
+        const struct slot *slot = slot_at(sender, index);
+        if (slot->state == SLOT_SENT || slot->is_unsure) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool sender_drive(struct sender *sender, const struct emit_feed *feed, struct err *err) {
+    bool has_more = true;
+    bool is_over = false;
+    while (!is_over) {
+        if (!sender_round(sender, feed, &has_more, &is_over, err)) {
+            drain(sender);
+            if (err->code == ERR_INTERRUPTED && !interrupt_pending() && has_open_request(sender)) {
+                err->code = ERR_UNKNOWN;
+            }
+            return false;
+        }
+    }
+    return journal_commit(sender->journal, clock_now(sender->options.sys), err);
+}
+
+bool sender_run(struct sender *sender, const struct emit_feed *feed, struct err *err) {
+    sender->is_settling = false;
+    return sender_drive(sender, feed, err);
+}
+
+bool sender_settle(struct sender *sender, const struct emit_feed *feed, struct err *err) {
+    sender->is_settling = true;
+    bool is_fine = sender_drive(sender, feed, err);
+    sender->is_settling = false;
+    return is_fine;
+}

@@ -1,0 +1,106 @@
+/*
+ * Inside of the sender:
+ *
+ *   sender.c        the window of groups, the loop, the queues
+ *   sender_load.c   what the journal knows of a group; what is to be done next
+ *   sender_steps.c  each kind of request: how it is asked, and what its answer does
+ *   sweep.c         asking for everything since a time
+ */
+#ifndef PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
+#define PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
+
+#include "answer.h"
+#include "emit/pace.h"
+#include "emit/sender.h"
+
+enum {
+    WINDOW_GROUPS_MAX = 1024,
+    WINDOW_GROUPS_MIN = 64,
+    WINDOW_WORKS_MAX = 4096,
+    TRIES_MAX = 6,
+    RAISED_MAX = 3,
+    RETRY_DELAY_MS_MAX = 5000,
+};
+
+#define KEY_LIFE_US (INT64_C(23) * 3600 * 1000000)
+#define LIST_SLACK_US (INT64_C(3600) * 1000000)
+
+enum step { STEP_LIST, STEP_SUBSCRIPTION, STEP_INVOICE, STEP_ITEM, STEPS_COUNT };
+
+enum slot_state {
+    SLOT_FREE,
+    SLOT_WAITS_FOR_CUSTOMER, /* another group of the same customer is under way */
+    SLOT_NEEDS_INTENT,
+    SLOT_READY, /* in the queue of its step */
+    SLOT_SENT,
+    SLOT_PAUSES, /* until pause_until_us, then ready */
+    SLOT_DONE,
+};
+
+struct slot {
+    struct emit_group group;
+    enum slot_state state;
+    enum step step;
+    size_t work_index; /* of STEP_ITEM */
+    uint64_t customer_hash;
+    struct slot *waits_for;
+    unsigned tries; /* of the request at hand */
+    bool is_unsure; /* one of the tries may have been carried out */
+    int64_t pause_until_us;
+    bool has_target;
+    enum emit_place place;
+    char place_id[EMIT_ID_MAX];
+    struct emit_work invoice;     /* an invoice to be made, under its own key */
+    char page_after[EMIT_ID_MAX]; /* of STEP_LIST */
+    struct slot *next_ready;
+};
+
+struct ready_queue {
+    struct slot *first;
+    struct slot *last;
+};
+
+struct sender {
+    struct sender_options options;
+    struct journal *journal;
+    struct http *http;
+    struct pace paces[STEPS_COUNT];
+    struct ready_queue ready[STEPS_COUNT];
+    size_t ready_count;
+    struct slot *slots; /* a ring of window_groups */
+    size_t window_groups;
+    size_t first;
+    size_t slots_count;
+    size_t works_count;
+    struct slot *needy[WINDOW_GROUPS_MAX];
+    size_t needy_count;
+    size_t pausing_count;
+    bool is_settling;
+    uint64_t random;
+    struct buffer body; /* scratch */
+    struct sender_counts counts;
+};
+
+/* sender.c */
+void slot_ready(struct sender *sender, struct slot *slot, enum step step);
+void slot_need_intent(struct sender *sender, struct slot *slot);
+void slot_finish(struct sender *sender, struct slot *slot);
+int64_t retry_delay_us(struct sender *sender, unsigned tries);
+
+/* sender_load.c */
+bool slot_load(struct sender *sender, struct slot *slot, struct err *err);
+bool slot_advance(struct sender *sender, struct slot *slot, struct err *err);
+bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err);
+bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
+                   enum journal_outcome outcome, const struct http_answer *answer,
+                   const json_t *object, const char *detail, struct err *err);
+/* Is the object what we would have made? ERR_CONTENT otherwise. */
+bool work_check_object(const struct emit_work *work, struct text customer, const json_t *object,
+                       struct err *err);
+
+/* sender_steps.c */
+bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, struct err *err);
+bool step_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+               struct err *err);
+
+#endif

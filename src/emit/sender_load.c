@@ -1,0 +1,417 @@
+/* What the journal knows of a group, and what is to be done for it next. */
+#include <stdio.h>
+
+#include "sender_internal.h"
+#include "sys/clock.h"
+
+static void keep_text(char *kept, size_t kept_max, struct text text) {
+    size_t size = text.size_bytes < kept_max - 1 ? text.size_bytes : kept_max - 1;
+    memcpy(kept, text.bytes != NULL ? text.bytes : "", size);
+    kept[size] = '\0';
+}
+
+static struct emit_target target_of(const struct sender *sender, const struct slot *slot,
+                                    enum emit_place place, const char *place_id) {
+    return (struct emit_target){.customer = slot->group.customer,
+                                .place = place,
+                                .place_id = text_from(place_id),
+                                .run_id = sender->options.run_id,
+                                .is_discountable = sender->options.is_discountable};
+}
+
+static bool digest_body(struct sender *sender, struct emit_key *content, struct err *err) {
+    struct digest digest;
+    if (!digest_of(sender->body.bytes, sender->body.size_bytes, &digest, err)) {
+        return false;
+    }
+    memcpy(content->bytes, digest.bytes, sizeof content->bytes);
+    return true;
+}
+
+/* --- from the journal ---------------------------------------------------------------------------
+ */
+
+static bool content_conflict(const struct emit_work *work, const char *what, const char *ours,
+                             const char *theirs, struct err *err) {
+    char key[EMIT_KEY_TEXT_MAX];
+    emit_key_format(&work->item.key, key);
+    (void)err_set(err, ERR_CONTENT,
+                  "org '%.*s', metric '%.*s': item %s is there already with other content: %s %s, "
+                  "ours %s",
+                  (int)work->item.org_id.size_bytes, work->item.org_id.bytes,
+                  (int)work->item.metric.size_bytes, work->item.metric.bytes, key, what, theirs,
+                  ours);
+    return err_hint(err, "see it in Stripe's dashboard; nothing more was sent");
+}
+
+/* Is what was found or sent what is to be billed? */
+static bool check_known(const struct emit_work *work, struct text customer,
+                        const struct journal_answer *answer, struct err *err) {
+    char ours[64];
+    char theirs[320];
+    if (answer->amount != work->item.amount ||
+        !text_equals(answer->currency, text_from(work->item.currency->code))) {
+        (void)snprintf(ours, sizeof ours, "%lld %s", (long long)work->item.amount,
+                       work->item.currency->code);
+        (void)snprintf(theirs, sizeof theirs, "%lld %.*s", (long long)answer->amount,
+                       (int)(answer->currency.size_bytes < 8 ? answer->currency.size_bytes : 8),
+                       answer->currency.bytes);
+        return content_conflict(work, "amount", ours, theirs, err);
+    }
+    if (customer.size_bytes > 0 && !text_equals(answer->customer, customer)) {
+        char own[EMIT_ID_MAX];
+        keep_text(own, sizeof own, customer);
+        keep_text(theirs, EMIT_ID_MAX, answer->customer);
+        return content_conflict(work, "customer", own, theirs, err);
+    }
+    return true;
+}
+
+bool work_check_object(const struct emit_work *work, struct text customer, const json_t *object,
+                       struct err *err) {
+    struct journal_answer answer = {
+        .amount = json_integer_value(json_object_get(object, "amount")),
+        .currency = text_from(object_text(object, "currency")),
+        .customer = text_from(object_text(object, "customer")),
+    };
+    return check_known(work, customer, &answer, err);
+}
+
+static bool load_answer(struct sender *sender, const struct emit_group *group,
+                        struct emit_work *work, const struct journal_answer *answer,
+                        struct err *err) {
+    work->attempt = answer->attempt;
+    work->result.attempts = answer->attempt;
+    keep_text(work->result.request_id, sizeof work->result.request_id, answer->request_id);
+    switch (answer->outcome) {
+    case OUTCOME_SENT:
+    case OUTCOME_FOUND:
+        work->result.status = EMIT_SENT;
+        keep_text(work->result.object_id, sizeof work->result.object_id, answer->object_id);
+        return work->item.currency == NULL || check_known(work, group->customer, answer, err);
+    case OUTCOME_REFUSED:
+        keep_text(work->result.detail, sizeof work->result.detail, answer->detail);
+        if (!sender->options.retries_failed) {
+            work->result.status = EMIT_FAILED;
+        }
+        work->attempt++;
+        return true;
+    case OUTCOME_ABSENT:
+        work->attempt++;
+        return true;
+    }
+    return true;
+}
+
+/* Was the body of the attempt the one that we would send now? */
+static bool is_same_body(struct sender *sender, struct slot *slot, struct emit_work *work,
+                         const struct journal_intent *intent, bool *is_same, struct err *err) {
+    struct emit_key content;
+    struct emit_target target = target_of(sender, slot, work->place, work->place_id);
+    if (!emit_item_body(&work->item, &target, &sender->body, err) ||
+        !digest_body(sender, &content, err)) {
+        return false;
+    }
+    *is_same = memcmp(content.bytes, intent->content.bytes, sizeof content.bytes) == 0;
+    return true;
+}
+
+static bool load_work(struct sender *sender, struct slot *slot, struct emit_work *work,
+                      struct err *err) {
+    struct journal_state known;
+    work->attempt = 1;
+    if (!journal_find(sender->journal, &work->item.key, &known, err)) {
+        return false;
+    }
+    if (known.has_answer && !known.is_unsettled) {
+        return load_answer(sender, &slot->group, work, &known.answer, err);
+    }
+    if (!known.is_unsettled) {
+        return true;
+    }
+    work->attempt = known.intent.attempt;
+    work->first_at_us = known.intent.at.us;
+    work->has_intent = true;
+    work->is_unsettled = true;
+    work->place = known.intent.place;
+    work->content = known.intent.content;
+    keep_text(work->place_id, sizeof work->place_id, known.intent.place_id);
+    if (work->place == PLACE_INVOICE && !slot->has_target) {
+        slot->has_target = true;
+        slot->place = PLACE_INVOICE;
+        memcpy(slot->place_id, work->place_id, sizeof slot->place_id);
+    }
+    int64_t age_us = clock_now(sender->options.sys).us - work->first_at_us;
+    bool is_same = false;
+    if (!is_same_body(sender, slot, work, &known.intent, &is_same, err)) {
+        return false;
+    }
+    /* A clock that was put back says nothing about an age. */
+    work->needs_list = age_us < 0 || age_us >= KEY_LIFE_US || !is_same;
+    return true;
+}
+
+bool slot_load(struct sender *sender, struct slot *slot, struct err *err) {
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        if (!load_work(sender, slot, &slot->group.works[index], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
+                   enum journal_outcome outcome, const struct http_answer *answer,
+                   const json_t *object, const char *detail, struct err *err) {
+    struct journal_answer record = {
+        .key = work->item.key,
+        .attempt = work->attempt,
+        .outcome = outcome,
+        .status = answer->status,
+        .amount = json_integer_value(json_object_get(object, "amount")),
+        .currency = text_from(object_text(object, "currency")),
+        .customer = slot->group.customer,
+        .object_id = text_from(object_text(object, "id")),
+        .request_id = text_from(answer->request_id),
+        .detail = text_from(detail),
+    };
+    if (!journal_put_answer(sender->journal, &record, err)) {
+        return false;
+    }
+    work->is_unsettled = false;
+    work->needs_list = false;
+    work->has_intent = false;
+    work->result.attempts = work->attempt;
+    keep_text(work->result.request_id, sizeof work->result.request_id, record.request_id);
+    keep_text(work->result.detail, sizeof work->result.detail, record.detail);
+    switch (outcome) {
+    case OUTCOME_SENT:
+    case OUTCOME_FOUND:
+        work->result.status = EMIT_SENT;
+        keep_text(work->result.object_id, sizeof work->result.object_id, record.object_id);
+        break;
+    case OUTCOME_REFUSED:
+        work->result.status = EMIT_FAILED;
+        break;
+    case OUTCOME_ABSENT:
+        work->attempt++;
+        work->raised++;
+        break;
+    }
+    return true;
+}
+
+/* --- what is next -------------------------------------------------------------------------------
+ */
+
+static struct emit_work *find_unsettled(struct emit_group *group, bool is_listed) {
+    for (size_t index = 0; index < group->works_count; index++) {
+        struct emit_work *work = &group->works[index];
+        if (work->result.status == EMIT_OPEN && work->is_unsettled &&
+            work->needs_list == is_listed) {
+            return work;
+        }
+    }
+    return NULL;
+}
+
+static struct emit_work *find_open(struct emit_group *group) {
+    for (size_t index = 0; index < group->works_count; index++) {
+        if (group->works[index].result.status == EMIT_OPEN) {
+            return &group->works[index];
+        }
+    }
+    return NULL;
+}
+
+static void hold_open(struct slot *slot, const char *reason) {
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        if (work->result.status == EMIT_OPEN) {
+            work->result.status = EMIT_HELD;
+            work->result.reason = reason;
+        }
+    }
+}
+
+/* The key of an invoice: the digest of the keys of the items that it is made for. */
+static bool prepare_invoice(struct sender *sender, struct slot *slot, struct err *err) {
+    struct buffer keys = {0};
+    struct journal_state known = {0};
+    struct digest digest;
+    bool is_fine = buffer_append(&keys, text_from("invoice"), err);
+    for (size_t index = 0; is_fine && index < slot->group.works_count; index++) {
+        const struct emit_work *work = &slot->group.works[index];
+        if (work->result.status == EMIT_OPEN) {
+            is_fine = buffer_append(
+                &keys,
+                (struct text){(const char *)work->item.key.bytes, sizeof work->item.key.bytes},
+                err);
+        }
+    }
+    is_fine = is_fine && digest_of(keys.bytes, keys.size_bytes, &digest, err);
+    buffer_release(&keys);
+    if (!is_fine) {
+        return false;
+    }
+    slot->invoice = (struct emit_work){.attempt = 1, .place = PLACE_CUSTOMER};
+    slot->invoice.item.org_id = slot->group.org_id;
+    memcpy(slot->invoice.item.key.bytes, digest.bytes, EMIT_KEY_BYTES);
+    if (!journal_find(sender->journal, &slot->invoice.item.key, &known, err)) {
+        return false;
+    }
+    if (known.has_answer && !known.is_unsettled) {
+        return load_answer(sender, &slot->group, &slot->invoice, &known.answer, err);
+    }
+    if (known.is_unsettled) {
+        /* Past the life of its key another one is made: an empty draft bills nobody. */
+        int64_t age_us = clock_now(sender->options.sys).us - known.intent.at.us;
+        bool is_alive = age_us >= 0 && age_us < KEY_LIFE_US;
+        slot->invoice.attempt = known.intent.attempt + (is_alive ? 0 : 1);
+        slot->invoice.has_intent = is_alive;
+        slot->invoice.first_at_us = known.intent.at.us;
+    }
+    return true;
+}
+
+static bool advance_invoice(struct sender *sender, struct slot *slot, struct err *err) {
+    if (slot->invoice.attempt == 0 && !prepare_invoice(sender, slot, err)) {
+        return false;
+    }
+    switch (slot->invoice.result.status) {
+    case EMIT_SENT:
+        slot->has_target = true;
+        slot->place = PLACE_INVOICE;
+        memcpy(slot->place_id, slot->invoice.result.object_id, sizeof slot->place_id);
+        return slot_advance(sender, slot, err);
+    case EMIT_FAILED:
+    case EMIT_UNKNOWN:
+    case EMIT_HELD:
+        /* Without its invoice no item was sent. */
+        for (size_t index = 0; index < slot->group.works_count; index++) {
+            struct emit_work *work = &slot->group.works[index];
+            if (work->result.status == EMIT_OPEN) {
+                work->result = slot->invoice.result;
+                work->result.status = EMIT_FAILED;
+                work->result.attempts = 0;
+            }
+        }
+        slot_finish(sender, slot);
+        return true;
+    case EMIT_OPEN:
+        break;
+    }
+    if (slot->invoice.has_intent) {
+        slot_ready(sender, slot, STEP_INVOICE);
+    } else {
+        slot_need_intent(sender, slot);
+    }
+    return true;
+}
+
+static bool advance_new(struct sender *sender, struct slot *slot, struct err *err) {
+    if (!slot->has_target && slot->group.subscription.size_bytes > 0) {
+        if (sender->options.max_wait_us >= 0) {
+            slot_ready(sender, slot, STEP_SUBSCRIPTION);
+            return true;
+        }
+        slot->has_target = true;
+        slot->place = PLACE_SUBSCRIPTION;
+        keep_text(slot->place_id, sizeof slot->place_id, slot->group.subscription);
+    }
+    if (!slot->has_target && !sender->options.may_stand_alone) {
+        hold_open(slot, "no_upcoming_invoice");
+        slot_finish(sender, slot);
+        return true;
+    }
+    if (!slot->has_target) {
+        return advance_invoice(sender, slot, err);
+    }
+    struct emit_work *work = find_open(&slot->group);
+    if (!work->has_intent) {
+        slot_need_intent(sender, slot);
+        return true;
+    }
+    slot->work_index = (size_t)(work - slot->group.works);
+    slot_ready(sender, slot, STEP_ITEM);
+    return true;
+}
+
+bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {
+    slot->tries = 0;
+    slot->is_unsure = false;
+    struct emit_work *work = find_unsettled(&slot->group, true);
+    if (work != NULL) {
+        slot->page_after[0] = '\0';
+        slot_ready(sender, slot, STEP_LIST);
+        return true;
+    }
+    work = find_unsettled(&slot->group, false);
+    if (work != NULL) {
+        slot->work_index = (size_t)(work - slot->group.works);
+        slot_ready(sender, slot, STEP_ITEM);
+        return true;
+    }
+    if (sender->is_settling || find_open(&slot->group) == NULL) {
+        slot_finish(sender, slot);
+        return true;
+    }
+    const char *reason = slot->group.held_reason;
+    if (reason == NULL && slot->group.customer.size_bytes == 0) {
+        reason = "no_stripe_customer";
+    }
+    if (reason != NULL) {
+        hold_open(slot, reason);
+        slot_finish(sender, slot);
+        return true;
+    }
+    return advance_new(sender, slot, err);
+}
+
+/* --- intents ------------------------------------------------------------------------------------
+ */
+
+static bool put_intent(struct sender *sender, struct slot *slot, struct emit_work *work,
+                       struct err *err) {
+    struct instant now = clock_now(sender->options.sys);
+    struct journal_intent intent = {.key = work->item.key,
+                                    .attempt = work->attempt,
+                                    .at = now,
+                                    .place = work->place,
+                                    .place_id = text_from(work->place_id),
+                                    .customer = slot->group.customer};
+    if (!digest_body(sender, &intent.content, err) ||
+        !journal_put_intent(sender->journal, &intent, err)) {
+        return false;
+    }
+    work->content = intent.content;
+    work->first_at_us = now.us;
+    work->has_intent = true;
+    return true;
+}
+
+/* For all items of the group at once, or for the invoice that they wait for. */
+bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err) {
+    if (!slot->has_target) {
+        buffer_clear(&sender->body);
+        return buffer_append(&sender->body, slot->group.customer, err) &&
+               put_intent(sender, slot, &slot->invoice, err);
+    }
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        if (work->result.status != EMIT_OPEN || work->has_intent) {
+            continue;
+        }
+        work->place = slot->place;
+        memcpy(work->place_id, slot->place_id, sizeof work->place_id);
+        struct emit_target target = target_of(sender, slot, work->place, work->place_id);
+        if (!emit_item_body(&work->item, &target, &sender->body, err) ||
+            !put_intent(sender, slot, work, err)) {
+            return false;
+        }
+    }
+    return true;
+}

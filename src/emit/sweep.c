@@ -1,0 +1,139 @@
+/*
+ * Asking for everything since a time, page by page: for a journal that may not know all that was
+ * sent, because it was lost with its run directory, or lost its last records.
+ */
+#include <stdio.h>
+
+#include "emit/form.h"
+#include "sender_internal.h"
+#include "sys/clock.h"
+#include "sys/process.h"
+
+static bool sweep_ask(struct sender *sender, int64_t since_s, const char *page_after,
+                      struct http_call *call, struct err *err) {
+    struct buffer query = {0};
+    bool is_fine =
+        form_int64(&query, "created[gte]", since_s, err) && form_int64(&query, "limit", 100, err) &&
+        (page_after[0] == '\0' ||
+         form_text(&query, "starting_after", text_from(page_after), err)) &&
+        buffer_append(&call->url, text_from("/v1/invoiceitems?"), err) &&
+        buffer_append(&call->url, buffer_text(&query), err) && http_send(sender->http, call, err);
+    buffer_release(&query);
+    return is_fine;
+}
+
+static bool sweep_wait(struct sender *sender, int64_t until_us, struct err *err) {
+    while (clock_monotonic_us(sender->options.sys) < until_us) {
+        if (!interrupt_check(err) || !http_wait(sender->http, until_us, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One answer, whatever it is. The call is the caller's to finish. */
+static bool sweep_exchange(struct sender *sender, int64_t since_s, const char *page_after,
+                           struct http_call **call, struct err *err) {
+    int64_t when_us;
+    while (
+        !pace_take(&sender->paces[STEP_LIST], clock_monotonic_us(sender->options.sys), &when_us)) {
+        if (!sweep_wait(sender, when_us, err)) {
+            return false;
+        }
+    }
+    *call = http_begin(sender->http);
+    sender->counts.requests++;
+    if (!sweep_ask(sender, since_s, page_after, *call, err)) {
+        return false;
+    }
+    struct http_call *done;
+    while ((done = http_next_done(sender->http)) == NULL) {
+        int64_t until_us = clock_monotonic_us(sender->options.sys) + 1000000;
+        if (!interrupt_check(err) || !http_wait(sender->http, until_us, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool sweep_note(struct sender *sender, const struct http_answer *answer,
+                       const json_t *object, struct err *err) {
+    const json_t *metadata = json_object_get(object, "metadata");
+    struct journal_answer found = {
+        .attempt = 1,
+        .outcome = OUTCOME_FOUND,
+        .status = answer->status,
+        .amount = json_integer_value(json_object_get(object, "amount")),
+        .currency = text_from(object_text(object, "currency")),
+        .customer = text_from(object_text(object, "customer")),
+        .object_id = text_from(object_text(object, "id")),
+        .request_id = text_from(answer->request_id),
+    };
+    if (strcmp(object_text(metadata, "period"), sender->options.period) != 0 ||
+        !emit_key_parse(text_from(object_text(metadata, "item_key")), &found.key)) {
+        return true; /* somebody else's, or another period's */
+    }
+    return journal_put_answer(sender->journal, &found, err);
+}
+
+static bool sweep_page(struct sender *sender, const struct http_answer *answer,
+                       const json_t *object, char page_after[EMIT_ID_MAX], bool *has_more,
+                       struct err *err) {
+    size_t index;
+    json_t *row;
+    page_after[0] = '\0';
+    json_array_foreach(json_object_get(object, "data"), index, row) {
+        (void)snprintf(page_after, EMIT_ID_MAX, "%s", object_text(row, "id"));
+        if (!sweep_note(sender, answer, row, err)) {
+            return false;
+        }
+    }
+    *has_more = json_is_true(json_object_get(object, "has_more")) && page_after[0] != '\0';
+    return true;
+}
+
+static bool sweep_failed(const struct judgement *judgement, const struct http_answer *answer,
+                         struct err *err) {
+    bool is_refused = judgement->verdict == VERDICT_BAD_KEY || answer->fate == HTTP_ANSWERED;
+    (void)err_set(err, is_refused ? ERR_REFUSED : ERR_INTERRUPTED,
+                  "cannot ask Stripe what is there already: %s%s%s", judgement->detail,
+                  answer->request_id[0] != '\0' ? ", request " : "", answer->request_id);
+    return err_hint(err, "nothing was sent; check STRIPE_API_KEY and the network, then type the "
+                         "same command again");
+}
+
+bool sender_sweep(struct sender *sender, struct instant since, struct err *err) {
+    int64_t since_s = (since.us - LIST_SLACK_US) / 1000000;
+    char page_after[EMIT_ID_MAX] = "";
+    bool has_more = true;
+    unsigned tries = 0;
+    while (has_more) {
+        struct http_call *call;
+        struct judgement judgement;
+        if (!sweep_exchange(sender, since_s, page_after, &call, err)) {
+            return false;
+        }
+        answer_judge(&call->answer, &judgement);
+        bool is_fine = true;
+        bool is_done = judgement.verdict == VERDICT_DONE;
+        bool is_over = !is_done && (judgement.verdict == VERDICT_BAD_KEY ||
+                                    judgement.verdict == VERDICT_REFUSED || ++tries >= TRIES_MAX);
+        if (is_done) {
+            tries = 0;
+            is_fine =
+                sweep_page(sender, &call->answer, judgement.object, page_after, &has_more, err);
+        } else if (is_over) {
+            is_fine = sweep_failed(&judgement, &call->answer, err);
+        }
+        judgement_release(&judgement);
+        http_finish(sender->http, call);
+        if (!is_fine || (!is_done && !sweep_wait(sender,
+                                                 clock_monotonic_us(sender->options.sys) +
+                                                     retry_delay_us(sender, tries),
+                                                 err))) {
+            return false;
+        }
+    }
+    return journal_put_swept(sender->journal, err) &&
+           journal_commit(sender->journal, clock_now(sender->options.sys), err);
+}

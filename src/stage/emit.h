@@ -1,0 +1,45 @@
+/*
+ * Inside of the stage emit: the groups of items of a run, from its tables.
+ *
+ * emit_feed_open opens one shard; its groups are then taken in the order of orgs by the sender, and
+ * given back in the same order, with what became of each item.
+ */
+#ifndef PERIODCLOSE_SRC_STAGE_EMIT_H
+#define PERIODCLOSE_SRC_STAGE_EMIT_H
+
+#include "emit/sender.h"
+#include "rating/terms.h"
+#include "stage/session.h"
+
+struct emit_shard {
+    struct run *run;
+    const struct terms *terms;
+    const char *period;
+    struct table *orgs;
+    struct table *records;
+    struct table *charges;
+    struct table *limits;
+    struct table_writer *items; /* NULL: nothing is written */
+    struct table_cursor org;
+    struct table_cursor record;
+    struct terms_walk charge;
+    struct terms_walk limit;
+    bool has_record;
+    uint64_t done;  /* groups */
+    uint64_t total; /* orgs of all shards */
+};
+
+bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct terms *terms,
+                     const char *period, size_t shard_index, struct err *err);
+void emit_shard_close(struct emit_shard *shard);
+/* For struct emit_feed; the context is the shard. */
+bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err);
+bool emit_shard_done(void *context, const struct emit_group *group, struct err *err);
+
+/* billed = sent + held + failed + unknown + not emitted */
+extern const char emit_equation[];
+
+/* Sends; the items of every shard are written. */
+bool emit_stripe(struct run *run, const struct stage_session *session, struct err *err);
+
+#endif

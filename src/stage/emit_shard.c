@@ -1,0 +1,193 @@
+/* The items of one shard: from its records to groups, and from their results to rows. */
+#include "emit.h"
+
+bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct terms *terms,
+                     const char *period, size_t shard_index, struct err *err) {
+    *shard = (struct emit_shard){.run = run, .terms = terms, .period = period};
+    if (!run_input_open(run, &checkpoint_orgs, shard_index, &shard->orgs, err) ||
+        !run_input_open(run, &checkpoint_records, shard_index, &shard->records, err) ||
+        !run_input_open(run, &checkpoint_charges, shard_index, &shard->charges, err) ||
+        !run_input_open(run, &checkpoint_limits, shard_index, &shard->limits, err)) {
+        emit_shard_close(shard);
+        return false;
+    }
+    shard->org = table_cursor_start(shard->orgs);
+    shard->record = table_cursor_start(shard->records);
+    shard->charge = terms_walk_start(shard->charges);
+    shard->limit = terms_walk_start(shard->limits);
+    shard->has_record = table_cursor_next(&shard->record);
+    shard->total = table_rows_count(shard->orgs);
+    return true;
+}
+
+void emit_shard_close(struct emit_shard *shard) {
+    table_writer_destroy(shard->items);
+    table_close(shard->orgs);
+    table_close(shard->records);
+    table_close(shard->charges);
+    table_close(shard->limits);
+    shard->items = NULL;
+    shard->orgs = NULL;
+    shard->records = NULL;
+    shard->charges = NULL;
+    shard->limits = NULL;
+}
+
+/* --- from records to items ----------------------------------------------------------------------
+ */
+
+static struct text optional_text(const struct table_cursor *cursor, size_t column) {
+    return table_is_null(cursor, column) ? (struct text){"", 0} : table_get_text(cursor, column);
+}
+
+static bool fill_item(struct emit_shard *shard, const struct terms_plan *plan,
+                      struct emit_item *item, struct err *err) {
+    struct text metric = table_get_text(&shard->record, RECORDS_METRIC);
+    const struct terms_price *price = terms_find_price(plan, metric);
+    *item = (struct emit_item){
+        .org_id = table_get_text(&shard->org, ORGS_ORG_ID),
+        .metric = metric,
+        .period = shard->period,
+        .revision = table_get_int64(&shard->record, RECORDS_REVISION),
+        .currency = plan->currency,
+        .billed = table_get_decimal(&shard->record, RECORDS_BILLED),
+        .period_start = table_get_instant(&shard->org, ORGS_PERIOD_START),
+        .period_end = table_get_instant(&shard->org, ORGS_PERIOD_END),
+    };
+    if (price == NULL) {
+        return err_set(err, ERR_DAMAGED, "%s: a record without its price",
+                       table_path(shard->records));
+    }
+    struct limits limits = terms_walk_limits(&shard->limit, item->org_id, metric);
+    item->limit = charge_limit(&price->price, &limits);
+    if (terms_walk_to(&shard->charge, item->org_id, metric)) {
+        item->overage = table_get_decimal(&shard->charge.cursor, CHARGES_OVERAGE);
+    }
+    item->unit = price->unit;
+    item->unit_price = price->price.unit_price;
+    struct text mode = table_get_text(&shard->org, ORGS_STRIPE_ITEM_MODE);
+    if (price->price.model == MODEL_PER_UNIT && text_equals(mode, text_from("quantity"))) {
+        emit_item_use_quantity(item);
+    }
+    return emit_item_set_amount(item, err) &&
+           emit_key_of(item->org_id, metric, shard->period, item->revision, &item->key, err);
+}
+
+/* What keeps a group from being sent, from the status of its records. */
+static const char *held_reason(struct text record_status) {
+    return text_equals(record_status, text_from("held"))       ? "suspended"
+           : text_equals(record_status, text_from("disabled")) ? "disabled"
+                                                               : NULL;
+}
+
+static bool add_records(struct emit_shard *shard, struct emit_group *group,
+                        const struct terms_plan *plan, struct err *err) {
+    while (shard->has_record &&
+           text_equals(table_get_text(&shard->record, RECORDS_ORG_ID), group->org_id)) {
+        if (!decimal_is_zero(table_get_decimal(&shard->record, RECORDS_BILLED))) {
+            struct emit_work *work = emit_group_add(group, err);
+            if (work == NULL || !fill_item(shard, plan, &work->item, err)) {
+                return false;
+            }
+            group->held_reason = held_reason(table_get_text(&shard->record, RECORDS_STATUS));
+        }
+        shard->has_record = table_cursor_next(&shard->record);
+    }
+    if (group->works_count <= EMIT_ITEMS_PER_INVOICE_MAX) {
+        return true;
+    }
+    (void)err_set(err, ERR_RANGE, "org '%.*s' has %zu items, an invoice takes %d",
+                  (int)group->org_id.size_bytes, group->org_id.bytes, group->works_count,
+                  (int)EMIT_ITEMS_PER_INVOICE_MAX);
+    return err_hint(err, "nothing was sent; bill fewer metrics for this org");
+}
+
+bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err) {
+    struct emit_shard *shard = context;
+    *is_found = false;
+    group->works_count = 0;
+    while (group->works_count == 0 && shard->has_record) {
+        struct text org_id = table_get_text(&shard->record, RECORDS_ORG_ID);
+        bool has_org;
+        do {
+            has_org = table_cursor_next(&shard->org);
+        } while (has_org && !text_equals(table_get_text(&shard->org, ORGS_ORG_ID), org_id));
+        const struct terms_plan *plan;
+        if (!has_org) {
+            return err_set(err, ERR_DAMAGED, "%s: a record of an org that is not there",
+                           table_path(shard->records));
+        }
+        group->org_id = org_id;
+        group->customer = optional_text(&shard->org, ORGS_STRIPE_CUSTOMER_ID);
+        group->subscription = optional_text(&shard->org, ORGS_STRIPE_SUBSCRIPTION_ID);
+        group->held_reason = NULL;
+        if (!terms_find_plan(shard->terms, table_get_int64(&shard->org, ORGS_TERMS),
+                             table_get_text(&shard->org, ORGS_PLAN_ID), &plan, err) ||
+            !add_records(shard, group, plan, err)) {
+            return false;
+        }
+    }
+    *is_found = group->works_count > 0;
+    return true;
+}
+
+/* --- from results to rows -----------------------------------------------------------------------
+ */
+
+static const char *status_word(const struct emit_result *result) {
+    switch (result->status) {
+    case EMIT_SENT:
+        return "sent";
+    case EMIT_FAILED:
+        return "failed";
+    case EMIT_HELD:
+        return strcmp(result->reason, "disabled") == 0 ? "disabled" : "held";
+    case EMIT_OPEN:
+    case EMIT_UNKNOWN:
+        break;
+    }
+    return "unknown";
+}
+
+static void put_optional(struct table_writer *items, size_t column, const char *text) {
+    if (text[0] != '\0') {
+        table_put_text(items, column, text_from(text));
+    }
+}
+
+static bool put_row(struct emit_shard *shard, const struct emit_work *work, struct err *err) {
+    struct table_writer *items = shard->items;
+    const struct emit_item *item = &work->item;
+    const struct emit_result *result = &work->result;
+    char key[EMIT_KEY_TEXT_MAX];
+    const char *status = status_word(result);
+    table_put_text(items, ITEMS_ORG_ID, item->org_id);
+    table_put_text(items, ITEMS_METRIC, item->metric);
+    table_put_int64(items, ITEMS_REVISION, item->revision);
+    table_put_decimal(items, ITEMS_BILLED, item->billed);
+    table_put_text(items, ITEMS_CURRENCY, text_from(item->currency->code));
+    table_put_text(items, ITEMS_STATUS, text_from(status));
+    if (strcmp(status, "held") == 0) {
+        table_put_text(items, ITEMS_REASON, text_from(result->reason));
+    }
+    put_optional(items, ITEMS_STRIPE_ITEM_ID, result->object_id);
+    emit_key_format(&item->key, key);
+    table_put_text(items, ITEMS_ITEM_KEY, text_from(key));
+    table_put_int64(items, ITEMS_ATTEMPTS, (int64_t)result->attempts);
+    put_optional(items, ITEMS_REQUEST_ID, result->request_id);
+    put_optional(items, ITEMS_DETAIL, result->detail);
+    return table_end_row(items, err) &&
+           totals_add_right(run_totals(shard->run), emit_equation, text_from(item->currency->code),
+                            item->billed, err);
+}
+
+bool emit_shard_done(void *context, const struct emit_group *group, struct err *err) {
+    struct emit_shard *shard = context;
+    for (size_t index = 0; index < group->works_count; index++) {
+        if (!put_row(shard, &group->works[index], err)) {
+            return false;
+        }
+    }
+    run_progress(shard->run, ++shard->done, shard->total, "orgs");
+    return true;
+}
