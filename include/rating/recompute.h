@@ -26,6 +26,8 @@ struct recompute_number {
 /* The size of value; its sign is told apart. */
 struct recompute_number recompute_read(struct decimal value, bool *is_negative);
 bool recompute_is(const struct recompute_number *number, struct decimal value);
+/* Does it fit into a decimal? */
+bool recompute_fits(const struct recompute_number *number);
 /* As a decimal, in full. Returns the length. */
 size_t recompute_format(const struct recompute_number *value, char text[RECOMPUTE_TEXT_MAX]);
 
@@ -72,8 +74,21 @@ struct recompute_charge {
     struct recompute_number uncapped_cost;
 };
 
+/* One tier of a graduated or volume charge. */
+struct recompute_line {
+    size_t tier; /* index into the price's tiers */
+    struct recompute_number quantity;
+    struct recompute_number amount; /* half away to 15 decimals */
+};
+
+struct recompute_lines {
+    size_t count;
+    struct recompute_line *lines; /* room for price->tiers_count, given by the caller */
+};
+
+/* lines are added to (start with a count of zero), and may be NULL. */
 void recompute_charge(const struct recompute_terms *terms, const struct recompute_number *usage,
-                      struct recompute_charge *charge);
+                      struct recompute_charge *charge, struct recompute_lines *lines);
 
 /* One metric of an org under its cap. */
 struct recompute_capped {
@@ -113,5 +128,45 @@ void recompute_average_add(struct recompute_average *average, struct decimal sha
                            int64_t left_over);
 struct recompute_number recompute_average_quantity(const struct recompute_average *average,
                                                    int64_t period_us);
+
+/* --- trends -------------------------------------------------------------------------------------
+ */
+
+struct recompute_series {
+    enum aggregation aggregation;
+    const struct recompute_flow *days; /* days_count, each of either sign */
+    size_t days_count;
+    size_t next_days_count;
+    size_t days_with_data;
+    struct decimal current;
+};
+
+/* A number of either sign. */
+struct recompute_signed {
+    bool is_negative; /* false for zero */
+    struct recompute_number size;
+};
+struct recompute_signed recompute_flow_signed(const struct recompute_flow *flow);
+bool recompute_signed_is(const struct recompute_signed *number, struct decimal value);
+
+/*
+ * The line through the days by the textbook's normal equations (rating/trend.h centres its days and
+ * uses other formulas), and the next period's quantity. Source: the project's issue 2,
+ * "Projection".
+ */
+struct recompute_trend {
+    bool has_slope; /* slope and growth fit into decimals */
+    struct recompute_signed slope_per_day;
+    struct recompute_signed growth_30_days;
+    bool has_r_squared;
+    struct recompute_number r_squared;
+    bool has_projected;
+    struct recompute_number projected;
+};
+
+void recompute_trend(const struct recompute_series *series, struct recompute_trend *trend);
+
+/* (current - previous) / |previous|, half away to 6 decimals; previous is not zero. */
+struct recompute_signed recompute_change(struct decimal current, struct decimal previous);
 
 #endif

@@ -175,8 +175,9 @@ const struct command command_verify = {
     .description =
         "Reads every sealed file and compares its SHA-256; checks every control total; the\n"
         "reports against SHA256SUMS, and the sums of overages.csv against the tables.\n"
-        "Computes every quantity, overage and cost once more from what extract sealed, with\n"
-        "plain sums on decimal digits that share no code with the stages.\n"
+        "Computes every quantity, overage, tier, cost, trend and projection once\n"
+        "more from what extract sealed, with plain sums on decimal digits that share no code\n"
+        "with the stages.\n"
         "\n"
         "Exit status 12 when a file is not as sealed, 14 when a number does not agree: then\n"
         "the first 20 are shown. Takes no lock and changes nothing.",

@@ -31,16 +31,17 @@ bool verify_value(struct verify_shard *shard, const char *what, struct decimal s
     return false;
 }
 
+void verify_signed_disagrees(struct verify_shard *shard, const char *what, struct decimal sealed,
+                             const struct recompute_signed *expected) {
+    char sealed_text[DECIMAL_TEXT_MAX];
+    char expected_text[1 + RECOMPUTE_TEXT_MAX] = "-";
+    (void)decimal_format(sealed, sealed_text);
+    (void)recompute_format(&expected->size, expected_text + (expected->is_negative ? 1 : 0));
+    verify_disagree(shard, what, sealed_text, expected_text);
+}
+
 /* --- one org ------------------------------------------------------------------------------------
  */
-
-/* What is recomputed of one metric, until the cap is known. */
-struct verify_metric {
-    struct recompute_charge charge;
-    bool is_sealed;             /* charges has a row; if not, it costs nothing */
-    struct table_cursor sealed; /* that row */
-    bool agrees;
-};
 
 static bool rows_fit(struct verify_shard *shard, struct err *err) {
     struct text org_id = table_get_text(shard->org, ORGS_ORG_ID);
@@ -56,25 +57,30 @@ static bool rows_fit(struct verify_shard *shard, struct err *err) {
                    shard->metric.bytes);
 }
 
-static void recompute_metric(struct verify_shard *shard, const struct recompute_price *price,
-                             const struct recompute_number *increment,
-                             struct verify_metric *metric) {
+static bool recompute_metric(struct verify_shard *shard, const struct recompute_price *price,
+                             const struct recompute_number *increment, struct verify_metric *metric,
+                             struct err *err) {
     struct limits limits =
         terms_walk_limits(&shard->limits, table_get_text(shard->org, ORGS_ORG_ID), shard->metric);
     bool is_soft_negative;
     bool is_hard_negative;
     bool is_usage_negative;
-    struct recompute_number soft_limit = recompute_read(limits.soft_limit, &is_soft_negative);
-    struct recompute_number hard_limit = recompute_read(limits.hard_limit, &is_hard_negative);
+    struct recompute_lines lines = {
+        .lines = arena_alloc_array(shard->arena, price->tiers_count, sizeof *lines.lines, err)};
+    if (lines.lines == NULL) {
+        return false;
+    }
+    metric->soft_limit = recompute_read(limits.soft_limit, &is_soft_negative);
+    metric->hard_limit = recompute_read(limits.hard_limit, &is_hard_negative);
     struct recompute_number usage =
         recompute_read(table_get_decimal(&shard->usage, USAGE_QUANTITY), &is_usage_negative);
-    struct recompute_terms terms = {
+    metric->terms = (struct recompute_terms){
         .price = price,
-        .soft_limit = limits.has_soft_limit ? &soft_limit : NULL,
-        .hard_limit = limits.has_hard_limit ? &hard_limit : NULL,
+        .soft_limit = limits.has_soft_limit ? &metric->soft_limit : NULL,
+        .hard_limit = limits.has_hard_limit ? &metric->hard_limit : NULL,
         .increment = increment,
     };
-    recompute_charge(&terms, &usage, &metric->charge);
+    recompute_charge(&metric->terms, &usage, &metric->charge, &lines);
     metric->is_sealed =
         terms_walk_to(&shard->charges, table_get_text(shard->org, ORGS_ORG_ID), shard->metric);
     metric->sealed = shard->charges.cursor;
@@ -84,6 +90,8 @@ static void recompute_metric(struct verify_shard *shard, const struct recompute_
         verify_disagree(shard, "usage and limits", "below zero", "zero or more");
         metric->agrees = false;
     }
+    metric->agrees = verify_lines(shard, price, &lines) && metric->agrees;
+    return true;
 }
 
 static bool compare_sealed(struct verify_shard *shard, const struct verify_metric *metric,
@@ -150,11 +158,17 @@ bool verify_org(struct verify_shard *shard, const struct terms_plan *plan,
             return false;
         }
         shard->quantities++;
-        shard->quantities_agreeing +=
-            verify_quantity(shard, plan->prices[index].price.aggregation) ? 1 : 0;
+        enum aggregation aggregation = plan->prices[index].price.aggregation;
+        shard->quantities_agreeing += verify_quantity(shard, aggregation) ? 1 : 0;
         if (is_rated) {
-            recompute_metric(shard, &verify_plan->prices[index], &verify_plan->increment,
-                             &metrics[index]);
+            metrics[index].usage = shard->usage;
+            if (!recompute_metric(shard, &verify_plan->prices[index], &verify_plan->increment,
+                                  &metrics[index], err)) {
+                return false;
+            }
+            if (shard->tables.projections != NULL) {
+                verify_trend(shard, aggregation, &metrics[index]);
+            }
             costs[index].metric = shard->metric;
             costs[index].uncapped_cost = metrics[index].charge.uncapped_cost;
             costs[index].cost = costs[index].uncapped_cost;
@@ -170,7 +184,8 @@ bool verify_org(struct verify_shard *shard, const struct terms_plan *plan,
         shard->metric = plan->prices[index].metric;
         compare_metric(shard, &metrics[index], &costs[index].cost);
     }
-    return true;
+    return shard->tables.projections == NULL ||
+           verify_projections(shard, plan, &verify_plan->increment, metrics, err);
 }
 
 /* --- one shard ----------------------------------------------------------------------------------
@@ -192,15 +207,29 @@ static bool tables_open(struct run *run, size_t shard, struct verify_tables *tab
            run_input_open(run, &checkpoint_levels, shard, &tables->levels, err) &&
            run_input_open(run, &checkpoint_usage, shard, &tables->usage, err) &&
            (!run_has_table(run, &checkpoint_charges) ||
-            run_input_open(run, &checkpoint_charges, shard, &tables->charges, err));
+            (run_input_open(run, &checkpoint_charges, shard, &tables->charges, err) &&
+             run_input_open(run, &checkpoint_lines, shard, &tables->lines, err))) &&
+           (!run_has_table(run, &checkpoint_projections) ||
+            (run_input_open(run, &checkpoint_history, shard, &tables->history, err) &&
+             run_input_open(run, &checkpoint_projections, shard, &tables->projections, err) &&
+             run_input_open(run, &checkpoint_estimates, shard, &tables->estimates, err) &&
+             run_input_open(run, &checkpoint_changes, shard, &tables->changes, err)));
 }
 
 static void tables_close(struct verify_tables *tables) {
-    struct table *all[] = {tables->orgs, tables->limits, tables->series, tables->days,
-                           tables->keys, tables->levels, tables->usage,  tables->charges};
+    struct table *all[] = {tables->orgs,   tables->limits,  tables->series,      tables->days,
+                           tables->keys,   tables->levels,  tables->usage,       tables->charges,
+                           tables->lines,  tables->history, tables->projections, tables->estimates,
+                           tables->changes};
     for (size_t index = 0; index < sizeof all / sizeof all[0]; index++) {
         table_close(all[index]);
     }
+}
+
+/* Rows beside those of usage; none is left over. */
+static bool rows_are_all_found(const struct table *table, uint64_t found, struct err *err) {
+    return table == NULL || table_rows_count(table) == found ||
+           err_set(err, ERR_CONTROL, "'%s' has rows of no price of a rated org", table_path(table));
 }
 
 static bool verify_rows(struct verify_shard *shard, struct err *err) {
@@ -208,6 +237,14 @@ static bool verify_rows(struct verify_shard *shard, struct err *err) {
     shard->usage = table_cursor_start(shard->tables.usage);
     if (shard->tables.charges != NULL) {
         shard->charges = terms_walk_start(shard->tables.charges);
+        shard->lines = table_cursor_start(shard->tables.lines);
+        shard->has_line = table_cursor_next(&shard->lines);
+    }
+    if (shard->tables.projections != NULL) {
+        shard->history = terms_walk_start(shard->tables.history);
+        shard->projections = terms_walk_start(shard->tables.projections);
+        shard->estimates = terms_walk_start(shard->tables.estimates);
+        shard->changes = terms_walk_start(shard->tables.changes);
     }
     verify_quantities_start(shard);
     struct arena_mark mark = arena_mark(shard->arena);
@@ -227,16 +264,14 @@ static bool verify_rows(struct verify_shard *shard, struct err *err) {
         arena_rewind(shard->arena, mark);
     }
     verify_quantities_end(shard);
-    if (table_cursor_next(&shard->usage)) {
-        return err_set(err, ERR_CONTROL, "'%s' has rows of no rated org",
+    if (table_cursor_next(&shard->usage) || shard->has_line) {
+        return err_set(err, ERR_CONTROL, "'%s', or 'lines', has rows of no rated org",
                        table_path(shard->tables.usage));
     }
-    if (shard->tables.charges != NULL &&
-        table_rows_count(shard->tables.charges) != shard->charges_found) {
-        return err_set(err, ERR_CONTROL, "'%s' has rows of no price of a rated org",
-                       table_path(shard->tables.charges));
-    }
-    return true;
+    return rows_are_all_found(shard->tables.charges, shard->charges_found, err) &&
+           rows_are_all_found(shard->tables.projections, shard->projections_found, err) &&
+           rows_are_all_found(shard->tables.estimates, shard->estimates_found, err) &&
+           rows_are_all_found(shard->tables.changes, shard->changes_found, err);
 }
 
 static bool verify_one_shard(void *context, size_t shard_index, struct err *err) {
@@ -294,8 +329,8 @@ static bool load_plans(struct verify_terms *terms, struct arena *arena, struct e
 static bool tell_shards(struct verify_work *work, size_t shards_count, bool is_rated,
                         struct err *err) {
     struct verification *verification = work->verification;
-    uint64_t counts[4] = {0};
-    char texts[4][PRINT_NUMBER_MAX];
+    uint64_t counts[8] = {0};
+    char texts[8][PRINT_NUMBER_MAX];
     for (size_t index = 0; index < shards_count; index++) {
         const struct verify_shard *shard = &work->shards[index];
         uint64_t kept = shard->disagreements.count;
@@ -303,6 +338,10 @@ static bool tell_shards(struct verify_work *work, size_t shards_count, bool is_r
         counts[1] += shard->quantities;
         counts[2] += shard->charges_agreeing;
         counts[3] += shard->charges_checked;
+        counts[4] += shard->lines_agreeing;
+        counts[5] += shard->lines_checked;
+        counts[6] += shard->projections_agreeing;
+        counts[7] += shard->projections_checked;
         for (uint64_t row = 0; row < kept; row++) {
             struct disagreement *found = disagreements_add(&verification->disagreements);
             if (found != NULL) {
@@ -316,8 +355,14 @@ static bool tell_shards(struct verify_work *work, size_t shards_count, bool is_r
     return verify_tell(verification, err, "quantities", "recomputed: %s of %s agree", texts[0],
                        texts[1]) &&
            (is_rated ? verify_tell(verification, err, "charges", "recomputed: %s of %s agree",
-                                   texts[2], texts[3])
-                     : verify_tell(verification, err, "charges", "not rated yet"));
+                                   texts[2], texts[3]) &&
+                           verify_tell(verification, err, "tiers", "recomputed: %s of %s agree",
+                                       texts[4], texts[5])
+                     : verify_tell(verification, err, "charges", "not rated yet")) &&
+           (run_has_table(verification->run, &checkpoint_projections)
+                ? verify_tell(verification, err, "projections", "recomputed: %s of %s agree",
+                              texts[6], texts[7])
+                : verify_tell(verification, err, "projections", "not projected yet"));
 }
 
 bool verify_charges(struct verification *verification, struct err *err) {

@@ -29,10 +29,26 @@ void verify_quantities_start(struct verify_shard *shard) {
     shard->levels = days_start(shard->tables.levels);
 }
 
+/* A date of the period as the number of its day; false and told for one outside. */
+static bool day_index(struct verify_shard *shard, int32_t date, size_t *index) {
+    int64_t offset = (int64_t)date - table_get_date(shard->org, ORGS_FIRST_DATE);
+    *index = (size_t)offset;
+    if (offset >= 0 && offset < table_get_int64(shard->org, ORGS_DAYS) && offset < TREND_DAYS_MAX) {
+        return true;
+    }
+    verify_disagree(shard, "a day", "outside the period", "inside");
+    return false;
+}
+
 static struct recompute_number not_negative(struct decimal value) {
     bool is_negative;
     struct recompute_number number = recompute_read(value, &is_negative);
     return is_negative ? (struct recompute_number){.count = 0} : number;
+}
+
+static void add_flow(struct recompute_flow *sum, const struct recompute_flow *addend) {
+    recompute_add(&sum->more, &addend->more);
+    recompute_add(&sum->less, &addend->less);
 }
 
 /* sum, count, unique; also the number of events. */
@@ -41,19 +57,46 @@ static struct recompute_number quantity_of_flow(struct verify_shard *shard, int6
     struct recompute_flow flow = {0};
     for (; days_are_of(&shard->days, series); days_next(&shard->days)) {
         int64_t count = table_get_int64(&shard->days.cursor, DAYS_COUNT);
+        size_t day;
         *events += count;
+        shard->days_with_data++;
+        struct recompute_flow added = {0};
         if (aggregation == AGGREGATION_SUM) {
-            recompute_flow_add(&flow, table_get_decimal(&shard->days.cursor, DAYS_SUM));
+            recompute_flow_add(&added, table_get_decimal(&shard->days.cursor, DAYS_SUM));
         } else if (aggregation == AGGREGATION_COUNT) {
-            recompute_flow_add_count(&flow, count);
+            recompute_flow_add_count(&added, count);
+        }
+        add_flow(&flow, &added);
+        if (day_index(shard, table_get_date(&shard->days.cursor, DAYS_DAY), &day)) {
+            add_flow(&shard->series_days[day], &added);
         }
     }
     for (; days_are_of(&shard->keys, series); days_next(&shard->keys)) {
-        if (aggregation == AGGREGATION_UNIQUE) {
-            recompute_flow_add_count(&flow, table_get_int64(&shard->keys.cursor, KEYS_KEYS));
+        size_t day;
+        if (aggregation != AGGREGATION_UNIQUE) {
+            continue;
+        }
+        recompute_flow_add_count(&flow, table_get_int64(&shard->keys.cursor, KEYS_KEYS));
+        if (day_index(shard, table_get_date(&shard->keys.cursor, KEYS_DAY), &day)) {
+            recompute_flow_add_count(&shard->series_days[day],
+                                     table_get_int64(&shard->keys.cursor, KEYS_KEYS));
         }
     }
     return recompute_flow_quantity(&flow);
+}
+
+/* A level that holds from a day to the next row's. */
+struct level_run {
+    size_t from;
+    bool has_level;
+    struct decimal level;
+};
+
+static void run_end(struct verify_shard *shard, struct level_run *run, size_t until) {
+    for (; run->from < until && run->from < TREND_DAYS_MAX; run->from++) {
+        recompute_flow_add(&shard->series_days[run->from], run->level);
+        shard->days_with_data += run->has_level ? 1 : 0;
+    }
 }
 
 /* last, max, time_weighted. */
@@ -61,8 +104,15 @@ static struct recompute_number quantity_of_level(struct verify_shard *shard, int
                                                  enum aggregation aggregation) {
     struct recompute_average average = {0};
     struct decimal highest = DECIMAL_ZERO; /* a level below zero bills as zero */
+    struct level_run run = {0};
     for (; days_are_of(&shard->levels, series); days_next(&shard->levels)) {
         const struct table_cursor *row = &shard->levels.cursor;
+        size_t day;
+        if (day_index(shard, table_get_date(row, LEVELS_DAY), &day)) {
+            run_end(shard, &run, day);
+            run.has_level = !table_is_null(row, LEVELS_CLOSING);
+            run.level = run.has_level ? table_get_decimal(row, LEVELS_CLOSING) : DECIMAL_ZERO;
+        }
         if (!table_is_null(row, LEVELS_HIGHEST) &&
             table_get_decimal(row, LEVELS_HIGHEST).units > highest.units) {
             highest = table_get_decimal(row, LEVELS_HIGHEST);
@@ -73,6 +123,7 @@ static struct recompute_number quantity_of_level(struct verify_shard *shard, int
                                   left_over > 0 ? left_over : 0);
         }
     }
+    run_end(shard, &run, (size_t)table_get_int64(shard->org, ORGS_DAYS));
     if (aggregation == AGGREGATION_TIME_WEIGHTED) {
         return recompute_average_quantity(&average,
                                           table_get_instant(shard->org, ORGS_PERIOD_END).us -
@@ -86,8 +137,8 @@ static struct recompute_number quantity_of_level(struct verify_shard *shard, int
                : not_negative(table_get_decimal(&shard->series.cursor, SERIES_METERED_LEVEL));
 }
 
-static bool verify_events(struct verify_shard *shard, int64_t expected) {
-    int64_t sealed = table_get_int64(&shard->usage, USAGE_EVENTS);
+static bool verify_count(struct verify_shard *shard, const char *what, int64_t sealed,
+                         int64_t expected) {
     if (sealed == expected) {
         return true;
     }
@@ -95,7 +146,7 @@ static bool verify_events(struct verify_shard *shard, int64_t expected) {
     char expected_text[32];
     (void)snprintf(sealed_text, sizeof sealed_text, "%lld", (long long)sealed);
     (void)snprintf(expected_text, sizeof expected_text, "%lld", (long long)expected);
-    verify_disagree(shard, "events", sealed_text, expected_text);
+    verify_disagree(shard, what, sealed_text, expected_text);
     return false;
 }
 
@@ -104,10 +155,17 @@ bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation) {
     struct text org_id = table_get_text(shard->org, ORGS_ORG_ID);
     struct recompute_number expected = {.count = 0};
     int64_t events = 0;
+    bool is_level = aggregation_table[aggregation].is_level;
+    shard->days_with_data = 0;
+    memset(shard->series_days, 0, sizeof shard->series_days);
+    if (is_level) {
+        shard->days_with_data = table_get_int64(shard->org, ORGS_SUBSCRIBED_DAYS);
+    }
     if (terms_walk_to(&shard->series, org_id, shard->metric)) {
         int64_t series = table_get_int64(&shard->series.cursor, SERIES_SERIES);
         events = table_get_int64(&shard->series.cursor, SERIES_EVENTS);
-        if (aggregation_table[aggregation].is_level) {
+        shard->days_with_data = 0;
+        if (is_level) {
             expected = quantity_of_level(shard, series, aggregation);
         } else {
             events = 0;
@@ -115,7 +173,12 @@ bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation) {
         }
     }
     bool is_quantity = verify_value(shard, "quantity", sealed, &expected);
-    return verify_events(shard, events) && is_quantity;
+    bool is_events =
+        verify_count(shard, "events", table_get_int64(&shard->usage, USAGE_EVENTS), events);
+    bool is_days =
+        verify_count(shard, "days_with_data", table_get_int64(&shard->usage, USAGE_DAYS_WITH_DATA),
+                     shard->days_with_data);
+    return is_quantity && is_events && is_days;
 }
 
 void verify_quantities_end(struct verify_shard *shard) {

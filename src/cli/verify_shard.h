@@ -7,6 +7,7 @@
 
 #include "rating/recompute.h"
 #include "rating/terms.h"
+#include "rating/trend.h"
 #include "verify.h"
 
 /* A plan's prices in digits, in the order of its prices. */
@@ -34,7 +35,27 @@ struct verify_tables {
     struct table *keys;
     struct table *levels;
     struct table *usage;
-    struct table *charges; /* NULL: not rated yet */
+    struct table *charges; /* NULL: not rated yet, as are lines */
+    struct table *lines;
+    struct table *history;
+    struct table *projections; /* NULL: not projected yet, as are the next two */
+    struct table *estimates;
+    struct table *changes;
+};
+
+/* What is recomputed of one metric, until the cap is known. */
+struct verify_metric {
+    struct recompute_number soft_limit;
+    struct recompute_number hard_limit;
+    struct recompute_terms terms;
+    struct recompute_charge charge;
+    struct table_cursor usage;  /* the row of usage */
+    bool is_sealed;             /* charges has a row; if not, it costs nothing */
+    struct table_cursor sealed; /* that row */
+    bool agrees;
+    struct recompute_trend trend;
+    bool has_projected_cost;
+    struct recompute_charge projected;
 };
 
 struct verify_shard {
@@ -48,20 +69,38 @@ struct verify_shard {
     struct verify_days levels;
     struct table_cursor usage;
     struct terms_walk charges;
+    struct table_cursor lines;
+    bool has_line;
+    struct terms_walk history;
+    struct terms_walk projections;
+    struct terms_walk estimates;
+    struct terms_walk changes;
     /* the org and metric at hand */
     const struct table_cursor *org;
     struct text metric;
+    /* its days, from what extract sealed; those outside the period are told and left out */
+    struct recompute_flow series_days[TREND_DAYS_MAX];
+    int64_t days_with_data;
     /* results */
     uint64_t quantities;
     uint64_t quantities_agreeing;
     uint64_t charges_found; /* rows */
     uint64_t charges_checked;
     uint64_t charges_agreeing;
+    uint64_t lines_checked;
+    uint64_t lines_agreeing;
+    uint64_t projections_found; /* rows */
+    uint64_t estimates_found;
+    uint64_t changes_found;
+    uint64_t projections_checked;
+    uint64_t projections_agreeing;
     struct disagreements disagreements;
 };
 
 void verify_disagree(struct verify_shard *shard, const char *what, const char *sealed,
                      const char *expected);
+void verify_signed_disagrees(struct verify_shard *shard, const char *what, struct decimal sealed,
+                             const struct recompute_signed *expected);
 /* Holds a sealed value against a recomputed one; false and noted when they differ. */
 bool verify_value(struct verify_shard *shard, const char *what, struct decimal sealed,
                   const struct recompute_number *expected);
@@ -71,6 +110,17 @@ void verify_quantities_start(struct verify_shard *shard);
 bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation);
 /* Rows by day that no usage came from. */
 void verify_quantities_end(struct verify_shard *shard);
+
+/* The tiers of the charge at hand, which are consumed; true when they agree. */
+bool verify_lines(struct verify_shard *shard, const struct recompute_price *price,
+                  const struct recompute_lines *lines);
+/* The trend of the metric at hand, and what it would cost before the cap. */
+void verify_trend(struct verify_shard *shard, enum aggregation aggregation,
+                  struct verify_metric *metric);
+/* Projections of all metrics of the org at hand, once their trends are known; rows are consumed. */
+bool verify_projections(struct verify_shard *shard, const struct terms_plan *plan,
+                        const struct recompute_number *increment,
+                        const struct verify_metric *metrics, struct err *err);
 
 /* All metrics of the org at hand; its rows of usage and charges are consumed. */
 bool verify_org(struct verify_shard *shard, const struct terms_plan *plan,

@@ -1,205 +1,10 @@
-/* Numbers are values: rows of digits, copied freely. Slow, and easy to believe. */
+/* Charges, caps and quantities once more. */
 #include "rating/recompute.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-enum { UNIT_PLACES = 15 }; /* a unit is 10^-15 */
-
-_Static_assert((int)UNIT_PLACES == (int)DECIMAL_PLACES, "numbers count the units of decimals");
-
-/* --- digits -------------------------------------------------------------------------------------
- */
-
-static struct recompute_number number_trim(struct recompute_number value) {
-    while (value.count > 0 && value.digits[value.count - 1] == 0) {
-        value.count--;
-    }
-    return value;
-}
-
-static struct recompute_number number_from(uint128 value) {
-    struct recompute_number result = {.count = 0};
-    const uint64_t chunk = UINT64_C(1000000000000000000);
-    enum { CHUNK_DIGITS = 18 };
-    while (value != 0) {
-        uint64_t low = (uint64_t)(value % chunk);
-        value /= chunk;
-        for (int digit = 0; digit < CHUNK_DIGITS; digit++) {
-            result.digits[result.count++] = (uint8_t)(low % 10);
-            low /= 10;
-        }
-    }
-    return number_trim(result);
-}
-
-static int number_compare(const struct recompute_number *left,
-                          const struct recompute_number *right) {
-    if (left->count != right->count) {
-        return left->count < right->count ? -1 : 1;
-    }
-    for (unsigned place = left->count; place-- > 0;) {
-        if (left->digits[place] != right->digits[place]) {
-            return left->digits[place] < right->digits[place] ? -1 : 1;
-        }
-    }
-    return 0;
-}
-
-void recompute_add(struct recompute_number *sum, const struct recompute_number *addend) {
-    unsigned carry = 0;
-    for (unsigned place = 0; place < addend->count || carry != 0; place++) {
-        assert(place < RECOMPUTE_DIGITS_MAX);
-        unsigned digit = carry + (place < sum->count ? sum->digits[place] : 0U) +
-                         (place < addend->count ? addend->digits[place] : 0U);
-        carry = digit > 9 ? 1 : 0;
-        sum->digits[place] = (uint8_t)(digit - carry * 10);
-        sum->count = place >= sum->count ? place + 1 : sum->count;
-    }
-}
-
-/* left - right, for left >= right. */
-static struct recompute_number number_subtract(const struct recompute_number *left,
-                                               const struct recompute_number *right) {
-    assert(number_compare(left, right) >= 0);
-    struct recompute_number result = *left;
-    int borrow = 0;
-    for (unsigned place = 0; place < right->count || borrow != 0; place++) {
-        int digit =
-            result.digits[place] - borrow - (place < right->count ? right->digits[place] : 0);
-        borrow = digit < 0 ? 1 : 0;
-        result.digits[place] = (uint8_t)(digit + borrow * 10);
-    }
-    return number_trim(result);
-}
-
-static struct recompute_number number_multiply(const struct recompute_number *left,
-                                               const struct recompute_number *right) {
-    struct recompute_number result = {.count = left->count + right->count};
-    assert(result.count <= RECOMPUTE_DIGITS_MAX);
-    for (unsigned row = 0; row < right->count; row++) {
-        unsigned carry = 0;
-        for (unsigned column = 0; column < left->count; column++) {
-            carry += result.digits[row + column] +
-                     (unsigned)left->digits[column] * (unsigned)right->digits[row];
-            result.digits[row + column] = (uint8_t)(carry % 10);
-            carry /= 10;
-        }
-        result.digits[row + left->count] = (uint8_t)carry;
-    }
-    return number_trim(result);
-}
-
-/* value followed by zeros: x 10^places. */
-static struct recompute_number number_shift(const struct recompute_number *value, unsigned places) {
-    if (value->count == 0) {
-        return *value;
-    }
-    struct recompute_number result = {.count = value->count + places};
-    assert(result.count <= RECOMPUTE_DIGITS_MAX);
-    memcpy(result.digits + places, value->digits, value->count);
-    return result;
-}
-
-/* Long division, digit by digit: floor(numerator / denominator), and what is left. */
-static struct recompute_number divide_long(const struct recompute_number *numerator,
-                                           const struct recompute_number *denominator,
-                                           struct recompute_number *rest) {
-    struct recompute_number quotient = {.count = numerator->count};
-    struct recompute_number left = {.count = 0};
-    for (unsigned place = numerator->count; place-- > 0;) {
-        left = number_shift(&left, 1);
-        if (numerator->digits[place] != 0 || left.count > 0) {
-            left.digits[0] = numerator->digits[place];
-            left.count = left.count == 0 ? 1 : left.count;
-        }
-        while (number_compare(&left, denominator) >= 0) {
-            left = number_subtract(&left, denominator);
-            quotient.digits[place]++;
-        }
-    }
-    *rest = left;
-    return number_trim(quotient);
-}
-
-/* The lowest places digits are cut off. */
-static struct recompute_number number_cut(const struct recompute_number *value, unsigned places) {
-    struct recompute_number result = {.count = 0};
-    if (value->count > places) {
-        result.count = value->count - places;
-        memcpy(result.digits, value->digits + places, result.count);
-    }
-    return result;
-}
-
-/* Zeros at the end of the denominator (it is often 1 and many zeros) are set aside first. */
-static struct recompute_number number_divide(const struct recompute_number *numerator,
-                                             const struct recompute_number *denominator,
-                                             struct recompute_number *rest) {
-    unsigned zeros = 0;
-    assert(denominator->count > 0);
-    while (denominator->digits[zeros] == 0) {
-        zeros++;
-    }
-    struct recompute_number short_numerator = number_cut(numerator, zeros);
-    struct recompute_number short_denominator = number_cut(denominator, zeros);
-    struct recompute_number short_rest;
-    struct recompute_number low = *numerator;
-    low.count = low.count < zeros ? low.count : zeros;
-    low = number_trim(low);
-    struct recompute_number quotient;
-    if (short_denominator.count == 1 && short_denominator.digits[0] == 1) {
-        quotient = short_numerator;
-        short_rest = (struct recompute_number){.count = 0};
-    } else {
-        quotient = divide_long(&short_numerator, &short_denominator, &short_rest);
-    }
-    *rest = number_shift(&short_rest, zeros);
-    recompute_add(rest, &low);
-    return quotient;
-}
-
-/* numerator / denominator, half away from zero. */
-static struct recompute_number number_divide_half_away(const struct recompute_number *numerator,
-                                                       const struct recompute_number *denominator) {
-    static const struct recompute_number one = {.count = 1, .digits = {1}};
-    struct recompute_number rest;
-    struct recompute_number quotient = number_divide(numerator, denominator, &rest);
-    struct recompute_number twice = rest;
-    recompute_add(&twice, &rest);
-    if (number_compare(&twice, denominator) >= 0) {
-        recompute_add(&quotient, &one);
-    }
-    return quotient;
-}
-
-struct recompute_number recompute_read(struct decimal value, bool *is_negative) {
-    *is_negative = value.units < 0;
-    return number_from(value.units < 0 ? -(uint128)value.units : (uint128)value.units);
-}
-
-bool recompute_is(const struct recompute_number *value, struct decimal expected) {
-    bool is_negative;
-    struct recompute_number other = recompute_read(expected, &is_negative);
-    return !is_negative && number_compare(value, &other) == 0;
-}
-
-size_t recompute_format(const struct recompute_number *value, char text[RECOMPUTE_TEXT_MAX]) {
-    size_t size = 0;
-    unsigned last = 0;
-    while (last < UNIT_PLACES && (last >= value->count || value->digits[last] == 0)) {
-        last++; /* zeros at the end of the decimals */
-    }
-    unsigned places = value->count > UNIT_PLACES ? value->count : UNIT_PLACES + 1;
-    for (unsigned place = places; place-- > last;) {
-        if (place + 1 == UNIT_PLACES) {
-            text[size++] = '.';
-        }
-        text[size++] = (char)('0' + (place < value->count ? value->digits[place] : 0));
-    }
-    text[size] = '\0';
-    return size;
-}
+#include "recompute_digits.h"
 
 /* --- charges ------------------------------------------------------------------------------------
  */
@@ -268,17 +73,36 @@ static void add_flat(struct recompute_number *amount, const struct recompute_num
     recompute_add(amount, &flat);
 }
 
+/* What one tier adds, told when it is asked for. */
+static void add_line(struct recompute_number *amount, struct recompute_lines *lines,
+                     size_t tier_index, const struct recompute_tier *tier,
+                     const struct recompute_number *part) {
+    static const struct recompute_number one = {.count = 1, .digits = {1}};
+    struct recompute_number exact = {.count = 0};
+    add_product(&exact, part, &tier->unit_price);
+    add_flat(&exact, &tier->flat_price);
+    recompute_add(amount, &exact);
+    if (lines != NULL) {
+        struct recompute_number unit = number_shift(&one, UNIT_PLACES);
+        lines->lines[lines->count++] = (struct recompute_line){
+            .tier = tier_index,
+            .quantity = *part,
+            .amount = number_divide_half_away(&exact, &unit),
+        };
+    }
+}
+
 /* Each tier's part of the quantity, from the bottom up. */
 static struct recompute_number cost_graduated(const struct recompute_price *price,
-                                              const struct recompute_number *quantity) {
+                                              const struct recompute_number *quantity,
+                                              struct recompute_lines *lines) {
     struct recompute_number amount = {.count = 0};
     struct recompute_number below = {.count = 0}; /* the upper bound of the tier before */
     for (size_t index = 0; index < price->tiers_count; index++) {
         const struct recompute_tier *tier = &price->tiers[index];
         bool is_last = tier->is_open || number_compare(quantity, &tier->up_to) <= 0;
         struct recompute_number part = number_subtract(is_last ? quantity : &tier->up_to, &below);
-        add_product(&amount, &part, &tier->unit_price);
-        add_flat(&amount, &tier->flat_price);
+        add_line(&amount, lines, index, tier, &part);
         if (is_last) {
             break;
         }
@@ -289,15 +113,15 @@ static struct recompute_number cost_graduated(const struct recompute_price *pric
 
 /* The whole quantity at the price of the tier it falls in. */
 static struct recompute_number cost_volume(const struct recompute_price *price,
-                                           const struct recompute_number *quantity) {
+                                           const struct recompute_number *quantity,
+                                           struct recompute_lines *lines) {
     struct recompute_number amount = {.count = 0};
     size_t index = 0;
     while (!price->tiers[index].is_open &&
            number_compare(quantity, &price->tiers[index].up_to) > 0) {
         index++;
     }
-    add_product(&amount, quantity, &price->tiers[index].unit_price);
-    add_flat(&amount, &price->tiers[index].flat_price);
+    add_line(&amount, lines, index, &price->tiers[index], quantity);
     return amount;
 }
 
@@ -316,14 +140,15 @@ static struct recompute_number cost_package(const struct recompute_price *price,
 
 /* Counts 10^-30; quantity above zero. */
 static struct recompute_number cost_of(const struct recompute_price *price,
-                                       const struct recompute_number *quantity) {
+                                       const struct recompute_number *quantity,
+                                       struct recompute_lines *lines) {
     switch (price->model) {
     case MODEL_PER_UNIT:
         return number_multiply(quantity, &price->unit_price);
     case MODEL_GRADUATED:
-        return cost_graduated(price, quantity);
+        return cost_graduated(price, quantity, lines);
     case MODEL_VOLUME:
-        return cost_volume(price, quantity);
+        return cost_volume(price, quantity, lines);
     case MODEL_PACKAGE:
         return cost_package(price, quantity);
     case MODELS_COUNT:
@@ -334,7 +159,7 @@ static struct recompute_number cost_of(const struct recompute_price *price,
 }
 
 void recompute_charge(const struct recompute_terms *terms, const struct recompute_number *usage,
-                      struct recompute_charge *charge) {
+                      struct recompute_charge *charge, struct recompute_lines *lines) {
     static const struct recompute_number one = {.count = 1, .digits = {1}};
     const struct recompute_price *price = terms->price;
     const struct recompute_number *hard_limit = terms->hard_limit;
@@ -352,7 +177,7 @@ void recompute_charge(const struct recompute_terms *terms, const struct recomput
         return; /* no overage costs nothing */
     }
     charge->overage = number_subtract(billable, &charge->limit);
-    struct recompute_number exact = cost_of(price, &charge->overage);
+    struct recompute_number exact = cost_of(price, &charge->overage, lines);
     struct recompute_number unit = number_shift(&one, UNIT_PLACES);
     struct recompute_number increment = number_shift(terms->increment, UNIT_PLACES);
     charge->exact_cost = number_divide_half_away(&exact, &unit);

@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 
+#include "table/checkpoint.h"
 #include "table/table.h"
 
 /* --- edits that the digests do not show ---------------------------------------------------------
@@ -95,6 +96,8 @@ static void a_sound_run_agrees_in_everything(void **state) {
     assert_says(program.out, "all as sealed\n");
     assert_says(program.out, "quantities      recomputed: 80 of 80 agree\n");
     assert_says(program.out, "charges         recomputed: 80 of 80 agree\n");
+    assert_says(program.out, "tiers           recomputed: 8 of 8 agree\n");
+    assert_says(program.out, "projections     recomputed: 80 of 80 agree\n");
     assert_says(program.out, "5 of 5 reports agree\n");
     assert_says(program.out, "39 rows read again; their sums in 4 currencies are the tables'\n");
 }
@@ -153,6 +156,81 @@ static void a_wrong_price_is_found_in_all_that_it_made(void **state) {
     forge_decimal("close/10-extract/prices.arrow", "0.5", "0.75");
 }
 
+/* --- every column ------------------------------------------------------------------------------
+ */
+
+struct sealed_column {
+    const char *path;
+    const struct table_schema *schema;
+    size_t column;
+    const char *told;
+};
+
+static const struct sealed_column sealed_columns[] = {
+    {"close/20-meter/usage.arrow", &checkpoint_usage, USAGE_QUANTITY, "quantity: sealed "},
+    {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_LIMIT, "limit: sealed "},
+    {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_OVERAGE, "overage: sealed "},
+    {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_BLOCKED, "blocked: sealed "},
+    {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_EXACT_COST, "exact_cost: sealed "},
+    {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_UNCAPPED_COST,
+     "uncapped_cost: sealed "},
+    {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_CAP_REDUCTION,
+     "cost + cap_reduction, beside uncapped_cost: sealed "},
+    {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_COST, "cost: sealed "},
+    {"close/30-rate/lines.arrow", &checkpoint_lines, LINES_QUANTITY, "1, quantity: sealed "},
+    {"close/30-rate/lines.arrow", &checkpoint_lines, LINES_UNIT_PRICE, "unit_price: sealed "},
+    {"close/30-rate/lines.arrow", &checkpoint_lines, LINES_FLAT_PRICE, "flat_price: sealed "},
+    {"close/30-rate/lines.arrow", &checkpoint_lines, LINES_AMOUNT, "amount: sealed "},
+    {"close/40-project/projections.arrow", &checkpoint_projections, PROJECTIONS_SLOPE_PER_DAY,
+     "slope_per_day: sealed "},
+    {"close/40-project/projections.arrow", &checkpoint_projections, PROJECTIONS_GROWTH_30_DAYS,
+     "growth_30_days: sealed "},
+    {"close/40-project/projections.arrow", &checkpoint_projections, PROJECTIONS_R_SQUARED,
+     "r_squared: sealed "},
+    {"close/40-project/projections.arrow", &checkpoint_projections, PROJECTIONS_PROJECTED,
+     "projected: sealed "},
+    {"close/40-project/estimates.arrow", &checkpoint_estimates, ESTIMATES_PROJECTED_OVERAGE,
+     "projected_overage: sealed "},
+    {"close/40-project/estimates.arrow", &checkpoint_estimates, ESTIMATES_PROJECTED_COST,
+     "projected_cost: sealed "},
+    {"close/40-project/changes.arrow", &checkpoint_changes, CHANGES_PREVIOUS, "previous: sealed "},
+    {"close/40-project/changes.arrow", &checkpoint_changes, CHANGES_CHANGE, "change: sealed "},
+};
+
+/* The first value of the column that is there and not zero. */
+static struct decimal first_value(const struct sealed_column *sealed) {
+    struct table *table;
+    struct err err = {0};
+    struct decimal value = DECIMAL_ZERO;
+    if (!table_open(sys_real(), sealed->path, sealed->schema, &table, &err)) {
+        fail_msg("%s", err.message);
+    }
+    struct table_cursor row = table_cursor_start(table);
+    while (decimal_is_zero(value) && table_cursor_next(&row)) {
+        if (!table_is_null(&row, sealed->column)) {
+            value = table_get_decimal(&row, sealed->column);
+        }
+    }
+    table_close(table);
+    assert_false(decimal_is_zero(value));
+    return value;
+}
+
+/* One unit of the last decimal place, in every column that follows from others. */
+static void the_last_digit_of_every_column_is_checked(void **state) {
+    (void)state;
+    for (size_t index = 0; index < sizeof sealed_columns / sizeof sealed_columns[0]; index++) {
+        const struct sealed_column *sealed = &sealed_columns[index];
+        struct decimal value = first_value(sealed);
+        struct decimal changed = {value.units + 1};
+        forge(sealed->path, &value, &changed, sizeof value);
+        assert_status(ERR_CONTROL, "verify", "close");
+        assert_says(program.out, sealed->told);
+        forge(sealed->path, &changed, &value, sizeof value);
+    }
+    assert_status(0, "verify", "close");
+}
+
 static void a_report_with_another_sum_is_found(void **state) {
     (void)state;
     static const char before[] = ",385.00,1,computed,";
@@ -174,6 +252,7 @@ static void a_run_that_is_not_finished_tells_what_is_missing(void **state) {
     assert_status(0, "verify", "begun");
     assert_says(program.out, "quantities      recomputed: 80 of 80 agree\n");
     assert_says(program.out, "charges         not rated yet\n");
+    assert_says(program.out, "projections     not projected yet\n");
     assert_says(program.out, "reports         not written yet\n");
 }
 
@@ -185,6 +264,7 @@ int main(void) {
         cmocka_unit_test(a_wrong_quantity_is_found_with_what_it_costs),
         cmocka_unit_test(a_wrong_average_is_found),
         cmocka_unit_test(a_wrong_price_is_found_in_all_that_it_made),
+        cmocka_unit_test(the_last_digit_of_every_column_is_checked),
         cmocka_unit_test(a_report_with_another_sum_is_found),
         cmocka_unit_test(a_run_that_is_not_finished_tells_what_is_missing),
     };

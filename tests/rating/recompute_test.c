@@ -2,6 +2,7 @@
 
 #include "rating/charge.h"
 #include "rating/recompute.h"
+#include "rating/trend.h"
 
 static int create_arena(void **state) {
     struct err err = {0};
@@ -54,7 +55,7 @@ static struct recompute_charge charge(const struct price *price, struct own_limi
     terms.soft_limit = limits.soft_limit != NULL ? &soft : NULL;
     terms.hard_limit = limits.hard_limit != NULL ? &hard : NULL;
     struct recompute_charge result;
-    recompute_charge(&terms, &quantity, &result);
+    recompute_charge(&terms, &quantity, &result, NULL);
     return result;
 }
 
@@ -271,7 +272,7 @@ static void both_ways_to_rate_agree_on_random_prices(void **state) {
         struct recompute_number increment = recompute_read(currency->increment, &is_negative);
         struct recompute_terms terms = {.price = &loaded, .increment = &increment};
         struct recompute_charge actual;
-        recompute_charge(&terms, &quantity, &actual);
+        recompute_charge(&terms, &quantity, &actual, NULL);
         assert_true(recompute_is(&actual.limit, expected.limit));
         assert_true(recompute_is(&actual.overage, expected.overage));
         assert_true(recompute_is(&actual.blocked, expected.blocked));
@@ -316,6 +317,124 @@ static void both_ways_to_cap_agree_on_random_costs(void **state) {
     assert_true(reduced > ROUNDS / 4);
 }
 
+static void tiers_are_told_one_by_one(void **state) {
+    const struct tier tiers[] = {
+        {.up_to = dec("5"), .unit_price = dec("0.5"), .flat_price = dec("1")},
+        {.is_open = true, .unit_price = dec("0.3"), .flat_price = dec("2")}};
+    struct price price = {.model = MODEL_GRADUATED, .tiers = tiers, .tiers_count = 2};
+    struct recompute_price loaded = load(&price, *state);
+    struct recompute_number increment = num("0.01");
+    struct recompute_terms terms = {.price = &loaded, .increment = &increment};
+    struct recompute_number quantity = num("8.5");
+    struct recompute_line told[2];
+    struct recompute_lines lines = {.lines = told};
+    struct recompute_charge result;
+    recompute_charge(&terms, &quantity, &result, &lines);
+    assert_int_equal(lines.count, 2);
+    assert_int_equal(told[1].tier, 1);
+    assert_number(told[0].quantity, "5");
+    assert_number(told[0].amount, "3.5");
+    assert_number(told[1].quantity, "3.5");
+    assert_number(told[1].amount, "3.05");
+    price.model = MODEL_VOLUME;
+    loaded = load(&price, *state);
+    lines.count = 0;
+    recompute_charge(&terms, &quantity, &result, &lines);
+    assert_int_equal(lines.count, 1);
+    assert_int_equal(told[0].tier, 1);
+    assert_number(told[0].quantity, "8.5");
+    assert_number(told[0].amount, "4.55");
+}
+
+/* x 0..3, y 1 2 4 4: slope 11/10, y(x) = 1.1 + 1.1 x, R² = 121/135; done with pencil and paper. */
+static void a_trend_is_the_textbooks_line(void **state) {
+    (void)state;
+    struct recompute_flow days[4] = {0};
+    const char *const values[4] = {"1", "2", "4", "4"};
+    for (size_t day = 0; day < 4; day++) {
+        recompute_flow_add(&days[day], dec(values[day]));
+    }
+    struct recompute_series series = {.aggregation = AGGREGATION_SUM,
+                                      .days = days,
+                                      .days_count = 4,
+                                      .next_days_count = 3,
+                                      .days_with_data = 4,
+                                      .current = dec("11")};
+    struct recompute_trend trend;
+    recompute_trend(&series, &trend);
+    assert_true(trend.has_slope && trend.has_r_squared && trend.has_projected);
+    assert_false(trend.slope_per_day.is_negative);
+    assert_number(trend.slope_per_day.size, "1.1");
+    assert_number(trend.growth_30_days.size, "33");
+    assert_number(trend.r_squared, "0.896296296296296");
+    assert_number(trend.projected, "19.8"); /* 5.5 + 6.6 + 7.7 */
+    series.aggregation = AGGREGATION_MAX;
+    recompute_trend(&series, &trend);
+    assert_number(trend.projected, "7.7");
+    series.days_with_data = 1;
+    recompute_trend(&series, &trend);
+    assert_number(trend.projected, "11");
+    struct recompute_signed change = recompute_change(dec("1"), dec("-3"));
+    assert_false(change.is_negative);
+    assert_number(change.size, "1.333333");
+    change = recompute_change(dec("1"), dec("3"));
+    assert_true(change.is_negative);
+    assert_number(change.size, "0.666667");
+}
+
+static void assert_same_trend(const struct trend *expected, const struct recompute_trend *actual) {
+    assert_int_equal(actual->has_slope, expected->has_slope);
+    assert_int_equal(actual->has_r_squared, expected->has_r_squared);
+    assert_int_equal(actual->has_projected, expected->has_projected);
+    assert_true(!expected->has_slope ||
+                (recompute_signed_is(&actual->slope_per_day, expected->slope_per_day) &&
+                 recompute_signed_is(&actual->growth_30_days, expected->growth_30_days)));
+    assert_true(!expected->has_r_squared || recompute_is(&actual->r_squared, expected->r_squared));
+    assert_true(!expected->has_projected || recompute_is(&actual->projected, expected->projected));
+}
+
+static void both_ways_to_fit_agree_on_random_days(void **state) {
+    enum { ROUNDS = 3000 };
+    (void)state;
+    struct stream stream = stream_start("both ways to fit");
+    size_t projected = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct decimal days[TREND_DAYS_MAX];
+        struct recompute_flow others[TREND_DAYS_MAX] = {0};
+        unsigned bits = 1 + (unsigned)stream_below(&stream, 126);
+        size_t days_count = 1 + (size_t)stream_below(&stream, 31);
+        for (size_t day = 0; day < days_count; day++) {
+            int128 units = stream_bits(&stream, bits);
+            bool is_negative = stream_below(&stream, 4) == 0;
+            days[day] = (struct decimal){is_negative ? -units : units};
+            days[day].units = decimal_in_range(days[day].units) ? days[day].units : 0;
+            recompute_flow_add(&others[day], days[day]);
+        }
+        struct decimal current = {stream_bits(&stream, bits)};
+        current.units = decimal_in_range(current.units) ? current.units : 0;
+        struct trend_input input = {.aggregation =
+                                        (enum aggregation)stream_below(&stream, AGGREGATIONS_COUNT),
+                                    .days = days,
+                                    .days_count = days_count,
+                                    .next_days_count = 28 + (size_t)stream_below(&stream, 4),
+                                    .days_with_data = (size_t)stream_below(&stream, days_count + 1),
+                                    .current = current};
+        struct recompute_series series = {.aggregation = input.aggregation,
+                                          .days = others,
+                                          .days_count = days_count,
+                                          .next_days_count = input.next_days_count,
+                                          .days_with_data = input.days_with_data,
+                                          .current = current};
+        struct trend expected;
+        struct recompute_trend actual;
+        trend_fit(&input, &expected);
+        recompute_trend(&series, &actual);
+        assert_same_trend(&expected, &actual);
+        projected += expected.has_r_squared && !decimal_is_zero(expected.projected) ? 1 : 0;
+    }
+    assert_true(projected > ROUNDS / 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_written_as_decimals),
@@ -332,6 +451,9 @@ int main(void) {
         cmocka_unit_test(averages_are_rounded_once_at_the_end),
         cmocka_unit_test(both_ways_to_rate_agree_on_random_prices),
         cmocka_unit_test(both_ways_to_cap_agree_on_random_costs),
+        cmocka_unit_test(tiers_are_told_one_by_one),
+        cmocka_unit_test(a_trend_is_the_textbooks_line),
+        cmocka_unit_test(both_ways_to_fit_agree_on_random_days),
     };
     return cmocka_run_group_tests(tests, create_arena, destroy_arena);
 }
