@@ -166,7 +166,7 @@ bench: $(BUILD)/periodclose ## measures against DuckDB and a bare libcsv pass
 
 SEEDS ?= 500
 faulty := $(BUILD)/faulty_periodclose
-$(faulty): $(patsubst %,$(BUILD)/release/tests/%.o,emit/faulty_main support/fault_sys support/power_cut support/unsynced_files) $(call libraries,release,$(MODULES))
+$(faulty): $(patsubst %,$(BUILD)/release/tests/%.o,program/faulty_main support/fault_sys support/power_cut support/unsynced_files) $(call libraries,release,$(MODULES))
 	$(CC) $(CFLAGS_release) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
 
 .PHONY: sim sim-programs
