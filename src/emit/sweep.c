@@ -46,8 +46,7 @@ static bool sweep_exchange(struct sender *sender, int64_t since_s, const char *p
     if (!sweep_ask(sender, since_s, page_after, *call, err)) {
         return false;
     }
-    struct http_call *done;
-    while ((done = http_next_done(sender->http)) == NULL) {
+    while (http_next_done(sender->http) == NULL) {
         int64_t until_us = clock_monotonic_us(sender->options.sys) + 1000000;
         if (!interrupt_check(err) || !http_wait(sender->http, until_us, err)) {
             return false;
