@@ -11,7 +11,7 @@ echo '#include "sql_files.h"'
 count=0
 table=
 for file in $(printf '%s\n' "$@" | sort -u); do
-    echo "static const unsigned char bytes_$count[] = {"
+    echo "static const unsigned char bytes_${count}[] = {"
     od -An -v -tu1 "$file" | sed 's/\([0-9][0-9]*\)/\1,/g'
     echo '0};'
     table="$table    {\"${file#sql/}\", (const char *)bytes_$count, sizeof bytes_$count - 1},
