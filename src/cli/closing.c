@@ -444,9 +444,7 @@ bool closing_execute(struct cli *cli, struct run *run, struct stage_session *ses
         cli_next(cli, "less %s/reports/overages.csv", path);
     } else if (cli->next[0] != '\0') {
         return true; /* told already */
-    } else if (next != NULL) {
-        cli_next(cli, "periodclose run --run-dir %s", path);
-    } else if (cli->status == ERR_UNKNOWN) {
+    } else if (next != NULL || cli->status == ERR_UNKNOWN) {
         cli_next(cli, "periodclose run --run-dir %s", path);
     } else if (cli->status == ERR_REFUSED) {
         cli_next(cli, "less %s/reports/invoice_items.csv", path);
