@@ -8,18 +8,21 @@
 -- than the row itself. The checks they do have are those that a wrong sum would break.
 
 create table billing.close_runs (
-    run_id billing.id primary key,
+    run_id bigint primary key check (run_id > 0),
     kind text not null default 'close' check (kind in ('close', 'recalculate', 'void', 'waive')),
     period billing.month not null,
-    scope jsonb not null default '{"orgs": "all"}' check (jsonb_typeof(scope) = 'object'),
+    scope jsonb not null default '{"orgs": "all"}' check (
+        scope -> 'orgs' = '"all"' or jsonb_typeof(scope -> 'orgs') = 'array'
+    ),
     state text not null default 'running'
-        check (state in ('running', 'recorded', 'finished', 'failed', 'abandoned')),
-    run_before billing.id references billing.close_runs,
+        check (state in ('running', 'recorded', 'failed', 'abandoned')),
     is_forced boolean not null default false,
     reason text check (reason <> ''),
     cutoff billing.instant,
     as_of billing.instant,
     snapshot pg_snapshot,
+    run_digest text,
+    result_key bytea check (octet_length(result_key) = 32),
     digests jsonb not null default '{}' check (jsonb_typeof(digests) = 'object'),
     totals jsonb not null default '{}' check (jsonb_typeof(totals) = 'object'),
     version text,
@@ -28,53 +31,57 @@ create table billing.close_runs (
     started_by text not null default session_user,
     started_at billing.instant not null default now(),
     recorded_at billing.instant,
-    finished_at billing.instant,
+    ended_at billing.instant,
     constraint close_runs_forced_with_reason check (not is_forced or reason is not null),
-    constraint close_runs_recorded_when
-        check (state not in ('recorded', 'finished') or recorded_at is not null)
+    constraint close_runs_recorded_when check ((state = 'recorded') = (recorded_at is not null))
 );
-comment on table billing.close_runs is 'Every run that closes a period here: who, when, why, of what, with which result.';
+comment on table billing.close_runs is
+    'Every run that closes a period here: who, when, why, of what, with which result. While it is running, its row is its claim: another run of the same period and of one of its orgs is refused.';
+comment on column billing.close_runs.run_id is
+    'Given by billing.claim_period: one more than the highest there is.';
 comment on column billing.close_runs.scope is
-    '{"orgs": "all"}, or {"orgs": ["acme", …]}, and what else narrowed it ({"metric": "tokens"} for void and waive).';
+    '{"orgs": "all"}, or {"orgs": ["acme", …]}, and what else narrowed it ({"metric": "tokens"} for waive).';
 comment on column billing.close_runs.state is
-    'running; recorded: its rows are committed; finished: it has come to its end; failed; abandoned: its claims were released (billing.release_claims).';
+    'running: its claim holds; recorded: its rows are committed; failed: it stopped before that, and gave its claim back; abandoned: an operator gave the claim back (billing.release_claim).';
 comment on column billing.close_runs.cutoff is 'Usage recorded later is late.';
 comment on column billing.close_runs.as_of is 'What the run took as now.';
 comment on column billing.close_runs.snapshot is
     'What the run saw: usage of transactions that are not visible in it is late, whatever its time stamps say. Valid in this cluster alone: after a dump and restore it means nothing, and the cutoff decides.';
-comment on column billing.close_runs.digests is 'SHA-256 of what was read and made, by name, in hex.';
-comment on column billing.close_runs.totals is 'Control totals by name; decimals are strings.';
+comment on column billing.close_runs.run_digest is 'The id of the run directory, a digest of what is pinned there.';
+comment on column billing.close_runs.result_key is
+    'SHA-256 of what was recorded from: whoever lost the answer to its COMMIT knows its own result by it.';
+comment on column billing.close_runs.digests is 'SHA-256 of the files that were recorded from, by table, in hex.';
+comment on column billing.close_runs.totals is 'What was written: rows by table, cost and billed by currency; decimals are strings.';
+
+create view billing.period_claims with (security_invoker = true) as
+select run_id, kind, period, scope -> 'orgs' as orgs, host, run_dir, started_by, started_at
+from billing.close_runs
+where state = 'running';
+comment on view billing.period_claims is 'Which run holds which period, and of which orgs ("all", or a list).';
+
+-- A result of an org's period is never changed, only followed by the next revision; so every row of
+-- the tables below is new when it is written, and goes straight into its table by COPY. Keys begin
+-- with the period: a close appends at the end of every index.
 
 create table billing.org_periods (
     org_id text collate "C" not null,
     period date not null,
+    revision integer not null default 1 check (revision > 0),
     period_start timestamptz,
     period_end timestamptz,
-    claimed_by text collate "C",
-    claimed_at timestamptz,
-    recorded_by text collate "C",
-    recorded_at timestamptz,
-    revision integer not null default 0 check (revision >= 0),
     result_digest bytea check (octet_length(result_digest) = 32),
-    state text not null generated always as (
-        case
-            when claimed_by is not null then 'claimed'
-            when revision > 0 then 'closed'
-            else 'released'
-        end
-    ) stored,
-    primary key (org_id, period),
+    recorded_by bigint,
+    recorded_at timestamptz not null default now(),
+    primary key (period, org_id, revision),
     constraint org_periods_begin_before_they_end check (period_start < period_end),
-    constraint org_periods_claimed_when check ((claimed_by is null) = (claimed_at is null)),
-    constraint org_periods_recorded_when check (recorded_by is null or recorded_at is not null),
-    constraint org_periods_recorded_by check (recorded_by is null or revision > 0)
+    constraint org_periods_digest_of_a_run check ((result_digest is null) = (recorded_by is null))
 );
 comment on table billing.org_periods is
-    'Closed and claimed periods. A run claims its orgs'' periods before it records: another run that needs one of them stops with exit 11 and names the first.';
-comment on column billing.org_periods.revision is 'Of the recorded result; 0: none yet.';
-comment on column billing.org_periods.recorded_by is 'Null with a revision: loaded from a history, no run knows it.';
+    'Closed periods: one row per org, period and revision, written together with the records. The highest revision counts.';
+comment on column billing.org_periods.recorded_by is
+    'close_runs.run_id. Null: loaded from a history, no run knows it.';
 comment on column billing.org_periods.result_digest is
-    'SHA-256 of the recorded result: running again with the same one writes nothing.';
+    'SHA-256 of the metered and rated result: running again with the same one writes nothing.';
 
 -- --- what was used -------------------------------------------------------------------------------
 
@@ -93,13 +100,15 @@ create table billing.org_billing_usage_monthly (
     currency text collate "C",
     projected numeric(38, 15),
     projected_cost numeric(38, 15),
-    run_id text collate "C",
+    run_id bigint,
     recorded_at timestamptz not null default now(),
-    primary key (org_id, metric, period)
+    primary key (period, org_id, metric, revision)
 );
 comment on table billing.org_billing_usage_monthly is
-    'What every org used of every metric in a recorded period, by its latest revision. Also what usage_history.csv holds.';
+    'What every org used of every metric in a recorded period. Also what usage_history.csv holds. All metrics of an org have the revision of its row in org_periods: the highest counts.';
 comment on column billing.org_billing_usage_monthly.net is 'Before a negative net was made zero.';
+comment on column billing.org_billing_usage_monthly.cost is
+    'What the usage of that revision costs by its terms. What is billed is in org_billing_overages: after a void or a waiver less.';
 comment on column billing.org_billing_usage_monthly.closing_level is
     'Of a level: just before the period''s end. Opens the next period.';
 comment on column billing.org_billing_usage_monthly.run_id is 'Null: loaded from a history.';
@@ -114,7 +123,14 @@ select
     coalesce(sum(overage) filter (where metric = 'tokens'), 0) as overage_tokens,
     coalesce(sum(overage) filter (where metric = 'playbook_runs'), 0) as overage_runs,
     coalesce(sum(overage) filter (where metric = 'seats'), 0) as overage_seats
-from billing.org_billing_usage_monthly
+from billing.org_billing_usage_monthly as monthly
+where not exists (
+    select from billing.org_billing_usage_monthly as later
+    where later.period = monthly.period
+        and later.org_id = monthly.org_id
+        and later.metric = monthly.metric
+        and later.revision > monthly.revision
+)
 group by org_id, period;
 comment on view billing.org_billing_usage_classic is
     'Monthly usage with the classic columns: one row per org and period, one column per classic metric.';
@@ -140,21 +156,25 @@ create table billing.org_billing_overages (
     cost numeric(38, 15) not null,
     previous_cost numeric(38, 15) not null default 0,
     billed numeric(38, 15) not null,
-    run_id text collate "C" not null,
+    run_id bigint not null,
     item_status text not null
         check (item_status in ('recorded', 'sent', 'zero', 'held', 'failed', 'unknown', 'disabled')),
     stripe_invoice_item_id text collate "C",
+    is_waived boolean not null default false,
     created_at timestamptz not null default now(),
-    primary key (org_id, metric_type, period, revision),
+    primary key (period, org_id, metric_type, revision),
     constraint overages_begin_before_they_end check (billing_period_start < billing_period_end),
     constraint overages_billed_is_the_difference check (billed = cost - previous_cost),
     constraint overages_first_revision check (revision > 1 or previous_cost = 0),
     constraint overages_are_not_negative check (amount >= 0 and cost >= 0),
-    constraint overages_cost_is_capped check (cost <= uncapped_cost)
+    constraint overages_cost_is_capped check (cost <= uncapped_cost),
+    constraint overages_waived_cost_nothing check (not is_waived or cost = 0)
 );
 comment on table billing.org_billing_overages is
     'Overage records: one row per org, metric, period and revision. Only the difference to the revision before is billed.';
 comment on column billing.org_billing_overages.amount is 'The overage, in units of the metric.';
+comment on column billing.org_billing_overages.is_waived is
+    'Made by periodclose void or waive: later revisions leave the cost at zero, unless they are repriced.';
 comment on column billing.org_billing_overages.unit_price is 'Null for tiers, which have several.';
 comment on column billing.org_billing_overages.cost is 'After the org''s cap; uncapped_cost - cost is the cap''s reduction.';
 comment on column billing.org_billing_overages.item_status is
@@ -230,7 +250,7 @@ create table billing.org_billing_terms (
     org_id text collate "C" not null,
     period date not null,
     revision integer not null default 1 check (revision > 0),
-    run_id text collate "C" not null,
+    run_id bigint not null,
     plan_digest bytea not null,
     currency text collate "C" not null,
     timezone text collate "C" not null,
@@ -240,7 +260,7 @@ create table billing.org_billing_terms (
     overage_cap numeric(38, 15),
     limits jsonb check (jsonb_typeof(limits) = 'array'),
     recorded_at timestamptz not null default now(),
-    primary key (org_id, period, revision),
+    primary key (period, org_id, revision),
     constraint org_billing_terms_begin_before_they_end check (period_start < period_end)
 );
 comment on table billing.org_billing_terms is
@@ -277,7 +297,7 @@ create table billing.usage_alerts (
     usage billing.quantity not null,
     usage_limit billing.amount not null,
     is_projected boolean not null default false,
-    run_id billing.id references billing.close_runs,
+    run_id bigint references billing.close_runs,
     created_at billing.instant not null default now(),
     acknowledged_at billing.instant,
     primary key (org_id, metric, period, threshold, is_projected)

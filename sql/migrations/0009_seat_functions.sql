@@ -383,28 +383,94 @@ $$;
 comment on function billing.rebuild_user_seats(text) is
     'Makes user_seats from seat_events again, for one org or all; returns how many seats changed. After events were loaded.';
 
-create function billing.release_claims(p_run text, p_reason text) returns bigint
+create function billing.claim_period(
+    p_kind text,
+    p_period date,
+    p_scope jsonb,
+    p_host text,
+    p_run_dir text,
+    p_version text,
+    p_run bigint default null,
+    p_started_at timestamptz default null
+) returns table (
+    run_id bigint, is_own boolean, state text, host text, run_dir text, started_by text, started_at timestamptz
+)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+#variable_conflict use_column
 declare
-    released bigint;
+    own bigint;
+    other bigint;
 begin
-    if coalesce(p_reason, '') = '' then
-        raise exception 'releasing the claims of run % needs a reason', p_run using errcode = '22004';
+    -- One claim after the other, until the end of this transaction.
+    perform pg_advisory_xact_lock(hashtextextended('billing.claim_period', 0));
+    -- Its own one, from before: known by number and time (a number may be given again), or left
+    -- behind by a run that died in the same place of the same host before it knew.
+    select runs.run_id into own
+    from billing.close_runs as runs
+    where runs.kind = p_kind and runs.period = p_period and runs.scope = p_scope
+        and (
+            runs.run_id = p_run and runs.started_at = p_started_at and runs.state <> 'abandoned'
+            or p_run is null and runs.state = 'running' and runs.host = p_host and runs.run_dir = p_run_dir
+        )
+    order by runs.run_id desc
+    limit 1;
+    -- What else was left behind there is of a run directory that was moved aside.
+    update billing.close_runs as runs
+    set state = 'abandoned', ended_at = now(),
+        reason = concat_ws('; ', runs.reason, 'its run directory was begun anew')
+    where runs.state = 'running' and runs.host = p_host and runs.run_dir = p_run_dir
+        and runs.run_id is distinct from own;
+    select runs.run_id into other
+    from billing.close_runs as runs
+    where runs.state = 'running' and runs.period = p_period and runs.run_id is distinct from own
+        and (
+            runs.scope -> 'orgs' = '"all"' or p_scope -> 'orgs' = '"all"'
+            or exists (
+                select from jsonb_array_elements_text(runs.scope -> 'orgs') as theirs (org_id)
+                where p_scope -> 'orgs' ? theirs.org_id
+            )
+        )
+    order by runs.run_id
+    limit 1;
+    if other is null and own is null then
+        insert into billing.close_runs (run_id, kind, period, scope, host, run_dir, version)
+        select coalesce(max(runs.run_id), 0) + 1, p_kind, p_period, p_scope, p_host, p_run_dir, p_version
+        from billing.close_runs as runs
+        returning close_runs.run_id into own;
+    elsif other is null then
+        update billing.close_runs as runs
+        set state = 'running', ended_at = null
+        where runs.run_id = own and runs.state = 'failed';
     end if;
-    update billing.close_runs
-    set state = 'abandoned',
-        reason = concat_ws('; ', reason, 'claims released by ' || billing.caller() || ': ' || p_reason),
-        finished_at = now()
-    where run_id = p_run and state in ('running', 'failed');
-    if not found then
-        raise exception 'run % is not there, or has recorded its result', p_run using errcode = '55000';
-    end if;
-    update billing.org_periods set claimed_by = null, claimed_at = null where claimed_by = p_run;
-    get diagnostics released = row_count;
-    return released;
+    return query
+    select runs.run_id, other is null, runs.state, runs.host, runs.run_dir, runs.started_by,
+        runs.started_at::timestamptz
+    from billing.close_runs as runs
+    where runs.run_id = coalesce(other, own);
 end
 $$;
-comment on function billing.release_claims(text, text) is
-    'Frees the periods that a run claimed and will never record: for an operator who knows that it is dead. Returns how many.';
+comment on function billing.claim_period(text, date, jsonb, text, text, text, bigint, timestamptz) is
+    'Claims a period for a run, of all orgs or of some. Returns its row of close_runs, or, with is_own false, that of the run that is in the way.';
+
+create function billing.release_claim(p_run bigint, p_reason text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if coalesce(p_reason, '') = '' then
+        raise exception 'releasing the claim of run % needs a reason', p_run using errcode = '22004';
+    end if;
+    update billing.close_runs
+    set state = 'abandoned', ended_at = now(),
+        reason = concat_ws('; ', reason, 'claim released by ' || billing.caller() || ': ' || p_reason)
+    where run_id = p_run and state in ('running', 'failed');
+    if not found then
+        raise exception 'run % is not there, or holds no claim', p_run
+            using errcode = '55000', hint = 'periodclose claims lists those that do';
+    end if;
+end
+$$;
+comment on function billing.release_claim(bigint, text) is
+    'Frees the period that a run claimed and will never record: for an operator who knows that it is dead. A run that is alive after all cannot record any more.';

@@ -123,11 +123,11 @@ grant insert, update, delete on
     billing.orgs, billing.plans, billing.prices, billing.price_tiers, billing.subscriptions,
     billing.org_limits, billing.setting_defaults, billing.org_settings, billing.entitlement_actions,
     billing.usage_cache, billing.user_seats, billing.seat_invitations, billing.close_runs,
-    billing.org_periods, billing.org_billing_usage_monthly, billing.usage_alerts
+    billing.usage_alerts
 to billing_close;
 grant insert on
     billing.timezones, billing.usage_ledger, billing.usage_keys, billing.seat_events,
-    billing.org_billing_terms, billing.sealed_plans, billing.sealed_prices, billing.sealed_tiers
+    billing.org_periods, billing.org_billing_usage_monthly, billing.org_billing_terms, billing.sealed_plans, billing.sealed_prices, billing.sealed_tiers
 to billing_close;
 grant insert, update on billing.org_billing_overages to billing_close;
 grant usage on sequence billing.seat_ids, billing.subscriptions_subscription_id_seq to billing_close;
@@ -182,5 +182,6 @@ grant execute on function
     billing.usage_content(text, billing.usage_kind, numeric, text),
     billing.ensure_ledger_partition(timestamptz),
     billing.reset_usage(text), billing.rebuild_user_seats(text),
-    billing.release_claims(text, text), billing.refresh_timezones()
+    billing.claim_period(text, date, jsonb, text, text, text, bigint, timestamptz),
+    billing.release_claim(bigint, text), billing.refresh_timezones()
 to billing_close;

@@ -116,7 +116,7 @@ select is(billing.check_decimal(-99999999999999999999999.999999999999999, 'amoun
     -99999999999999999999999.999999999999999, 'the least number there is');
 select throws_ok($$ select billing.check_decimal('NaN', 'amount') $$, '22023', null, 'NaN is no number');
 select throws_ok($$ select billing.check_decimal('Infinity', 'amount') $$, '22023', null, 'nor is infinity');
-select throws_ok($$ insert into billing.close_runs (run_id, period) values ('r', '2026-10-02') $$, '23514', null,
+select throws_ok($$ insert into billing.close_runs (run_id, period) values (1, '2026-10-02') $$, '23514', null,
     'a period is the first day of its month');
 select * from finish();
 rollback;

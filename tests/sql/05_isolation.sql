@@ -3,7 +3,7 @@
 begin;
 select plan(78);
 \ir fixture.psql
-insert into billing.close_runs (run_id, period) values ('run-1', '2024-02-01');
+insert into billing.close_runs (run_id, period) values (1, '2024-02-01');
 do $$
 begin
     perform billing.increment_usage(org, 'tokens', 5, 'x', '2024-02-10 00:00+00', 'k') from unnest(array['acme', 'beta']) as org;
@@ -21,7 +21,7 @@ insert into billing.org_billing_overages (org_id, metric_type, period, revision,
     billing_period_end, plan_id, currency, usage, usage_limit, amount, model, exact_cost, uncapped_cost, cost,
     billed, run_id, item_status)
 select org, 'tokens', '2024-02-01', 1, '2024-02-01', '2024-03-01', 'starter', 'usd', 5, 3, 2, 'per_unit', 2, 2, 2, 2,
-    'run-1', 'recorded'
+    1, 'recorded'
 from unnest(array['acme', 'beta']) as org;
 
 -- The rules of the house, over all tables there are, also those that later migrations add.

@@ -1,27 +1,37 @@
 -- What a close records, and how it stays.
 \set ECHO none
 begin;
-select plan(18);
+select plan(25);
 \ir fixture.psql
 insert into billing.close_runs (run_id, period, snapshot, cutoff) values
-    ('run-1', '2024-02-01', pg_current_snapshot(), '2024-03-01 02:00+00'), ('run-2', '2024-02-01', null, null);
-select throws_ok($$ insert into billing.close_runs (run_id, period, is_forced) values ('r', '2024-02-01', true) $$, '23514', null,
+    (1, '2024-02-01', pg_current_snapshot(), '2024-03-01 02:00+00');
+select throws_ok($$ insert into billing.close_runs (run_id, period, is_forced) values (9, '2024-02-01', true) $$, '23514', null,
     'forced only with a reason');
-select ok((select not pg_visible_in_snapshot(pg_current_xact_id(), snapshot) from billing.close_runs where run_id = 'run-1'),
+select ok((select not pg_visible_in_snapshot(pg_current_xact_id(), snapshot) from billing.close_runs where run_id = 1),
     'what was not seen is known by its transaction');
-insert into billing.org_periods (org_id, period, claimed_by, claimed_at) values
-    ('acme', '2024-02-01', 'run-1', now()), ('beta', '2024-02-01', 'run-1', now());
-select is((select min(state) from billing.org_periods), 'claimed', 'a claim');
-select throws_ok($$ insert into billing.org_periods (org_id, period, claimed_by, claimed_at) values ('acme', '2024-02-01', 'run-2', now()) $$,
-    '23505', null, 'is of one run');
-select throws_ok($$ select billing.release_claims('run-1', '') $$, '22004', null, 'released with a reason');
-select throws_ok($$ select billing.release_claims('nobody', 'gone') $$, '55000', null, 'of a run that is there');
-select is(billing.release_claims('run-1', 'host is gone'), 2::bigint, 'then all of them');
-select results_eq($$ select distinct state from billing.org_periods $$, array['released'], 'are free');
-select is((select state from billing.close_runs where run_id = 'run-1'), 'abandoned', 'and the run is given up');
-select throws_ok($$ select billing.release_claims('run-1', 'again') $$, '55000', null, 'once');
-update billing.org_periods set revision = 1, recorded_by = 'run-2', recorded_at = now() where org_id = 'acme';
-select is((select state from billing.org_periods where org_id = 'acme'), 'closed', 'a recorded period is closed');
+update billing.close_runs set state = 'recorded', recorded_at = now();
+
+-- Number and place of the run that holds the claim after one was asked for, and whether it is one's own.
+create function pg_temp.claim(p_orgs text, p_dir text, p_run bigint default null) returns text language sql as $$
+    select concat_ws(' ', run_id, run_dir, state, is_own) from billing.claim_period('close', '2024-02-01',
+        jsonb_build_object('orgs', p_orgs::jsonb), 'db1', p_dir, '1', p_run, now()) $$;
+select is(pg_temp.claim('["acme", "beta"]', '/a'), '2 /a running t', 'a claim');
+select is(pg_temp.claim('["acme", "beta"]', '/a'), '2 /a running t', 'is its own again after a death');
+select is(pg_temp.claim('["beta", "cap"]', '/b'), '2 /a running f', 'is in the way of one that shares an org');
+select is(pg_temp.claim('"all"', '/b'), '2 /a running f', 'and of one for all');
+select is(pg_temp.claim('["cap"]', '/b'), '3 /b running t', 'not of one for others');
+select is((select count(*) from billing.period_claims), 2::bigint, 'both are listed');
+update billing.close_runs set state = 'failed' where run_id = 2;
+select is(pg_temp.claim('["acme", "beta"]', '/elsewhere', 2), '2 /a running t', 'one that failed goes on by its number');
+select is(pg_temp.claim('["paused"]', '/a'), '4 /a running t', 'a directory begun anew');
+select is((select state from billing.close_runs where run_id = 2), 'abandoned', 'gives up what it claimed before');
+select throws_ok($$ select billing.release_claim(4, '') $$, '22004', null, 'released with a reason');
+select throws_ok($$ select billing.release_claim(99, 'gone') $$, '55000', null, 'of a run that is there');
+select lives_ok($$ select billing.release_claim(4, 'host is gone') $$, 'then it is free');
+select is((select state || ': ' || reason from billing.close_runs where run_id = 4),
+    'abandoned: claim released by ' || session_user || ': host is gone', 'and the run given up');
+select throws_ok($$ select billing.release_claim(4, 'again') $$, '55000', null, 'once');
+select is(pg_temp.claim('["acme"]', '/a', 4), '5 /a running t', 'its number is no claim any more');
 
 create function pg_temp.record(p_revision integer, p_cost numeric, p_before numeric, p_billed numeric) returns void
 language sql as $$
@@ -29,7 +39,7 @@ language sql as $$
         billing_period_end, plan_id, currency, usage, usage_limit, amount, model, unit_price, exact_cost,
         uncapped_cost, cost, previous_cost, billed, run_id, item_status)
     values ('acme', 'tokens', '2024-02-01', p_revision, '2024-02-01 00:00+00', '2024-03-01 00:00+00', 'starter', 'usd',
-        750000, 500000, 250000, 'per_unit', 0.0001, 25, 25, p_cost, p_before, p_billed, 'run-2', 'recorded') $$;
+        750000, 500000, 250000, 'per_unit', 0.0001, 25, 25, p_cost, p_before, p_billed, 1, 'recorded') $$;
 select lives_ok($$ select pg_temp.record(1, 25, 0, 25) $$, 'a record');
 select throws_ok($$ select pg_temp.record(2, 20, 25, 20) $$, '23514', null, 'billed is the difference');
 select lives_ok($$ select pg_temp.record(2, 20, 25, -5) $$, 'also downwards');
@@ -41,6 +51,9 @@ insert into billing.org_billing_usage_monthly (org_id, metric, period, usage, ov
     ('acme', 'exports', '2024-02-01', 9, 4);
 select results_eq($$ select tokens, runs, seats, overage_tokens, overage_runs, overage_seats from billing.org_billing_usage_classic $$,
     $$ values (750000::numeric, 75::numeric, 0::numeric, 250000::numeric, 25::numeric, 0::numeric) $$, 'the classic columns');
+insert into billing.org_billing_usage_monthly (org_id, metric, period, revision, usage, overage) values
+    ('acme', 'tokens', '2024-02-01', 2, 760000, 260000);
+select is((select overage_tokens from billing.org_billing_usage_classic), 260000::numeric, 'of the highest revision');
 insert into billing.sealed_plans values (sha256('x'), 'starter', null, 'usd');
 select throws_ok($$ update billing.sealed_plans set currency = 'eur' $$, '42501', null, 'terms stay sealed');
 select * from finish();
