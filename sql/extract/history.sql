@@ -1,7 +1,6 @@
--- What was recorded, in the columns of usage_history.csv, by the latest revision: the month before,
--- and of orgs that have nothing there what came earlier, which tells a gap. Of an org whose period a
--- run has recorded already nothing of it or later: whether that may be closed again is the record
--- stage's to judge.
+-- What was recorded, in the columns of usage_history.csv, by the latest revision. Of an org whose
+-- period a run has recorded already only what came before: whether that may be closed again is the
+-- record stage's to judge.
 copy (
     select distinct on (org_id, metric, period)
         org_id::text,
@@ -15,22 +14,12 @@ copy (
         trim_scale(projected)::text,
         trim_scale(projected_cost)::text
     from billing.org_billing_usage_monthly as monthly
-    where (
-            period < current_setting('periodclose.period')::date
-            or org_id not in (
-                select closed.org_id
-                from billing.org_periods as closed
-                where closed.period = current_setting('periodclose.period')::date
-                    and closed.recorded_by is not null
-            )
-        )
-        and (
-            period >= current_setting('periodclose.period')::date - interval '1 month'
-            or org_id not in (
-                select recent.org_id
-                from billing.org_billing_usage_monthly as recent
-                where recent.period >= current_setting('periodclose.period')::date - interval '1 month'
-            )
+    where period < current_setting('periodclose.period')::date
+        or not exists (
+            select from billing.org_periods as closed
+            where closed.org_id = monthly.org_id
+                and closed.period = current_setting('periodclose.period')::date
+                and closed.recorded_by is not null
         )
     order by org_id, metric, period, revision desc
 ) to stdout (format binary)
