@@ -300,11 +300,20 @@ static bool start_one(struct sender *sender, enum step step, struct err *err) {
     return step_ask(sender, slot, call, err) && http_send(sender->http, call, err);
 }
 
+/*
+ * Where a rate is kept, the first request goes alone: others would wait behind it for the
+ * connection, and then arrive in a burst.
+ */
+static size_t at_once(const struct sender *sender, const struct pace *pace) {
+    return sender->options.rate > 0 && !sender->has_connected ? 1 : pace->at_once;
+}
+
 static bool start_ready(struct sender *sender, int64_t now_us, int64_t *until_us, struct err *err) {
     for (size_t step = 0; step < STEPS_COUNT; step++) {
         struct pace *pace = &sender->paces[step];
         int64_t when_us;
-        while (sender->ready[step].first != NULL && http_in_flight(sender->http) < pace->at_once) {
+        while (sender->ready[step].first != NULL &&
+               http_in_flight(sender->http) < at_once(sender, pace)) {
             if (!pace_take(pace, now_us, &when_us)) {
                 *until_us = when_us < *until_us ? when_us : *until_us;
                 break;
@@ -321,6 +330,7 @@ static bool take_answers(struct sender *sender, struct err *err) {
     struct http_call *call;
     while ((call = http_next_done(sender->http)) != NULL) {
         struct slot *slot = call->owner;
+        sender->has_connected = true;
         bool is_fine = step_take(sender, slot, &call->answer, err);
         http_finish(sender->http, call);
         if (!is_fine) {

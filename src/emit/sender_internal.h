@@ -76,6 +76,7 @@ struct sender {
     size_t needy_count;
     size_t pausing_count;
     bool is_settling;
+    bool has_connected; /* a request has come back */
     uint64_t random;
     struct buffer body; /* scratch */
     struct sender_counts counts;

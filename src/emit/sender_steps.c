@@ -287,6 +287,7 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
     struct judgement judgement;
     bool is_fine = true;
     bool is_post = slot->step == STEP_ITEM || slot->step == STEP_INVOICE;
+    bool is_last_word = answer->has_should_retry && !answer->should_retry;
     answer_judge(answer, &judgement);
     slot->tries++;
     /* Permission is looked at before the key: this says nothing about the tries before. */
@@ -312,7 +313,7 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
         __attribute__((fallthrough));
     case VERDICT_NOT_DONE:
     case VERDICT_TOO_MUCH:
-        if (slot->tries >= TRIES_MAX && judgement.verdict != VERDICT_TOO_MUCH) {
+        if (is_last_word || (slot->tries >= TRIES_MAX && judgement.verdict != VERDICT_TOO_MUCH)) {
             is_fine = give_up(sender, slot, answer, &judgement, err);
         } else {
             try_again(sender, slot, answer, judgement.verdict);
