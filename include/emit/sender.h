@@ -14,7 +14,8 @@
  * An item whose outcome is not known is settled before anything new is done for its customer:
  * while the Idempotency-Key lives (23 hours, an hour less than Stripe says) by the same request
  * under the same key, later by listing the customer's items. The attempt is raised only after a
- * definite refusal or after a listing that proves absence.
+ * definite refusal or after a listing that proves absence: asked when nothing can be under way any
+ * more that was sent before, which takes a little longer than the time limit of a request.
  *
  * A run ends with an error when nobody may go on: key refused (ERR_REFUSED), other content under
  * our key (ERR_CONTENT), interrupted or past the deadline (ERR_INTERRUPTED, ERR_UNKNOWN when an
@@ -47,8 +48,10 @@ struct emit_work {
     bool has_intent;   /* durable, under the attempt at hand */
     bool is_unsettled; /* a request may have been carried out */
     bool needs_list;
+    bool is_kept; /* its key will for ever be answered by the same failure */
     unsigned attempt;
     unsigned raised;     /* how often in this process */
+    int64_t asked_us;    /* monotonic: when this process asked last */
     int64_t first_at_us; /* of the intent */
     struct emit_key content;
     enum emit_place place;
@@ -77,6 +80,13 @@ struct emit_feed {
 struct emit_work *emit_group_add(struct emit_group *group, struct err *err);
 void emit_group_release(struct emit_group *group);
 
+/* Where items go when there is a choice. */
+enum emit_attach {
+    ATTACH_UPCOMING, /* on the subscription's next invoice */
+    ATTACH_DRAFT,    /* on the draft invoice of the closed period, while there is one */
+    ATTACH_INVOICE,  /* on an invoice of the customer's own */
+};
+
 struct sender_options {
     const struct sys *sys;
     const char *base;
@@ -88,7 +98,9 @@ struct sender_options {
     size_t in_flight;
     int64_t timeout_ms;
     int64_t retry_delay_ms;
-    int64_t deadline_us;  /* monotonic; 0: none */
+    int64_t started_us;  /* monotonic: no earlier start asked for anything after it */
+    int64_t deadline_us; /* monotonic; 0: none */
+    enum emit_attach attach;
     int64_t max_wait_us;  /* to a subscription's next invoice; -1: not asked */
     bool may_stand_alone; /* else held: no_upcoming_invoice */
     bool is_discountable;

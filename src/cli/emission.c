@@ -6,6 +6,7 @@
 #include "emit/http.h"
 #include "emit/pace.h"
 #include "stage/stages.h"
+#include "sys/clock.h"
 
 static const char pin_emit[] = "emit";
 static const char pin_max_wait[] = "max_wait";
@@ -145,6 +146,7 @@ bool emission_pin(struct cli *cli, struct run *run, struct stage_session *sessio
     const char *base = getenv("STRIPE_API_BASE");
     session->sending.base = base != NULL && base[0] != '\0' ? base : "https://api.stripe.com";
     session->sending.version = stripe_version;
+    session->sending.started_us = clock_monotonic_us(cli->sys);
     return pin_content(cli, run, &session->sending, err) &&
            pin_speed(cli, run, &session->sending, err) &&
            key_of_stripe(cli->sys, &session->sending.key, err);

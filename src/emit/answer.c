@@ -72,6 +72,9 @@ void answer_judge(const struct http_answer *answer, struct judgement *judgement)
     } else {
         const json_t *error = json_object_get(object, "error");
         judgement->verdict = judge_refusal(answer, error);
+        judgement->is_about_invoice =
+            strcmp(object_text(error, "param"), "invoice") == 0 ||
+            strcmp(object_text(error, "code"), "invoice_not_editable") == 0;
         describe(answer, error, judgement);
     }
     json_decref(object);

@@ -20,7 +20,8 @@ enum verdict {
 
 struct judgement {
     enum verdict verdict;
-    json_t *object; /* owned; of VERDICT_DONE */
+    json_t *object;        /* owned; of VERDICT_DONE */
+    bool is_about_invoice; /* what is wrong is the invoice that it was to go on */
     char detail[240];
 };
 

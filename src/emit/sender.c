@@ -124,6 +124,17 @@ void slot_need_intent(struct sender *sender, struct slot *slot) {
     sender->needy[sender->needy_count++] = slot;
 }
 
+void slot_pause(struct sender *sender, struct slot *slot, enum step step, int64_t until_us) {
+    slot->state = SLOT_PAUSES;
+    slot->step = step;
+    slot->pause_until_us = until_us;
+    sender->pausing_count++;
+}
+
+int64_t sender_quiet_us(const struct sender *sender) {
+    return sender->options.timeout_ms * 10 * QUIET_PERCENT;
+}
+
 void slot_finish(struct sender *sender, struct slot *slot) {
     (void)sender;
     slot->state = SLOT_DONE;
@@ -287,15 +298,21 @@ static bool make_durable(struct sender *sender, struct err *err) {
 static bool start_one(struct sender *sender, enum step step, struct err *err) {
     struct ready_queue *queue = &sender->ready[step];
     struct slot *slot = queue->first;
-    struct http_call *call = http_begin(sender->http);
-    assert(call != NULL);
     queue->first = slot->next_ready;
     if (queue->first == NULL) {
         queue->last = NULL;
     }
     sender->ready_count--;
+    if (!slot_may_ask(sender, slot)) {
+        return true;
+    }
+    struct http_call *call = http_begin(sender->http);
+    assert(call != NULL);
     call->owner = slot;
     slot->state = SLOT_SENT;
+    if (step == STEP_ITEM) {
+        slot->group.works[slot->work_index].asked_us = clock_monotonic_us(sender->options.sys);
+    }
     sender->counts.requests++;
     return step_ask(sender, slot, call, err) && http_send(sender->http, call, err);
 }

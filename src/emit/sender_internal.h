@@ -3,6 +3,7 @@
  *
  *   sender.c        the window of groups, the loop, the queues
  *   sender_load.c   what the journal knows of a group; what is to be done next
+ *   sender_place.c  where the items of a group go
  *   sender_steps.c  each kind of request: how it is asked, and what its answer does
  *   sweep.c         asking for everything since a time
  */
@@ -20,12 +21,22 @@ enum {
     TRIES_MAX = 6,
     RAISED_MAX = 3,
     RETRY_DELAY_MS_MAX = 5000,
+    /* Longer than a request may take, in percent of its time limit. */
+    QUIET_PERCENT = 125,
 };
 
 #define KEY_LIFE_US (INT64_C(23) * 3600 * 1000000)
 #define LIST_SLACK_US (INT64_C(3600) * 1000000)
 
-enum step { STEP_LIST, STEP_SUBSCRIPTION, STEP_INVOICE, STEP_ITEM, STEPS_COUNT };
+/* Each is an endpoint of its own, with its own rate. */
+enum step {
+    STEP_LIST,
+    STEP_SUBSCRIPTION,
+    STEP_INVOICES, /* looking for a draft: the subscription's, then one of ours */
+    STEP_INVOICE,
+    STEP_ITEM,
+    STEPS_COUNT,
+};
 
 enum slot_state {
     SLOT_FREE,
@@ -50,8 +61,15 @@ struct slot {
     bool has_target;
     enum emit_place place;
     char place_id[EMIT_ID_MAX];
+    bool has_no_subscription; /* it bills nothing soon */
+    bool is_draft_asked;      /* of the subscription; by STEP_INVOICES */
+    bool is_own_asked;        /* whether an invoice of ours is there */
+    bool is_numbered;
+    unsigned invoices_count; /* of ours that are there, also finalised ones */
+    char found_id[EMIT_ID_MAX];
+    int64_t found_off_us;
     struct emit_work invoice;     /* an invoice to be made, under its own key */
-    char page_after[EMIT_ID_MAX]; /* of STEP_LIST */
+    char page_after[EMIT_ID_MAX]; /* of a listing */
     struct slot *next_ready;
 };
 
@@ -85,19 +103,46 @@ struct sender {
 /* sender.c */
 void slot_ready(struct sender *sender, struct slot *slot, enum step step);
 void slot_need_intent(struct sender *sender, struct slot *slot);
+void slot_pause(struct sender *sender, struct slot *slot, enum step step, int64_t until_us);
 void slot_finish(struct sender *sender, struct slot *slot);
+/* How long after a request, or after the start of this program, nothing of before is under way. */
+int64_t sender_quiet_us(const struct sender *sender);
 int64_t retry_delay_us(struct sender *sender, unsigned tries);
 
 /* sender_load.c */
+void keep_text(char *kept, size_t kept_max, struct text text); /* cut */
 bool slot_load(struct sender *sender, struct slot *slot, struct err *err);
 bool slot_advance(struct sender *sender, struct slot *slot, struct err *err);
+void slot_hold(struct sender *sender, struct slot *slot, const char *reason);
+/* False: the key of the item at hand is too old; a listing is ready in its place. */
+bool slot_may_ask(struct sender *sender, struct slot *slot);
 bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err);
 bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
                    enum journal_outcome outcome, const struct http_answer *answer,
                    const json_t *object, const char *detail, struct err *err);
+/* What was refused is open again, under the next attempt. */
+void work_reopen(struct emit_work *work);
 /* Is the object what we would have made? ERR_CONTENT otherwise. */
 bool work_check_object(const struct emit_work *work, struct text customer, const json_t *object,
                        struct err *err);
+
+/* sender_place.c */
+bool place_find(struct sender *sender, struct slot *slot, struct err *err);
+void place_forget(struct slot *slot); /* the place takes nothing more: it is looked for again */
+bool place_retry_invoice(struct sender *sender, struct slot *slot, bool *is_retried,
+                         struct err *err);
+bool place_ask_subscription(struct sender *sender, struct slot *slot, struct http_call *call,
+                            struct err *err);
+bool place_ask_invoices(struct sender *sender, struct slot *slot, struct http_call *call,
+                        struct err *err);
+bool place_ask_invoice(struct sender *sender, struct slot *slot, struct http_call *call,
+                       struct err *err);
+bool place_take_subscription(struct sender *sender, struct slot *slot, const json_t *object,
+                             struct err *err);
+bool place_take_invoices(struct sender *sender, struct slot *slot, const json_t *object,
+                         struct err *err);
+bool place_take_invoice(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                        const json_t *object, struct err *err);
 
 /* sender_steps.c */
 bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, struct err *err);

@@ -4,7 +4,7 @@
 #include "sender_internal.h"
 #include "sys/clock.h"
 
-static void keep_text(char *kept, size_t kept_max, struct text text) {
+void keep_text(char *kept, size_t kept_max, struct text text) {
     size_t size = text.size_bytes < kept_max - 1 ? text.size_bytes : kept_max - 1;
     memcpy(kept, text.bytes != NULL ? text.bytes : "", size);
     kept[size] = '\0';
@@ -116,6 +116,12 @@ static bool is_same_body(struct sender *sender, struct slot *slot, struct emit_w
     return true;
 }
 
+/* A clock that was put back says nothing about an age. */
+static bool is_key_alive(const struct sender *sender, const struct emit_work *work) {
+    int64_t age_us = clock_now(sender->options.sys).us - work->first_at_us;
+    return age_us >= 0 && age_us < KEY_LIFE_US;
+}
+
 static bool load_work(struct sender *sender, struct slot *slot, struct emit_work *work,
                       struct err *err) {
     struct journal_state known;
@@ -136,18 +142,11 @@ static bool load_work(struct sender *sender, struct slot *slot, struct emit_work
     work->place = known.intent.place;
     work->content = known.intent.content;
     keep_text(work->place_id, sizeof work->place_id, known.intent.place_id);
-    if (work->place == PLACE_INVOICE && !slot->has_target) {
-        slot->has_target = true;
-        slot->place = PLACE_INVOICE;
-        memcpy(slot->place_id, work->place_id, sizeof slot->place_id);
-    }
-    int64_t age_us = clock_now(sender->options.sys).us - work->first_at_us;
     bool is_same = false;
     if (!is_same_body(sender, slot, work, &known.intent, &is_same, err)) {
         return false;
     }
-    /* A clock that was put back says nothing about an age. */
-    work->needs_list = age_us < 0 || age_us >= KEY_LIFE_US || !is_same;
+    work->needs_list = !is_key_alive(sender, work) || !is_same;
     return true;
 }
 
@@ -183,6 +182,7 @@ bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *w
     }
     work->is_unsettled = false;
     work->needs_list = false;
+    work->is_kept = false;
     work->has_intent = false;
     work->result.attempts = work->attempt;
     keep_text(work->result.request_id, sizeof work->result.request_id, record.request_id);
@@ -202,6 +202,12 @@ bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *w
         break;
     }
     return true;
+}
+
+void work_reopen(struct emit_work *work) {
+    work->result.status = EMIT_OPEN;
+    work->attempt++;
+    work->raised++;
 }
 
 /* --- what is next -------------------------------------------------------------------------------
@@ -227,7 +233,7 @@ static struct emit_work *find_open(struct emit_group *group) {
     return NULL;
 }
 
-static void hold_open(struct slot *slot, const char *reason) {
+void slot_hold(struct sender *sender, struct slot *slot, const char *reason) {
     for (size_t index = 0; index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
         if (work->result.status == EMIT_OPEN) {
@@ -235,100 +241,12 @@ static void hold_open(struct slot *slot, const char *reason) {
             work->result.reason = reason;
         }
     }
-}
-
-/* The key of an invoice: the digest of the keys of the items that it is made for. */
-static bool prepare_invoice(struct sender *sender, struct slot *slot, struct err *err) {
-    struct buffer keys = {0};
-    struct journal_state known = {0};
-    struct digest digest;
-    bool is_fine = buffer_append(&keys, text_from("invoice"), err);
-    for (size_t index = 0; is_fine && index < slot->group.works_count; index++) {
-        const struct emit_work *work = &slot->group.works[index];
-        if (work->result.status == EMIT_OPEN) {
-            is_fine = buffer_append(
-                &keys,
-                (struct text){(const char *)work->item.key.bytes, sizeof work->item.key.bytes},
-                err);
-        }
-    }
-    is_fine = is_fine && digest_of(keys.bytes, keys.size_bytes, &digest, err);
-    buffer_release(&keys);
-    if (!is_fine) {
-        return false;
-    }
-    slot->invoice = (struct emit_work){.attempt = 1, .place = PLACE_CUSTOMER};
-    slot->invoice.item.org_id = slot->group.org_id;
-    memcpy(slot->invoice.item.key.bytes, digest.bytes, EMIT_KEY_BYTES);
-    if (!journal_find(sender->journal, &slot->invoice.item.key, &known, err)) {
-        return false;
-    }
-    if (known.has_answer && !known.is_unsettled) {
-        return load_answer(sender, &slot->group, &slot->invoice, &known.answer, err);
-    }
-    if (known.is_unsettled) {
-        /* Past the life of its key another one is made: an empty draft bills nobody. */
-        int64_t age_us = clock_now(sender->options.sys).us - known.intent.at.us;
-        bool is_alive = age_us >= 0 && age_us < KEY_LIFE_US;
-        slot->invoice.attempt = known.intent.attempt + (is_alive ? 0 : 1);
-        slot->invoice.has_intent = is_alive;
-        slot->invoice.first_at_us = known.intent.at.us;
-    }
-    return true;
-}
-
-static bool advance_invoice(struct sender *sender, struct slot *slot, struct err *err) {
-    if (slot->invoice.attempt == 0 && !prepare_invoice(sender, slot, err)) {
-        return false;
-    }
-    switch (slot->invoice.result.status) {
-    case EMIT_SENT:
-        slot->has_target = true;
-        slot->place = PLACE_INVOICE;
-        memcpy(slot->place_id, slot->invoice.result.object_id, sizeof slot->place_id);
-        return slot_advance(sender, slot, err);
-    case EMIT_FAILED:
-    case EMIT_UNKNOWN:
-    case EMIT_HELD:
-        /* Without its invoice no item was sent. */
-        for (size_t index = 0; index < slot->group.works_count; index++) {
-            struct emit_work *work = &slot->group.works[index];
-            if (work->result.status == EMIT_OPEN) {
-                work->result = slot->invoice.result;
-                work->result.status = EMIT_FAILED;
-                work->result.attempts = 0;
-            }
-        }
-        slot_finish(sender, slot);
-        return true;
-    case EMIT_OPEN:
-        break;
-    }
-    if (slot->invoice.has_intent) {
-        slot_ready(sender, slot, STEP_INVOICE);
-    } else {
-        slot_need_intent(sender, slot);
-    }
-    return true;
+    slot_finish(sender, slot);
 }
 
 static bool advance_new(struct sender *sender, struct slot *slot, struct err *err) {
-    if (!slot->has_target && slot->group.subscription.size_bytes > 0) {
-        if (sender->options.max_wait_us >= 0) {
-            slot_ready(sender, slot, STEP_SUBSCRIPTION);
-            return true;
-        }
-        slot->has_target = true;
-        slot->place = PLACE_SUBSCRIPTION;
-        keep_text(slot->place_id, sizeof slot->place_id, slot->group.subscription);
-    }
-    if (!slot->has_target && !sender->options.may_stand_alone) {
-        hold_open(slot, "no_upcoming_invoice");
-        slot_finish(sender, slot);
-        return true;
-    }
     if (!slot->has_target) {
-        return advance_invoice(sender, slot, err);
+        return place_find(sender, slot, err);
     }
     struct emit_work *work = find_open(&slot->group);
     if (!work->has_intent) {
@@ -340,13 +258,41 @@ static bool advance_new(struct sender *sender, struct slot *slot, struct err *er
     return true;
 }
 
+/* What an earlier start, or a request given up, may still have under way would not be seen. */
+static void ready_list(struct sender *sender, struct slot *slot) {
+    int64_t quiet_us = sender->options.started_us;
+    bool is_kept = true;
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        const struct emit_work *work = &slot->group.works[index];
+        is_kept = is_kept && (!work->needs_list || work->is_kept);
+        quiet_us = work->asked_us > quiet_us ? work->asked_us : quiet_us;
+    }
+    quiet_us += sender_quiet_us(sender);
+    slot->page_after[0] = '\0';
+    if (is_kept || clock_monotonic_us(sender->options.sys) >= quiet_us) {
+        slot_ready(sender, slot, STEP_LIST);
+    } else {
+        slot_pause(sender, slot, STEP_LIST, quiet_us);
+    }
+}
+
+/* Hours may have passed in queues and pauses: past its life the key would be a new one. */
+bool slot_may_ask(struct sender *sender, struct slot *slot) {
+    struct emit_work *work = &slot->group.works[slot->work_index];
+    if (slot->step != STEP_ITEM || !work->is_unsettled || is_key_alive(sender, work)) {
+        return true;
+    }
+    work->needs_list = true;
+    ready_list(sender, slot);
+    return false;
+}
+
 bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {
     slot->tries = 0;
     slot->is_unsure = false;
     struct emit_work *work = find_unsettled(&slot->group, true);
     if (work != NULL) {
-        slot->page_after[0] = '\0';
-        slot_ready(sender, slot, STEP_LIST);
+        ready_list(sender, slot);
         return true;
     }
     work = find_unsettled(&slot->group, false);
@@ -364,8 +310,7 @@ bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {
         reason = "no_stripe_customer";
     }
     if (reason != NULL) {
-        hold_open(slot, reason);
-        slot_finish(sender, slot);
+        slot_hold(sender, slot, reason);
         return true;
     }
     return advance_new(sender, slot, err);

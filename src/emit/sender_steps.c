@@ -26,30 +26,6 @@ static bool ask_item(struct sender *sender, struct slot *slot, struct http_call 
            emit_item_body(&work->item, &target, &call->body, err);
 }
 
-static bool ask_invoice(struct sender *sender, struct slot *slot, struct http_call *call,
-                        struct err *err) {
-    char key[EMIT_KEY_TEXT_MAX];
-    emit_key_format(&slot->invoice.item.key, key);
-    call->is_post = true;
-    emit_idempotency_format(&slot->invoice.item.key, slot->invoice.attempt, call->idempotency_key);
-    return buffer_append(&call->url, text_from("/v1/invoices"), err) &&
-           form_text(&call->body, "customer", slot->group.customer, err) &&
-           form_bool(&call->body, "auto_advance", false, err) &&
-           form_text(&call->body, "pending_invoice_items_behavior", text_from("exclude"), err) &&
-           form_text(&call->body, "currency", text_from(slot->group.works[0].item.currency->code),
-                     err) &&
-           form_text(&call->body, "metadata[invoice_key]", text_from(key), err) &&
-           form_text(&call->body, "metadata[run_id]", text_from(sender->options.run_id), err) &&
-           form_text(&call->body, "metadata[period]", text_from(sender->options.period), err);
-}
-
-static bool ask_subscription(struct sender *sender, struct slot *slot, struct http_call *call,
-                             struct err *err) {
-    (void)sender;
-    return buffer_append(&call->url, text_from("/v1/subscriptions/"), err) &&
-           form_encode(&call->url, slot->group.subscription, err);
-}
-
 static bool ask_list(struct sender *sender, struct slot *slot, struct http_call *call,
                      struct err *err) {
     struct buffer query = {0};
@@ -77,9 +53,11 @@ bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, 
     case STEP_LIST:
         return ask_list(sender, slot, call, err);
     case STEP_SUBSCRIPTION:
-        return ask_subscription(sender, slot, call, err);
+        return place_ask_subscription(sender, slot, call, err);
+    case STEP_INVOICES:
+        return place_ask_invoices(sender, slot, call, err);
     case STEP_INVOICE:
-        return ask_invoice(sender, slot, call, err);
+        return place_ask_invoice(sender, slot, call, err);
     case STEP_ITEM:
         return ask_item(sender, slot, call, err);
     case STEPS_COUNT:
@@ -97,47 +75,6 @@ static bool take_item(struct sender *sender, struct slot *slot, const struct htt
     return work_check_object(work, slot->group.customer, object, err) &&
            work_answered(sender, slot, work, OUTCOME_SENT, answer, object, "", err) &&
            slot_advance(sender, slot, err);
-}
-
-static bool take_invoice(struct sender *sender, struct slot *slot, const struct http_answer *answer,
-                         const json_t *object, struct err *err) {
-    return work_answered(sender, slot, &slot->invoice, OUTCOME_SENT, answer, object, "", err) &&
-           slot_advance(sender, slot, err);
-}
-
-/* When the subscription is billed next; it stood on the subscription itself in older versions. */
-static int64_t next_invoice_s(const json_t *object) {
-    int64_t end_s = json_integer_value(json_object_get(object, "current_period_end"));
-    const json_t *items = json_object_get(json_object_get(object, "items"), "data");
-    size_t index;
-    json_t *item;
-    json_array_foreach(items, index, item) {
-        int64_t item_end_s = json_integer_value(json_object_get(item, "current_period_end"));
-        if (item_end_s > 0 && (end_s == 0 || item_end_s < end_s)) {
-            end_s = item_end_s;
-        }
-    }
-    return end_s;
-}
-
-static bool take_subscription(struct sender *sender, struct slot *slot, const json_t *object,
-                              struct err *err) {
-    const char *status = object_text(object, "status");
-    bool is_active = strcmp(status, "active") == 0 || strcmp(status, "trialing") == 0 ||
-                     strcmp(status, "past_due") == 0;
-    bool is_ending = json_is_true(json_object_get(object, "cancel_at_period_end"));
-    int64_t wait_us = next_invoice_s(object) * 1000000 - clock_now(sender->options.sys).us;
-    if (is_active && !is_ending && wait_us <= sender->options.max_wait_us) {
-        slot->has_target = true;
-        slot->place = PLACE_SUBSCRIPTION;
-        size_t size = slot->group.subscription.size_bytes;
-        size = size < sizeof slot->place_id - 1 ? size : sizeof slot->place_id - 1;
-        memcpy(slot->place_id, slot->group.subscription.bytes, size);
-        slot->place_id[size] = '\0';
-    } else {
-        slot->group.subscription.size_bytes = 0;
-    }
-    return slot_advance(sender, slot, err);
 }
 
 static bool match_listed(struct sender *sender, struct slot *slot, const struct http_answer *answer,
@@ -210,34 +147,44 @@ static void give_up_others(struct slot *slot, const char *detail) {
     }
 }
 
-static bool give_up(struct sender *sender, struct slot *slot, const struct http_answer *answer,
-                    const struct judgement *judgement, struct err *err) {
-    struct emit_work *work = slot->step == STEP_ITEM      ? &slot->group.works[slot->work_index]
-                             : slot->step == STEP_INVOICE ? &slot->invoice
-                                                          : NULL;
-    if (work == NULL) {
-        give_up_others(slot, judgement->detail);
-        slot_finish(sender, slot);
-        return true;
-    }
-    work->is_unsettled = work->is_unsettled || slot->is_unsure;
-    bool is_ended = answer->fate == HTTP_ANSWERED && answer->status >= 500;
-    if (!work->is_unsettled || judgement->verdict == VERDICT_REFUSED) {
-        return work_answered(sender, slot, work, OUTCOME_REFUSED, answer, NULL, judgement->detail,
-                             err) &&
+static bool give_up_invoice(struct sender *sender, struct slot *slot,
+                            const struct http_answer *answer, const struct judgement *judgement,
+                            struct err *err) {
+    struct emit_work *invoice = &slot->invoice;
+    bool is_retried = false;
+    if (judgement->verdict == VERDICT_REFUSED || !slot->is_unsure) {
+        return work_answered(sender, slot, invoice, OUTCOME_REFUSED, answer, NULL,
+                             judgement->detail, err) &&
                slot_advance(sender, slot, err);
     }
-    if (slot->step == STEP_INVOICE && work->raised < RAISED_MAX) {
-        /* Another one: an empty draft bills nobody. */
-        work->raised++;
-        work->attempt++;
-        work->has_intent = false;
-        work->is_unsettled = false;
+    if (!place_retry_invoice(sender, slot, &is_retried, err) || is_retried) {
+        return is_retried;
+    }
+    invoice->result.status = EMIT_UNKNOWN;
+    (void)snprintf(invoice->result.detail, sizeof invoice->result.detail, "%s", judgement->detail);
+    return slot_advance(sender, slot, err);
+}
+
+static bool give_up_item(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                         const struct judgement *judgement, struct err *err) {
+    struct emit_work *work = &slot->group.works[slot->work_index];
+    work->is_unsettled = work->is_unsettled || slot->is_unsure;
+    if (!work->is_unsettled || judgement->verdict == VERDICT_REFUSED) {
+        if (!work_answered(sender, slot, work, OUTCOME_REFUSED, answer, NULL, judgement->detail,
+                           err)) {
+            return false;
+        }
+        /* Finalised in between, or gone: there is another place. */
+        if (judgement->is_about_invoice && work->raised < RAISED_MAX) {
+            work_reopen(work);
+            place_forget(slot);
+        }
         return slot_advance(sender, slot, err);
     }
-    /* It ended over there: a listing can tell what it did. */
-    if (is_ended && slot->step == STEP_ITEM && work->raised < RAISED_MAX) {
+    /* Its key has ended over there: a listing can tell what it did. */
+    if (judgement->verdict == VERDICT_KEPT_FAILURE && work->raised < RAISED_MAX) {
         work->needs_list = true;
+        work->is_kept = true;
         return slot_advance(sender, slot, err);
     }
     work->result.status = EMIT_UNKNOWN;
@@ -246,20 +193,17 @@ static bool give_up(struct sender *sender, struct slot *slot, const struct http_
     return slot_advance(sender, slot, err);
 }
 
-/* The same request again, after a pause. */
-static void try_again(struct sender *sender, struct slot *slot, const struct http_answer *answer,
-                      enum verdict verdict) {
-    int64_t now_us = clock_monotonic_us(sender->options.sys);
-    int64_t pause_us = retry_delay_us(sender, slot->tries);
-    if (answer->retry_after_us > pause_us) {
-        pause_us = answer->retry_after_us;
+static bool give_up(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                    const struct judgement *judgement, struct err *err) {
+    if (slot->step == STEP_ITEM) {
+        return give_up_item(sender, slot, answer, judgement, err);
     }
-    if (verdict == VERDICT_TOO_MUCH) {
-        pace_slow_down(&sender->paces[slot->step], now_us, answer->is_rate_limited ? pause_us : 0);
+    if (slot->step == STEP_INVOICE) {
+        return give_up_invoice(sender, slot, answer, judgement, err);
     }
-    slot->state = SLOT_PAUSES;
-    slot->pause_until_us = now_us + pause_us;
-    sender->pausing_count++;
+    give_up_others(slot, judgement->detail);
+    slot_finish(sender, slot);
+    return true;
 }
 
 static bool stop_for_all(const struct slot *slot, const struct http_answer *answer,
@@ -277,9 +221,64 @@ static bool stop_for_all(const struct slot *slot, const struct http_answer *answ
     return err_hint(err, "check STRIPE_API_KEY, then type the same command again");
 }
 
+/*
+ * The key was used for something else: by a start whose journal is lost, when the item was to go
+ * elsewhere. What stands at Stripe decides, and not what the key was used for.
+ */
+static bool take_other_content(struct sender *sender, struct slot *slot,
+                               const struct http_answer *answer, const struct judgement *judgement,
+                               struct err *err) {
+    bool is_retried = false;
+    if (slot->step == STEP_INVOICE) {
+        if (!place_retry_invoice(sender, slot, &is_retried, err) || is_retried) {
+            return is_retried;
+        }
+    }
+    struct emit_work *work = &slot->group.works[slot->work_index];
+    if (slot->step == STEP_ITEM && work->raised < RAISED_MAX) {
+        work->is_unsettled = true;
+        work->needs_list = true;
+        return slot_advance(sender, slot, err);
+    }
+    return stop_for_all(slot, answer, judgement, err);
+}
+
+/* The same request again, after a pause. */
+static void try_again(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                      enum verdict verdict) {
+    int64_t now_us = clock_monotonic_us(sender->options.sys);
+    int64_t pause_us = retry_delay_us(sender, slot->tries);
+    if (answer->retry_after_us > pause_us) {
+        pause_us = answer->retry_after_us;
+    }
+    if (verdict == VERDICT_TOO_MUCH) {
+        pace_slow_down(&sender->paces[slot->step], now_us, answer->is_rate_limited ? pause_us : 0);
+    }
+    slot_pause(sender, slot, slot->step, now_us + pause_us);
+}
+
 static bool is_maybe_done(const struct slot *slot) {
     return slot->is_unsure ||
            (slot->step == STEP_ITEM && slot->group.works[slot->work_index].is_unsettled);
+}
+
+static bool take_done(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                      const json_t *object, struct err *err) {
+    switch (slot->step) {
+    case STEP_LIST:
+        return take_list(sender, slot, answer, object, err);
+    case STEP_SUBSCRIPTION:
+        return place_take_subscription(sender, slot, object, err);
+    case STEP_INVOICES:
+        return place_take_invoices(sender, slot, object, err);
+    case STEP_INVOICE:
+        return place_take_invoice(sender, slot, answer, object, err);
+    case STEP_ITEM:
+        return take_item(sender, slot, answer, object, err);
+    case STEPS_COUNT:
+        break;
+    }
+    return true;
 }
 
 bool step_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
@@ -297,11 +296,7 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
     switch (judgement.verdict) {
     case VERDICT_DONE:
         pace_answered(&sender->paces[slot->step]);
-        is_fine =
-            slot->step == STEP_ITEM      ? take_item(sender, slot, answer, judgement.object, err)
-            : slot->step == STEP_INVOICE ? take_invoice(sender, slot, answer, judgement.object, err)
-            : slot->step == STEP_LIST    ? take_list(sender, slot, answer, judgement.object, err)
-                                         : take_subscription(sender, slot, judgement.object, err);
+        is_fine = take_done(sender, slot, answer, judgement.object, err);
         break;
     case VERDICT_REFUSED:
     case VERDICT_KEPT_FAILURE:
@@ -319,8 +314,10 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
             try_again(sender, slot, answer, judgement.verdict);
         }
         break;
-    case VERDICT_BAD_KEY:
     case VERDICT_OTHER_CONTENT:
+        is_fine = take_other_content(sender, slot, answer, &judgement, err);
+        break;
+    case VERDICT_BAD_KEY:
         is_fine = stop_for_all(slot, answer, &judgement, err);
         break;
     }

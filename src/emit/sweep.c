@@ -106,6 +106,10 @@ bool sender_sweep(struct sender *sender, struct instant since, struct err *err) 
     char page_after[EMIT_ID_MAX] = "";
     bool has_more = true;
     unsigned tries = 0;
+    /* A request of an earlier start that is still under way would not be seen. */
+    if (!sweep_wait(sender, sender->options.started_us + sender_quiet_us(sender), err)) {
+        return false;
+    }
     while (has_more) {
         struct http_call *call;
         struct judgement judgement;

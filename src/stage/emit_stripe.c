@@ -101,6 +101,7 @@ static bool open_sender(struct emission_run *emission, struct err *err) {
         .in_flight = sending->in_flight,
         .timeout_ms = sending->timeout_ms,
         .retry_delay_ms = sending->retry_delay_ms,
+        .started_us = sending->started_us,
         .deadline_us = clock_monotonic_us(sys) + sending->deadline_s * 1000000,
         .max_wait_us = sending->max_wait_us,
         .may_stand_alone = sending->may_stand_alone,

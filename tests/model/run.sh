@@ -62,6 +62,7 @@ MUTANT_NEW_ATTEMPT never_twice
 MUTANT_RESEND_OLD never_twice
 MUTANT_TRUST_LOSS never_twice
 MUTANT_NO_WAIT never_twice
+MUTANT_OLD_NO_WAIT never_twice
 MUTANT_CALL_SENT sent_is_there
 END
 

@@ -62,7 +62,7 @@ function run(simulator, words, env = {}) {
 
 function closeWords(dataset, runDir, more = []) {
   return ['run', '--period', '2026-10', '--source', dataset, '--run-dir', runDir, '--emit', 'stripe',
-    '--now', '2026-11-02T00:00:00Z', '--rate', 'none', '--retry-delay', '1', '--timeout', '2000', ...more];
+    '--now', '2026-11-02T00:00:00Z', '--rate', 'none', '--retry-delay', '1', '--timeout', '500', ...more];
 }
 
 async function reset(simulator, faults = undefined) {
@@ -169,7 +169,7 @@ async function survive(seed) {
   for (let start = 1; ; start += 1) {
     assert.ok(start < 40, `seed ${seed}: never done: ${result.status} ${result.out}`);
     if (seed % 3 === 0 && start === 3) fs.rmSync(runDir, { recursive: true, force: true });
-    const words = result.status === 21 && start > 1 ? ['emit', runDir, '--retry-delay', '1', '--timeout', '2000']
+    const words = result.status === 21 && start > 1 ? ['emit', runDir, '--retry-delay', '1', '--timeout', '500']
       : closeWords(dataset, runDir);
     if (!fs.existsSync(path.join(runDir, 'manifest.json'))) words.splice(0, words.length, ...closeWords(dataset, runDir));
     result = await run(simulator, words);
