@@ -13,14 +13,15 @@
 /* The pin that says what the extract saw of a database: pg_current_snapshot() as text. */
 extern const char pin_snapshot[];
 
-enum emission { EMISSION_NONE, EMISSION_STRIPE };
+enum emission { EMISSION_NONE, EMISSION_STRIPE, EMISSION_DODO };
 
-/* How items are sent; of EMISSION_STRIPE. */
+/* How items are sent; of all but EMISSION_NONE. */
 struct stage_sending {
     const char *base;
     const char *version; /* of the API */
     struct secret key;
-    unsigned rate; /* requests a second; 0: no bound */
+    unsigned rate;       /* requests a second; 0: no bound */
+    unsigned per_minute; /* the same for Dodo, who counts by the minute */
     size_t in_flight;
     int64_t timeout_ms;
     int64_t retry_delay_ms;

@@ -90,21 +90,49 @@ static bool pin_content(const struct cli *cli, struct run *run, struct stage_sen
     return true;
 }
 
-/* Going on later keeps the rate, unless another one is typed. */
-static bool pin_speed(const struct cli *cli, struct run *run, struct stage_sending *sending,
-                      struct err *err) {
-    const char *rate = option_value(&cli->options, OPTION_RATE);
+/* "20", "100/min" or "none". Stripe counts by the second, Dodo by the minute. */
+static bool rate_of(const char *rate, struct stage_sending *sending, struct err *err) {
+    static const char by_minute[] = "/min";
+    char digits[16];
     int64_t number = 0;
+    size_t size = strlen(rate);
+    size_t suffix = sizeof by_minute - 1;
+    sending->rate = 0;
+    sending->per_minute = 0;
+    if (strcmp(rate, "none") == 0) {
+        return true;
+    }
+    if (size > suffix && size < sizeof digits && strcmp(rate + size - suffix, by_minute) == 0) {
+        memcpy(digits, rate, size - suffix);
+        digits[size - suffix] = '\0';
+        if (!number_of("rate", digits, 100, PACE_RATE_MAX, &number, err)) {
+            return false;
+        }
+        sending->per_minute = (unsigned)number;
+        sending->rate = (unsigned)(number / 60 > 0 ? number / 60 : 1);
+        return true;
+    }
+    if (!number_of("rate", rate, 20, PACE_RATE_MAX, &number, err)) {
+        return false;
+    }
+    sending->rate = (unsigned)number;
+    sending->per_minute = (unsigned)number * 60;
+    return true;
+}
+
+/* Going on later keeps the rate, unless another one is typed. */
+static bool pin_speed(const struct cli *cli, struct run *run, const char *usual_rate,
+                      struct stage_sending *sending, struct err *err) {
+    const char *rate = option_value(&cli->options, OPTION_RATE);
     if (rate == NULL) {
         rate = run_pinned(run, PIN_VERSION, pin_rate);
     }
     if (rate == NULL) {
-        rate = "20";
+        rate = usual_rate;
     }
-    if (strcmp(rate, "none") != 0 && !number_of("rate", rate, 20, PACE_RATE_MAX, &number, err)) {
+    if (!rate_of(rate, sending, err)) {
         return false;
     }
-    sending->rate = (unsigned)number;
     int64_t in_flight;
     if (!option_number(cli, OPTION_IN_FLIGHT, 8, HTTP_IN_FLIGHT_MAX, &in_flight, err) ||
         !option_number(cli, OPTION_TIMEOUT, 80000, 600000, &sending->timeout_ms, err) ||
@@ -128,28 +156,66 @@ static bool key_of_stripe(const struct sys *sys, struct secret *key, struct err 
     return err_hint(err, "it begins with sk_ or rk_; publishable keys (pk_) cannot send");
 }
 
+static const char *environment_or(const char *name, const char *otherwise) {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : otherwise;
+}
+
+static bool prepare_stripe(struct cli *cli, struct run *run, struct stage_sending *sending,
+                           struct err *err) {
+    sending->base = environment_or("STRIPE_API_BASE", "https://api.stripe.com");
+    sending->version = stripe_version;
+    return pin_content(cli, run, sending, err) && pin_speed(cli, run, "20", sending, err) &&
+           key_of_stripe(cli->sys, &sending->key, err);
+}
+
+static bool prepare_dodo(struct cli *cli, struct run *run, struct stage_sending *sending,
+                         struct err *err) {
+    sending->base = environment_or("DODO_PAYMENTS_API_BASE", "https://live.dodopayments.com");
+    return pin_speed(cli, run, "100/min", sending, err) &&
+           secret_load(cli->sys, "DODO_PAYMENTS_API_KEY", &sending->key, err);
+}
+
+/* Where items may go: what is typed, and how that is made ready. */
+static const struct emission_row {
+    const char *name;
+    enum emission emission;
+    bool (*prepare)(struct cli *cli, struct run *run, struct stage_sending *sending,
+                    struct err *err);
+} emission_rows[] = {
+    {"none", EMISSION_NONE, NULL},
+    {"stripe", EMISSION_STRIPE, prepare_stripe},
+    {"dodo", EMISSION_DODO, prepare_dodo},
+};
+
+static const struct emission_row *emission_find(const char *name) {
+    for (size_t row = 0; row < sizeof emission_rows / sizeof emission_rows[0]; row++) {
+        if (strcmp(emission_rows[row].name, name) == 0) {
+            return &emission_rows[row];
+        }
+    }
+    return NULL;
+}
+
 bool emission_pin(struct cli *cli, struct run *run, struct stage_session *session,
                   struct err *err) {
     const char *emit = option_value(&cli->options, OPTION_EMIT);
-    if (emit != NULL && strcmp(emit, "none") != 0 && strcmp(emit, "stripe") != 0) {
-        return err_set(err, ERR_USAGE, "--emit: '%.40s' is not known: none or stripe", emit);
+    if (emit != NULL && emission_find(emit) == NULL) {
+        return err_set(err, ERR_USAGE, "--emit: '%.40s' is not known: %s", emit,
+                       option_table[OPTION_EMIT].argument);
     }
     if (!run_pin(run, PIN_OPTION, pin_emit, emit != NULL ? emit : "none", emit != NULL, err)) {
         return false;
     }
     const char *pinned = run_pinned(run, PIN_OPTION, pin_emit);
-    if (pinned == NULL || strcmp(pinned, "stripe") != 0) {
-        session->emission = EMISSION_NONE;
-        return true;
+    const struct emission_row *row = emission_find(pinned != NULL ? pinned : "none");
+    if (row == NULL) {
+        return err_set(err, ERR_DAMAGED, "%s: the pinned --emit is none that this program knows",
+                       run_path(run));
     }
-    session->emission = EMISSION_STRIPE;
-    const char *base = getenv("STRIPE_API_BASE");
-    session->sending.base = base != NULL && base[0] != '\0' ? base : "https://api.stripe.com";
-    session->sending.version = stripe_version;
+    session->emission = row->emission;
     session->sending.started_us = clock_monotonic_us(cli->sys);
-    return pin_content(cli, run, &session->sending, err) &&
-           pin_speed(cli, run, &session->sending, err) &&
-           key_of_stripe(cli->sys, &session->sending.key, err);
+    return row->prepare == NULL || row->prepare(cli, run, &session->sending, err);
 }
 
 /* --- what became of the items -------------------------------------------------------------------

@@ -32,9 +32,10 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_FROM] = {"from", "STAGE", false, false, "the first stage to compute again"},
     [OPTION_PRICES] = {"prices", "DIR", false, false,
                        "take prices.csv and tiers.csv from there: what if"},
-    [OPTION_EMIT] = {"emit", "none|stripe", false, false, "where invoice items go (default: none)"},
-    [OPTION_RATE] = {"rate", "N", false, false,
-                     "requests a second and endpoint, or none for no bound (default: 20)"},
+    [OPTION_EMIT] = {"emit", "none|stripe|dodo", false, false, "where overages go (default: none)"},
+    [OPTION_RATE] = {"rate", "N|N/min", false, false,
+                     "requests a second and endpoint, or none for no bound (default: 20; Dodo: "
+                     "100/min)"},
     [OPTION_IN_FLIGHT] = {"in-flight", "N", false, false, "requests at once (default: 8)"},
     [OPTION_MAX_WAIT] = {"max-wait", "DAYS", false, false,
                          "put items on a subscription whose next invoice is no further away "

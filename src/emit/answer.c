@@ -26,7 +26,8 @@ static enum verdict judge_refusal(const struct http_answer *answer, const json_t
         return answer->is_replayed ? VERDICT_KEPT_FAILURE : VERDICT_UNSURE;
     }
     /* A lock, or the same key is being worked on: its outcome is still to come. */
-    if (answer->status == 409 || (answer->has_should_retry && answer->should_retry)) {
+    if (answer->status == 408 || answer->status == 409 ||
+        (answer->has_should_retry && answer->should_retry)) {
         return VERDICT_UNSURE;
     }
     /* A proxy may answer in Stripe's place: only Stripe's own word is a refusal. */
@@ -50,7 +51,14 @@ static void describe(const struct http_answer *answer, const json_t *error,
     }
 }
 
-void answer_judge(const struct http_answer *answer, struct judgement *judgement) {
+/* Both fields, as no proxy has them. */
+static const json_t *flat_error(const json_t *object) {
+    bool is_error = object_text(object, "code")[0] != '\0' &&
+                    json_is_string(json_object_get(object, "message"));
+    return is_error ? object : NULL;
+}
+
+static void judge(const struct http_answer *answer, bool is_flat, struct judgement *judgement) {
     *judgement = (struct judgement){.verdict = VERDICT_UNSURE};
     if (answer->fate != HTTP_ANSWERED) {
         judgement->verdict = answer->fate == HTTP_NOT_SENT    ? VERDICT_NOT_DONE
@@ -70,7 +78,7 @@ void answer_judge(const struct http_answer *answer, struct judgement *judgement)
         (void)snprintf(judgement->detail, sizeof judgement->detail,
                        "HTTP %d with something that is no JSON object", answer->status);
     } else {
-        const json_t *error = json_object_get(object, "error");
+        const json_t *error = is_flat ? flat_error(object) : json_object_get(object, "error");
         judgement->verdict = judge_refusal(answer, error);
         judgement->is_about_invoice =
             strcmp(object_text(error, "param"), "invoice") == 0 ||
@@ -78,4 +86,12 @@ void answer_judge(const struct http_answer *answer, struct judgement *judgement)
         describe(answer, error, judgement);
     }
     json_decref(object);
+}
+
+void answer_judge(const struct http_answer *answer, struct judgement *judgement) {
+    judge(answer, false, judgement);
+}
+
+void answer_judge_flat(const struct http_answer *answer, struct judgement *judgement) {
+    judge(answer, true, judgement);
 }

@@ -27,6 +27,8 @@ struct judgement {
 
 /* Never fails: what cannot be understood is VERDICT_UNSURE. */
 void answer_judge(const struct http_answer *answer, struct judgement *judgement);
+/* The same for an API whose errors are flat: {"code", "message"}. */
+void answer_judge_flat(const struct http_answer *answer, struct judgement *judgement);
 void judgement_release(struct judgement *judgement);
 
 /* The text of a field, "" when it is not there or no text. */

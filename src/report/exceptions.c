@@ -176,6 +176,15 @@ static const struct held_row {
     {"suspended", "the org is suspended: rated, not sent"},
     {"no_stripe_customer", "the org has no customer at Stripe: rated, not sent"},
     {"no_upcoming_invoice", "no invoice is to come that could take the item: rated, not sent"},
+    {"negative_amount", "a credit, which a meter does not take: rated, not sent"},
+    {"no_dodo_customer", "the org has no customer at Dodo: rated, not sent"},
+    {"no_dodo_subscription", "the customer has no active subscription at Dodo: rated, not sent"},
+    {"no_dodo_meter", "no meter of the subscription takes the overage: rated, not sent"},
+    {"two_dodo_meters", "two meters would bill the overage: rated, not sent"},
+    {"dodo_meter", "the meter does not sum the key 'amount': rated, not sent"},
+    {"dodo_free_threshold", "the meter's free threshold is not zero: rated, not sent"},
+    {"dodo_currency", "the meter bills in another currency: rated, not sent"},
+    {"dodo_price", "the meter's price is not 1 a unit: rated, not sent"},
 };
 
 static const struct held_row *held_row_of(const struct rated_side *item) {
@@ -225,7 +234,14 @@ static bool exceptions_held(struct exceptions *exceptions, struct err *err) {
     if (exception == NULL) {
         return false;
     }
-    (void)snprintf(exception->detail, sizeof exception->detail, "%s", held->detail);
+    const struct rated_side *item = &walk->sides[SIDE_ITEMS];
+    if (item->is_here && !table_is_null(&item->cursor, ITEMS_DETAIL)) {
+        struct text detail = table_get_text(&item->cursor, ITEMS_DETAIL);
+        (void)snprintf(exception->detail, sizeof exception->detail, "%.*s", (int)detail.size_bytes,
+                       detail.bytes);
+    } else {
+        (void)snprintf(exception->detail, sizeof exception->detail, "%s", held->detail);
+    }
     exception->value = billed;
     exception->currency = walk->plan->currency;
     return true;

@@ -100,6 +100,11 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
             return emit_stripe(run, session, err);
         }
         break;
+    case EMISSION_DODO:
+        if (!run_is_replay(run) && !run_is_dry(run)) {
+            return emit_dodo(run, session, err);
+        }
+        break;
     }
     for (size_t shard_index = 0; shard_index < run_shards_count(run); shard_index++) {
         if (!emit_shard(run, shard_index, err)) {

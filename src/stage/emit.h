@@ -20,6 +20,7 @@ struct emit_shard {
     struct table *charges;
     struct table *limits;
     struct table_writer *items; /* NULL: nothing is written */
+    bool is_dodo;               /* whose customer ids are taken */
     struct table_cursor org;
     struct table_cursor record;
     struct terms_walk charge;
@@ -41,5 +42,6 @@ extern const char emit_equation[];
 
 /* Sends; the items of every shard are written. */
 bool emit_stripe(struct run *run, const struct stage_session *session, struct err *err);
+bool emit_dodo(struct run *run, const struct stage_session *session, struct err *err);
 
 #endif

@@ -93,7 +93,7 @@ static bool add_records(struct emit_shard *shard, struct emit_group *group,
         }
         shard->has_record = table_cursor_next(&shard->record);
     }
-    if (group->works_count <= EMIT_ITEMS_PER_INVOICE_MAX) {
+    if (shard->is_dodo || group->works_count <= EMIT_ITEMS_PER_INVOICE_MAX) {
         return true;
     }
     (void)err_set(err, ERR_RANGE, "org '%.*s' has %zu items, an invoice takes %d",
@@ -118,7 +118,8 @@ bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, st
                            table_path(shard->records));
         }
         group->org_id = org_id;
-        group->customer = optional_text(&shard->org, ORGS_STRIPE_CUSTOMER_ID);
+        group->customer = optional_text(&shard->org, shard->is_dodo ? ORGS_DODO_CUSTOMER_ID
+                                                                    : ORGS_STRIPE_CUSTOMER_ID);
         group->subscription = optional_text(&shard->org, ORGS_STRIPE_SUBSCRIPTION_ID);
         group->held_reason = NULL;
         if (!terms_find_plan(shard->terms, table_get_int64(&shard->org, ORGS_TERMS),

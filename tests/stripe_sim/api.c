@@ -39,8 +39,11 @@ static const struct route routes[] = {
     {"GET", "/v1/subscriptions/{}", "no_parameters", show_subscription},
     {"POST", "/v1/billing/meter_events", "post_billing_meter_events_body", create_meter_event},
     {"POST", "/events/ingest", NULL, ingest_events},
+    {"GET", "/events", NULL, list_events},
     {"GET", "/events/{}", NULL, show_event},
     {"GET", "/subscriptions", NULL, list_dodo_subscriptions},
+    {"GET", "/subscriptions/{}", NULL, show_dodo_subscription},
+    {"GET", "/meters/{}", NULL, show_meter},
 };
 
 enum { ROUTES_COUNT = sizeof routes / sizeof routes[0], SCHEMAS_COUNT = 2 };
@@ -354,13 +357,21 @@ static void work(struct world *world, struct request *request, const struct rout
             (void)answer_refuse(answer, 500, NULL, NULL, "An unknown error occurred.");
         }
     }
-    if (route->parameters == NULL && answer->status >= 400) { /* Dodo's errors are flat */
-        json_t *flat = must(json_pack(
-            "{s:s, s:s}", "code", answer->status >= 500 ? "INTERNAL_SERVER_ERROR" : "BAD_REQUEST",
-            "message", field_text(json_object_get(answer->body, "error"), "message")));
-        json_decref(answer->body);
-        answer->body = flat;
+}
+
+/* Dodo's errors are flat. */
+static void flatten(const struct request *request, struct answer *answer) {
+    if (answer->status < 400 || strncmp(request->path, "/v1/", 4) == 0) {
+        return;
     }
+    json_t *flat =
+        must(json_pack("{s:s, s:s}", "code",
+                       answer->status >= 500   ? "INTERNAL_SERVER_ERROR"
+                       : answer->status == 404 ? "NOT_FOUND"
+                                               : "BAD_REQUEST",
+                       "message", field_text(json_object_get(answer->body, "error"), "message")));
+    json_decref(answer->body);
+    answer->body = flat;
 }
 
 static void count_call(struct world *world, const struct request *request,
@@ -385,6 +396,7 @@ void api_answer(struct api *api, struct world *world, struct request *request,
             key_forget(world, request);
         }
     }
+    flatten(request, answer);
     count_call(world, request, route, answer->status);
     json_decref(request->params);
     request->params = NULL;

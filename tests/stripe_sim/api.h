@@ -109,8 +109,12 @@ bool show_subscription(struct world *world, const struct request *request, struc
 bool create_meter_event(struct world *world, const struct request *request, struct answer *answer);
 bool ingest_events(struct world *world, const struct request *request, struct answer *answer);
 bool show_event(struct world *world, const struct request *request, struct answer *answer);
+bool list_events(struct world *world, const struct request *request, struct answer *answer);
 bool list_dodo_subscriptions(struct world *world, const struct request *request,
                              struct answer *answer);
+bool show_dodo_subscription(struct world *world, const struct request *request,
+                            struct answer *answer);
+bool show_meter(struct world *world, const struct request *request, struct answer *answer);
 
 /* Stripe's rules for an amount of a currency: known, in range, a multiple of its increment. */
 bool amount_accepts(int64_t amount, const char *currency, struct answer *answer);

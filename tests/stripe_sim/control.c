@@ -1,7 +1,8 @@
 /*
  * What the test may ask for. Commands, by their "do":
  *   reset   {seed, key, faults, limits: {endpoint, account}, record, fast, key_life_s}
- *   add     {customers: [{id, currency}], subscriptions: [{…, as Stripe or Dodo show them}]}
+ *   add     {customers: [{id, currency}], subscriptions: [{…, as Stripe or Dodo show them}],
+ *           meters: [{…, as Dodo shows them}]}
  *   faults  {plan}             another plan, from now on
  *   clock   {advance_s}        moves the world's clock
  *   client  {pid}              who is killed by a kill_… fault; 0: nobody
@@ -52,6 +53,7 @@ static json_t *do_reset(struct server *server, const json_t *command) {
 static json_t *do_add(struct server *server, const json_t *command) {
     const json_t *customers = json_object_get(command, "customers");
     const json_t *subscriptions = json_object_get(command, "subscriptions");
+    const json_t *meters = json_object_get(command, "meters");
     for (size_t index = 0; index < json_array_size(customers); index++) {
         json_t *customer = json_deep_copy(json_array_get(customers, index));
         if (json_object_get(customer, "currency") == NULL) {
@@ -63,6 +65,9 @@ static json_t *do_add(struct server *server, const json_t *command) {
     for (size_t index = 0; index < json_array_size(subscriptions); index++) {
         collection_add(&server->world->subscriptions,
                        json_deep_copy(json_array_get(subscriptions, index)));
+    }
+    for (size_t index = 0; index < json_array_size(meters); index++) {
+        collection_add(&server->world->meters, json_deep_copy(json_array_get(meters, index)));
     }
     return fine();
 }

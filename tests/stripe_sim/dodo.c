@@ -131,32 +131,103 @@ bool show_event(struct world *world, const struct request *request, struct answe
     return true;
 }
 
-/* Pages are numbered from 0, and there is neither a total nor a word about more. */
-bool list_dodo_subscriptions(struct world *world, const struct request *request,
-                             struct answer *answer) {
-    int64_t number = 0;
-    int64_t size = 10;
-    (void)param_integer(request->params, "page_number", &number);
-    (void)param_integer(request->params, "page_size", &size);
-    if (number < 0 || size < 1 || size > 100) {
+/* --- pages: numbered from 0, and there is neither a total nor a word about more ------------------
+ */
+
+struct page {
+    int64_t number;
+    int64_t size;
+    int64_t position; /* of the next that is wanted */
+    json_t *items;
+};
+
+static bool page_begin(const struct request *request, struct page *page, struct answer *answer) {
+    *page = (struct page){.size = 10};
+    (void)param_integer(request->params, "page_number", &page->number);
+    (void)param_integer(request->params, "page_size", &page->size);
+    if (page->number < 0 || page->size < 1 || page->size > 100) {
         return answer_refuse(answer, 422, NULL, NULL, "page_number or page_size is out of range");
     }
-    json_t *items = must(json_array());
-    const char *customer = param_text(request->params, "customer_id");
-    const char *status = param_text(request->params, "status");
-    int64_t position = 0;
+    page->items = must(json_array());
+    return true;
+}
+
+static void page_add(struct page *page, json_t *object) {
+    if (page->position >= page->number * page->size &&
+        page->position < (page->number + 1) * page->size) {
+        (void)json_array_append(page->items, object);
+    }
+    page->position++;
+}
+
+static bool page_end(struct page *page, struct answer *answer) {
+    answer->body = must(json_pack("{s:o}", "items", page->items));
+    return true;
+}
+
+static bool is_wanted(const json_t *params, const char *name, const char *value) {
+    const char *wanted = param_text(params, name);
+    return wanted == NULL || strcmp(wanted, value) == 0;
+}
+
+bool list_events(struct world *world, const struct request *request, struct answer *answer) {
+    struct page page;
+    struct instant start = {.us = INT64_MIN};
+    const char *start_text = param_text(request->params, "start");
+    if (start_text != NULL && instant_parse(text_from(start_text), &start) != NULL) {
+        return answer_refuse(answer, 422, NULL, NULL, "start '%s'", start_text);
+    }
+    if (!page_begin(request, &page, answer)) {
+        return false;
+    }
+    for (size_t index = 0; index < json_array_size(world->dodo_events.list); index++) {
+        json_t *event = json_array_get(world->dodo_events.list, index);
+        struct instant at = {0};
+        (void)instant_parse(text_from(field_text(event, "timestamp")), &at);
+        if (at.us >= start.us &&
+            is_wanted(request->params, "event_name", field_text(event, "event_name")) &&
+            is_wanted(request->params, "customer_id", field_text(event, "customer_id"))) {
+            page_add(&page, event);
+        }
+    }
+    return page_end(&page, answer);
+}
+
+bool list_dodo_subscriptions(struct world *world, const struct request *request,
+                             struct answer *answer) {
+    struct page page;
+    if (!page_begin(request, &page, answer)) {
+        return false;
+    }
     for (size_t index = 0; index < json_array_size(world->subscriptions.list); index++) {
         json_t *subscription = json_array_get(world->subscriptions.list, index);
         const json_t *owner = json_object_get(subscription, "customer");
-        if ((customer != NULL && strcmp(customer, field_text(owner, "customer_id")) != 0) ||
-            (status != NULL && strcmp(status, field_text(subscription, "status")) != 0)) {
-            continue;
+        if (is_wanted(request->params, "customer_id", field_text(owner, "customer_id")) &&
+            is_wanted(request->params, "status", field_text(subscription, "status"))) {
+            json_t *shown = json_deep_copy(subscription);
+            (void)json_object_del(shown, "meters"); /* the list does not tell them */
+            page_add(&page, shown);
+            json_decref(shown);
         }
-        if (position >= number * size && position < (number + 1) * size) {
-            (void)json_array_append(items, subscription);
-        }
-        position++;
     }
-    answer->body = must(json_pack("{s:o}", "items", items));
+    return page_end(&page, answer);
+}
+
+static bool show(const struct collection *collection, const struct request *request,
+                 struct answer *answer) {
+    const json_t *object = collection_find(collection, request->id);
+    if (object == NULL) {
+        return answer_refuse(answer, 404, NULL, NULL, "there is no '%s'", request->id);
+    }
+    answer->body = json_deep_copy(object);
     return true;
+}
+
+bool show_dodo_subscription(struct world *world, const struct request *request,
+                            struct answer *answer) {
+    return show(&world->subscriptions, request, answer);
+}
+
+bool show_meter(struct world *world, const struct request *request, struct answer *answer) {
+    return show(&world->meters, request, answer);
 }

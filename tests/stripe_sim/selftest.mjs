@@ -209,6 +209,12 @@ check('Dodo refuses what is older than an hour', (await ingest({ ...event, event
   timestamp: new Date(Date.now() - 3601000).toISOString() })).status === 400);
 check('an event is proven by its id',
   (await send('GET', '/events/d1')).json.metadata.n === '5');
+check('events are listed by name, page by page',
+  (await send('GET', '/events?event_name=tokens&page_size=1')).json.items.length === 1 &&
+  (await send('GET', '/events?event_name=tokens&page_size=1&page_number=1')).json.items.length === 0 &&
+  (await send('GET', '/events?event_name=other')).json.items.length === 0);
+const missing = await send('GET', '/meters/none');
+check("Dodo's errors are flat", missing.status === 404 && missing.json.code === 'NOT_FOUND');
 
 // --- what goes wrong ---
 for (const [kind, status, count, replayed] of [

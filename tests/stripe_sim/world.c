@@ -93,9 +93,9 @@ struct world *world_create(void) {
 }
 
 void world_reset(struct world *world, uint64_t seed, const char *key) {
-    struct collection *collections[] = {&world->customers,    &world->subscriptions,
-                                        &world->items,        &world->invoices,
-                                        &world->meter_events, &world->dodo_events};
+    struct collection *collections[] = {
+        &world->customers,    &world->subscriptions, &world->items, &world->invoices,
+        &world->meter_events, &world->dodo_events,   &world->meters};
     json_t **hashes[] = {&world->items_of, &world->lines_of, &world->keys, &world->calls};
     for (size_t index = 0; index < sizeof collections / sizeof collections[0]; index++) {
         collection_init(collections[index]);
@@ -113,9 +113,9 @@ void world_reset(struct world *world, uint64_t seed, const char *key) {
 }
 
 void world_destroy(struct world *world) {
-    struct collection *collections[] = {&world->customers,    &world->subscriptions,
-                                        &world->items,        &world->invoices,
-                                        &world->meter_events, &world->dodo_events};
+    struct collection *collections[] = {
+        &world->customers,    &world->subscriptions, &world->items, &world->invoices,
+        &world->meter_events, &world->dodo_events,   &world->meters};
     for (size_t index = 0; index < sizeof collections / sizeof collections[0]; index++) {
         json_decref(collections[index]->list);
         json_decref(collections[index]->by_id);

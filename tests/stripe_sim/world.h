@@ -32,10 +32,11 @@ struct world {
     struct collection invoices;
     struct collection meter_events;
     struct collection dodo_events;
-    json_t *items_of; /* customer to array of items, in the order of making */
-    json_t *lines_of; /* invoice to array of lines */
-    json_t *keys;     /* idempotency key to what was asked and answered */
-    json_t *calls;    /* "POST /v1/invoiceitems 200" to a count */
+    struct collection meters; /* Dodo's */
+    json_t *items_of;         /* customer to array of items, in the order of making */
+    json_t *lines_of;         /* invoice to array of lines */
+    json_t *keys;             /* idempotency key to what was asked and answered */
+    json_t *calls;            /* "POST /v1/invoiceitems 200" to a count */
 };
 
 struct world *world_create(void);

@@ -1,0 +1,216 @@
+/*
+ * Sending to Dodo: check all, open the journal, ask for what it may not know, look at the meters,
+ * then send.
+ */
+#include <stdio.h>
+
+#include "emit.h"
+#include "emit/dodo.h"
+#include "stage/stages.h"
+#include "sys/clock.h"
+
+#define DAY_US (INT64_C(86400) * 1000000)
+
+enum { METRICS_MAX = 4096 };
+
+struct dodo_run {
+    struct run *run;
+    const struct stage_session *session;
+    const struct terms *terms;
+    char period[INSTANT_TEXT_MAX];
+    char journal_path[FILE_PATH_MAX];
+    struct client *client;
+    struct journal *journal;
+    struct dodo *dodo;
+    struct arena *arena;
+    struct text *metrics; /* of the items to be sent, distinct */
+    size_t metrics_count;
+    uint64_t items_count;
+    uint64_t held_count;
+    struct instant first_end; /* of all periods billed */
+};
+
+static bool note_metric(struct dodo_run *sending, struct text metric, struct err *err) {
+    for (size_t index = 0; index < sending->metrics_count; index++) {
+        if (text_equals(sending->metrics[index], metric)) {
+            return true;
+        }
+    }
+    char *bytes = arena_alloc(sending->arena, metric.size_bytes, err);
+    if (bytes == NULL || sending->metrics_count == METRICS_MAX) {
+        return bytes != NULL && err_set(err, ERR_RANGE, "more than %d metrics", (int)METRICS_MAX);
+    }
+    memcpy(bytes, metric.bytes, metric.size_bytes);
+    sending->metrics[sending->metrics_count++] = (struct text){bytes, metric.size_bytes};
+    return true;
+}
+
+static bool check_group(struct dodo_run *sending, const struct emit_group *group, struct err *err) {
+    bool is_held = group->held_reason != NULL || group->customer.size_bytes == 0;
+    for (size_t index = 0; index < group->works_count; index++) {
+        const struct emit_item *item = &group->works[index].item;
+        bool is_sendable = !is_held && item->amount > 0;
+        if (!totals_add_left(run_totals(sending->run), emit_equation,
+                             text_from(item->currency->code), item->billed, err) ||
+            (is_sendable && !note_metric(sending, item->metric, err))) {
+            return false;
+        }
+        sending->items_count += is_sendable ? 1 : 0;
+        sending->held_count += is_sendable ? 0 : 1;
+        if (sending->first_end.us == 0 || item->period_end.us < sending->first_end.us) {
+            sending->first_end = item->period_end;
+        }
+    }
+    return true;
+}
+
+static bool open_shard(struct dodo_run *sending, struct emit_shard *shard, size_t shard_index,
+                       struct err *err) {
+    if (!emit_shard_open(shard, sending->run, sending->terms, sending->period, shard_index, err)) {
+        return false;
+    }
+    shard->is_dodo = true;
+    return true;
+}
+
+/* Every item is made once before the first call: what is wrong with one stops all of them. */
+static bool check_all(struct dodo_run *sending, struct err *err) {
+    char text[200];
+    for (size_t index = 0; index < run_shards_count(sending->run); index++) {
+        struct emit_shard shard;
+        struct emit_group group = {0};
+        bool is_found = true;
+        if (!open_shard(sending, &shard, index, err)) {
+            return false;
+        }
+        bool is_fine = true;
+        while (is_fine && is_found) {
+            is_fine = emit_shard_next(&shard, &group, &is_found, err) &&
+                      (!is_found || check_group(sending, &group, err));
+        }
+        emit_group_release(&group);
+        emit_shard_close(&shard);
+        if (!is_fine) {
+            return false;
+        }
+    }
+    if (sending->session->note != NULL) {
+        (void)snprintf(text, sizeof text,
+                       "%llu items to send to Dodo, %llu held or switched off; they are billed in "
+                       "the cycles that run now",
+                       (unsigned long long)sending->items_count,
+                       (unsigned long long)sending->held_count);
+        sending->session->note(sending->session->note_context, text);
+    }
+    return true;
+}
+
+/* --- opening ------------------------------------------------------------------------------------
+ */
+
+static bool open_client(struct dodo_run *sending, struct err *err) {
+    const struct stage_sending *how = &sending->session->sending;
+    const struct sys *sys = run_sys(sending->run);
+    struct client_options options = {
+        .sys = sys,
+        .base = how->base,
+        .secret = how->key.text,
+        .secret_name = "DODO_PAYMENTS_API_KEY",
+        .content_type = "application/json",
+        .dialect = DIALECT_DODO,
+        .per_minute = how->per_minute,
+        .timeout_ms = how->timeout_ms,
+        .retry_delay_ms = how->retry_delay_ms,
+        .deadline_us = clock_monotonic_us(sys) + how->deadline_s * 1000000,
+    };
+    return client_create(&options, &sending->client, err);
+}
+
+static bool open_journal(struct dodo_run *sending, struct err *err) {
+    const struct sys *sys = run_sys(sending->run);
+    struct dodo_options options = {.sys = sys,
+                                   .run_id = run_id(sending->run),
+                                   .period = sending->period,
+                                   .retries_failed = sending->session->sending.retries_failed};
+    dodo_destroy(sending->dodo);
+    sending->dodo = NULL;
+    journal_close(sending->journal);
+    return journal_open(sys, sending->journal_path, run_id(sending->run), clock_now(sys),
+                        &sending->journal, err) &&
+           dodo_create(&options, sending->client, sending->journal, &sending->dodo, err);
+}
+
+/* A journal that begins now, or that lost its end, does not know all that was sent. */
+static bool complete_journal(struct dodo_run *sending, struct err *err) {
+    bool has_since;
+    struct instant since;
+    if (sending->items_count == 0 || !journal_is_incomplete(sending->journal, &has_since, &since)) {
+        return true;
+    }
+    if (!has_since || sending->first_end.us - DAY_US > since.us) {
+        since.us = sending->first_end.us;
+    }
+    since.us -= DAY_US;
+    return dodo_sweep(sending->dodo, sending->metrics, sending->metrics_count, since, err) &&
+           open_journal(sending, err);
+}
+
+static bool send_shard(struct dodo_run *sending, size_t shard_index, struct err *err) {
+    struct emit_shard shard;
+    if (!open_shard(sending, &shard, shard_index, err)) {
+        return false;
+    }
+    struct emit_feed feed = {.context = &shard, .next = emit_shard_next, .done = emit_shard_done};
+    bool is_fine =
+        run_output_create(sending->run, &checkpoint_items, shard_index, &shard.items, err) &&
+        dodo_run(sending->dodo, &feed, err);
+    if (is_fine) {
+        struct table_writer *items = shard.items;
+        shard.items = NULL;
+        is_fine = run_output_commit(sending->run, &checkpoint_items, shard_index, items, err);
+    }
+    emit_shard_close(&shard);
+    return is_fine;
+}
+
+static bool send_all(struct dodo_run *sending, struct err *err) {
+    for (size_t shard = 0; shard < run_shards_count(sending->run); shard++) {
+        if (!send_shard(sending, shard, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool emit_dodo(struct run *run, const struct stage_session *session, struct err *err) {
+    struct dodo_run sending = {.run = run, .session = session};
+    struct terms terms;
+    struct table *plans = NULL;
+    struct table *prices = NULL;
+    struct table *tiers = NULL;
+    (void)month_format(session->month, sending.period);
+    sending.terms = &terms;
+    sending.arena = arena_create(err);
+    if (sending.arena != NULL) {
+        sending.metrics =
+            arena_alloc_array(sending.arena, METRICS_MAX, sizeof *sending.metrics, err);
+    }
+    bool is_fine =
+        sending.metrics != NULL && run_input_open(run, &checkpoint_plans, 0, &plans, err) &&
+        run_input_open(run, &checkpoint_prices, 0, &prices, err) &&
+        run_input_open(run, &checkpoint_tiers, 0, &tiers, err) &&
+        terms_load(&terms, plans, prices, tiers, sending.arena, err) &&
+        path_format(sending.journal_path, err, "%s/%d-%s/journal", run_path(run), stage_emit.number,
+                    stage_emit.name) &&
+        check_all(&sending, err) && open_client(&sending, err) && open_journal(&sending, err) &&
+        complete_journal(&sending, err) &&
+        (sending.items_count == 0 || dodo_load(sending.dodo, err)) && send_all(&sending, err);
+    dodo_destroy(sending.dodo);
+    journal_close(sending.journal);
+    client_destroy(sending.client);
+    table_close(plans);
+    table_close(prices);
+    table_close(tiers);
+    arena_destroy(sending.arena);
+    return is_fine;
+}

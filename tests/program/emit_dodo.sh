@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Sending overages to the simulator of Dodo: once each, whatever happens on the way.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+simulator=${STRIPE_SIM:-$root/build/release/stripe_sim}
+PATH="$root/build/tools/bin:$PATH"
+check "overages reach Dodo once each: calm, refused, killed, lost" \
+    timeout 240 node "$root/tests/program/emit_dodo.mjs" "$program" "$simulator" "$scratch"
+finish
