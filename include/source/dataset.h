@@ -88,6 +88,10 @@ struct dataset_file {
     struct digest content; /* of the file's bytes; how is in dataset.c */
 };
 
+/* The same of one file of a folder. */
+bool dataset_fingerprint_file(const struct sys *sys, const char *folder, const char *name,
+                              size_t jobs, struct dataset_file *fingerprint, struct err *err);
+
 bool dataset_fingerprint(const struct sys *sys, const char *folder, size_t jobs,
                          struct dataset_file **files, size_t *files_count, struct err *err);
 

@@ -180,20 +180,27 @@ static void put_month(const struct column *column, const struct field *field,
 
 #define MEMBER_BYTES(member) sizeof(((struct field *)NULL)->member)
 
-static const struct field_type type_text = {parse_text, put_text, 0};
-static const struct field_type type_id = {parse_id, put_text, 0};
-static const struct field_type type_metric = {parse_metric, put_text, 0};
-static const struct field_type type_decimal = {parse_decimal, put_decimal, MEMBER_BYTES(decimal)};
-static const struct field_type type_amount = {parse_amount, put_decimal, MEMBER_BYTES(decimal)};
-static const struct field_type type_positive = {parse_positive, put_decimal, MEMBER_BYTES(decimal)};
-static const struct field_type type_instant = {parse_instant, put_instant, MEMBER_BYTES(instant)};
-static const struct field_type type_month = {parse_month, put_month, MEMBER_BYTES(month)};
-static const struct field_type type_currency = {parse_currency, put_currency,
+static const struct field_type type_text = {FIELD_TEXT, parse_text, put_text, 0};
+static const struct field_type type_id = {FIELD_TEXT, parse_id, put_text, 0};
+static const struct field_type type_metric = {FIELD_TEXT, parse_metric, put_text, 0};
+static const struct field_type type_decimal = {FIELD_DECIMAL, parse_decimal, put_decimal,
+                                               MEMBER_BYTES(decimal)};
+static const struct field_type type_amount = {FIELD_DECIMAL, parse_amount, put_decimal,
+                                              MEMBER_BYTES(decimal)};
+static const struct field_type type_positive = {FIELD_DECIMAL, parse_positive, put_decimal,
+                                                MEMBER_BYTES(decimal)};
+static const struct field_type type_instant = {FIELD_INSTANT, parse_instant, put_instant,
+                                               MEMBER_BYTES(instant)};
+static const struct field_type type_month = {FIELD_MONTH, parse_month, put_month,
+                                             MEMBER_BYTES(month)};
+static const struct field_type type_currency = {FIELD_CURRENCY, parse_currency, put_currency,
                                                 MEMBER_BYTES(currency)};
-static const struct field_type type_anchor_day = {parse_anchor_day, put_integer,
+static const struct field_type type_anchor_day = {FIELD_INTEGER, parse_anchor_day, put_integer,
                                                   MEMBER_BYTES(integer)};
-static const struct field_type type_boolean = {parse_boolean, put_boolean, MEMBER_BYTES(boolean)};
-static const struct field_type type_choice = {parse_choice, put_choice, MEMBER_BYTES(integer)};
+static const struct field_type type_boolean = {FIELD_BOOLEAN, parse_boolean, put_boolean,
+                                               MEMBER_BYTES(boolean)};
+static const struct field_type type_choice = {FIELD_CHOICE, parse_choice, put_choice,
+                                              MEMBER_BYTES(integer)};
 
 /* --- choices --------------------------------------------------------------------------------- */
 

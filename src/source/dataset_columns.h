@@ -28,7 +28,20 @@ enum { FIELD_REASON_MAX = 200 };
 
 struct column;
 
+/* What a field holds, for those who send it on. */
+enum field_kind {
+    FIELD_TEXT,
+    FIELD_DECIMAL,
+    FIELD_INSTANT,
+    FIELD_MONTH,
+    FIELD_CURRENCY,
+    FIELD_INTEGER,
+    FIELD_BOOLEAN,
+    FIELD_CHOICE,
+};
+
 struct field_type {
+    enum field_kind kind;
     /* False: the reason why not. text is not empty and valid UTF-8. */
     bool (*parse)(const struct column *column, struct text text, struct field *field,
                   char reason[FIELD_REASON_MAX]);

@@ -105,19 +105,23 @@ static bool digest_file(const struct file *file, size_t jobs, struct dataset_fil
     return is_done;
 }
 
-static bool take_file(const struct sys *sys, const char *folder, const char *name, size_t jobs,
-                      struct vector *files, struct err *err) {
+bool dataset_fingerprint_file(const struct sys *sys, const char *folder, const char *name,
+                              size_t jobs, struct dataset_file *fingerprint, struct err *err) {
     char path[FILE_PATH_MAX];
     struct file file;
-    struct dataset_file *added = vector_add(files, err);
-    if (added == NULL || !path_format(path, err, "%s/%s", folder, name) ||
-        !file_open_read(sys, path, &file, err)) {
+    if (!path_format(path, err, "%s/%s", folder, name) || !file_open_read(sys, path, &file, err)) {
         return false;
     }
-    (void)snprintf(added->name, sizeof added->name, "%s", name);
-    bool is_done = digest_file(&file, jobs, added, err);
+    (void)snprintf(fingerprint->name, sizeof fingerprint->name, "%s", name);
+    bool is_done = digest_file(&file, jobs, fingerprint, err);
     file_abandon(&file);
     return is_done;
+}
+
+static bool take_file(const struct sys *sys, const char *folder, const char *name, size_t jobs,
+                      struct vector *files, struct err *err) {
+    struct dataset_file *added = vector_add(files, err);
+    return added != NULL && dataset_fingerprint_file(sys, folder, name, jobs, added, err);
 }
 
 bool dataset_fingerprint(const struct sys *sys, const char *folder, size_t jobs,

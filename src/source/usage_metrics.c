@@ -170,6 +170,13 @@ static bool table_grow(struct metric_table *table, struct err *err) {
     return true;
 }
 
+const char *metric_refusal(struct text name, bool has_seats_file) {
+    if (has_seats_file && text_equals(name, text_from("seats"))) {
+        return "seats are counted from seats.csv, which is given too";
+    }
+    return catalog_check_metric(name);
+}
+
 static bool table_add(struct metric_table *table, struct text name, uint32_t *entry,
                       struct err *err) {
     if (table->entries_count == table->entries_capacity && !table_grow(table, err)) {
@@ -181,10 +188,7 @@ static bool table_add(struct metric_table *table, struct text name, uint32_t *en
     }
     *entry = table->entries_count++;
     added.follower = *entry;
-    added.refusal = catalog_check_metric(name);
-    if (table->has_seats_file && text_equals(name, text_from("seats"))) {
-        added.refusal = "seats are counted from seats.csv, which is given too";
-    }
+    added.refusal = metric_refusal(name, table->has_seats_file);
     table->entries[*entry] = added;
     index_put(table->index, table->index_capacity, hash_of(name), *entry + 1);
     return true;

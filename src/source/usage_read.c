@@ -6,7 +6,7 @@
 
 enum { FILES_MAX = 60000 };
 
-static const struct csv_column usage_columns[USAGE_COLUMNS_COUNT] = {
+const struct csv_column usage_columns[USAGE_COLUMNS_COUNT] = {
     [USAGE_COLUMN_ORG_ID] = {"org_id", true},
     [USAGE_COLUMN_METRIC] = {"metric", true},
     [USAGE_COLUMN_QUANTITY] = {"quantity", true},
@@ -17,16 +17,7 @@ static const struct csv_column usage_columns[USAGE_COLUMNS_COUNT] = {
     [USAGE_COLUMN_RECORDED_AT] = {"recorded_at", false},
 };
 
-enum seats_column {
-    SEATS_COLUMN_ORG_ID,
-    SEATS_COLUMN_USER_ID,
-    SEATS_COLUMN_ROLE,
-    SEATS_COLUMN_ASSIGNED_AT,
-    SEATS_COLUMN_REVOKED_AT,
-    SEATS_COLUMNS_COUNT,
-};
-
-static const struct csv_column seats_columns[SEATS_COLUMNS_COUNT] = {
+const struct csv_column seats_columns[SEATS_COLUMNS_COUNT] = {
     [SEATS_COLUMN_ORG_ID] = {"org_id", true},
     [SEATS_COLUMN_USER_ID] = {"user_id", true},
     [SEATS_COLUMN_ROLE] = {"role", false},

@@ -125,6 +125,9 @@ uint32_t metric_names_count(const struct metric_names *names);
 struct text metric_names_text(const struct metric_names *names, uint32_t metric);
 bool metric_names_find(const struct metric_names *names, struct text name, uint32_t *metric);
 
+/* NULL: usage may be of this metric; else the reason why not. */
+const char *metric_refusal(struct text name, bool has_seats_file);
+
 /* A feed's own look-up and totals. */
 struct metric_entry {
     struct text name;
@@ -239,6 +242,16 @@ enum usage_column {
     USAGE_COLUMN_RECORDED_AT,
     USAGE_COLUMNS_COUNT,
 };
+enum seats_column {
+    SEATS_COLUMN_ORG_ID,
+    SEATS_COLUMN_USER_ID,
+    SEATS_COLUMN_ROLE,
+    SEATS_COLUMN_ASSIGNED_AT,
+    SEATS_COLUMN_REVOKED_AT,
+    SEATS_COLUMNS_COUNT,
+};
+extern const struct csv_column usage_columns[USAGE_COLUMNS_COUNT];
+extern const struct csv_column seats_columns[SEATS_COLUMNS_COUNT];
 
 enum { FEED_LINES_MAX = 64 };
 

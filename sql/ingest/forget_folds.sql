@@ -1,0 +1,2 @@
+-- Of the batch before.
+delete from pg_temp.ingest_folds

@@ -1,0 +1,2 @@
+-- Rows of a file, judged, into their staging table.
+copy pg_temp.ingest_orgs from stdin (format binary)

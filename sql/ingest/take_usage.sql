@@ -1,0 +1,106 @@
+-- A batch of staged usage: keys, ledger and cache. $1: file, $2 and $3: lines from and until, the
+-- first not among them; $4: the last line whose rows without an event id were taken before.
+-- Of rows with one event id the first stands, recorded when the first of those was that agree.
+-- Series that another statement has to fold from the ledger are noted in ingest_folds: those that
+-- were set before something known, and those that somebody else began meanwhile.
+with batch as materialized (
+    select
+        line, org_id, metric, judged_kind as kind, quantity, occurred_at, event_id, unique_key,
+        case
+            when event_id is null then recorded_at
+            when bool_or(recorded_at is null) over same then null
+            else min(recorded_at) over same
+        end as recorded_at
+    from pg_temp.ingest_rows
+    where file = $1::integer
+        and line > $2::bigint
+        and line <= $3::bigint
+        and (event_id is not null or line > $4::bigint)
+    window same as (
+        partition by org_id, event_id, metric, judged_kind, quantity, occurred_at, unique_key,
+            case when event_id is null then line end
+    )
+), events as (
+    select distinct on (org_id, event_id) *
+    from batch
+    where event_id is not null
+    order by org_id, event_id, line
+), keyed as (
+    insert into billing.usage_keys (org_id, event_id, content, occurred_at)
+    select
+        org_id, event_id, billing.usage_content(metric, kind, quantity, unique_key), occurred_at
+    from events
+    order by org_id, event_id
+    on conflict (org_id, event_id) do nothing
+    returning org_id, event_id
+), fresh as materialized (
+    select events.*
+    from events
+    join keyed using (org_id, event_id)
+    union all
+    select *
+    from batch
+    where event_id is null
+), written as (
+    insert into billing.usage_ledger
+        (occurred_at, recorded_at, kind, org_id, metric, quantity, event_id, unique_key)
+    select occurred_at, recorded_at, kind, org_id, metric, quantity, event_id, unique_key
+    from fresh
+    order by line
+    returning 1
+), last_sets as (
+    select distinct on (org_id, metric) org_id, metric, occurred_at, quantity
+    from fresh
+    where kind = 'set'
+    order by org_id, metric, occurred_at desc, event_id desc nulls last, quantity desc,
+        unique_key desc nulls last
+), sums as (
+    select
+        fresh.org_id,
+        fresh.metric,
+        level.occurred_at as set_at,
+        coalesce(max(level.quantity), 0) + coalesce(sum(fresh.quantity) filter (
+            where fresh.kind = 'delta'
+                and (level.occurred_at is null or fresh.occurred_at >= level.occurred_at)
+        ), 0) as count,
+        min(fresh.occurred_at) filter (where fresh.kind = 'delta') as first_at,
+        max(fresh.occurred_at) filter (where fresh.kind = 'delta') as last_at
+    from fresh
+    left join last_sets as level on level.org_id = fresh.org_id and level.metric = fresh.metric
+    group by fresh.org_id, fresh.metric, level.occurred_at
+), changes as (
+    select
+        sums.*,
+        known.org_id is not null as is_known,
+        known.count as count_before,
+        sums.set_at is null and (known.set_at is null or known.set_at <= sums.first_at) as adds,
+        sums.set_at is not null
+            and (known.set_at is null or known.set_at < sums.set_at)
+            and (known.changed_at is null or known.changed_at < sums.set_at) as sets
+    from sums
+    left join billing.usage_cache as known
+        on known.org_id = sums.org_id and known.metric = sums.metric
+), cached as (
+    insert into billing.usage_cache as cache (org_id, metric, count, set_at, changed_at)
+    select
+        org_id, metric, case when is_known and adds then count_before + count else count end,
+        set_at, last_at
+    from changes
+    order by org_id, metric
+    on conflict (org_id, metric) do update
+    set count = excluded.count,
+        set_at = greatest(cache.set_at, excluded.set_at),
+        changed_at = greatest(cache.changed_at, excluded.changed_at),
+        last_updated = now()
+    returning org_id, metric, xmax <> 0 as was_there
+), folds as (
+    insert into pg_temp.ingest_folds (org_id, metric)
+    select changes.org_id, changes.metric
+    from changes
+    join cached using (org_id, metric)
+    where cached.was_there and (not changes.is_known or not (changes.adds or changes.sets))
+    returning 1
+)
+select
+    (select count(*) from written) as rows_taken,
+    (select count(*) from folds) as series_to_fold
