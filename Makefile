@@ -138,7 +138,7 @@ $(server_check): $(server_check).o $(support) $(call libraries,checked,$(call be
 
 define simulator_rule
 $(BUILD)/$(1)/stripe_sim: $$(patsubst tests/%.c,$(BUILD)/$(1)/tests/%.o,$$(wildcard tests/stripe_sim/*.c)) $$(call libraries,$(1),core)
-	$$(CC_$(1)) $$(CFLAGS_$(1)) $$(LDFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$^ -lmicrohttpd $$(LDLIBS_ALL)
+	$$(CC_$(1)) $$(CFLAGS_$(1)) $$(LDFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$^ -lmicrohttpd -lgnutls $$(LDLIBS_ALL)
 endef
 $(foreach flavour,release checked,$(eval $(call simulator_rule,$(flavour))))
 simulators := $(BUILD)/release/stripe_sim $(BUILD)/checked/stripe_sim

@@ -65,6 +65,8 @@ want_test() {
     want libcmocka-dev have_package libcmocka-dev
     want spin have_command spin
     want libmicrohttpd-dev have_library libmicrohttpd
+    want libgnutls28-dev have_library gnutls
+    want openssl have_command openssl
     want clang have_command clang
     want clang-format have_command clang-format
     want clang-tidy have_command clang-tidy

@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "emit/account.h"
+#include "account.h"
 #include "emit/sender.h"
 #include "support/scratch.h"
 

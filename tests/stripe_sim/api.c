@@ -252,13 +252,22 @@ static void asked_format(const struct request *request, char text[32]) {
                    request->body.size_bytes);
 }
 
+/* Stripe forgets a key when it is 24 hours old or later: which, the seed says. */
+static int64_t key_life_us(const struct world *world, const struct request *request) {
+    uint64_t draw = XXH3_64bits_withSeed(request->idempotency_key, strlen(request->idempotency_key),
+                                         world->seed);
+    bool is_longer = world->key_slack_us > 0 && draw % 2 == 0;
+    return world->key_life_us +
+           (is_longer ? (int64_t)(draw / 2 % (uint64_t)world->key_slack_us) : 0);
+}
+
 static json_t *key_entry(struct world *world, const struct request *request) {
     int64_t now_us = world_now_us(world);
     char asked[32];
     asked_format(request, asked);
     return must(json_pack("{s:s, s:s, s:I, s:I, s:I, s:b}", "path", request->path, "asked", asked,
                           "first_us", (json_int_t)now_us, "expires_us",
-                          (json_int_t)(now_us + world->key_life_us), "number",
+                          (json_int_t)(now_us + key_life_us(world, request)), "number",
                           (json_int_t)request->number, "is_running", 1));
 }
 

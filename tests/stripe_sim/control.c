@@ -1,6 +1,7 @@
 /*
  * What the test may ask for. Commands, by their "do":
- *   reset   {seed, key, faults, limits: {endpoint, account}, record, fast, key_life_s}
+ *   reset   {seed, key, faults, limits: {endpoint, account}, record, fast, key_life_s,
+ *           key_slack_s}
  *   add     {customers: [{id, currency}], subscriptions: [{…, as Stripe or Dodo show them}],
  *           meters: [{…, as Dodo shows them}]}
  *   faults  {plan}             another plan, from now on
@@ -41,6 +42,7 @@ static json_t *do_reset(struct server *server, const json_t *command) {
     if (key_life_s > 0) {
         server->world->key_life_us = key_life_s * SECOND_US;
     }
+    server->world->key_slack_us = field_integer(command, "key_slack_s") * SECOND_US;
     api_set_limits(server->api, (size_t)field_integer(limits, "endpoint"),
                    (size_t)field_integer(limits, "account"));
     server->is_fast = json_is_true(json_object_get(command, "fast"));

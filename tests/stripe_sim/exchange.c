@@ -9,6 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <gnutls/gnutls.h>
+
 enum { BODY_MAX = 4 << 20, MILLISECOND_US = 1000, CUSTOMER_MAX = 64 };
 
 struct exchange {
@@ -17,6 +19,8 @@ struct exchange {
     struct MHD_Connection *connection;
     bool is_begun;
     char *query; /* as it came */
+    char *url;   /* once its headers are there */
+    char *method;
     struct buffer body;
     uint64_t number;
     uint64_t generation; /* of the world it belongs to */
@@ -94,6 +98,8 @@ void exchange_end(void *context, struct MHD_Connection *connection, void **own,
         exchange->next->link = exchange->link;
     }
     free(exchange->query);
+    free(exchange->url);
+    free(exchange->method);
     buffer_release(&exchange->body);
     answer_release(&exchange->answer);
     free(exchange);
@@ -107,11 +113,21 @@ static int socket_of(struct MHD_Connection *connection) {
     return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
 
-/* MHD closes the socket when we say MHD_NO; without lingering that is a reset. */
+/* MHD closes the socket when we say MHD_NO, but politely; this aborts the connection before. */
 static enum MHD_Result reset(struct exchange *exchange) {
-    struct linger none = {.l_onoff = 1, .l_linger = 0};
-    (void)setsockopt(socket_of(exchange->connection), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    (void)connect(socket_of(exchange->connection), &none, sizeof none);
     return MHD_NO;
+}
+
+/* Says good-bye as TLS does, in place of an answer. On a plain connection there is nothing to say.
+ */
+static void close_session(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info != NULL && info->tls_session != NULL) {
+        (void)gnutls_bye(info->tls_session, GNUTLS_SHUT_WR);
+    }
 }
 
 static bool is_gone(struct MHD_Connection *connection) {
@@ -227,10 +243,7 @@ static void note_customer(struct exchanges *exchanges, struct exchange *exchange
 static enum MHD_Result do_work(struct exchanges *exchanges, struct exchange *exchange,
                                struct request *request) {
     struct server *server = exchanges->server;
-    if (exchange->generation != server->world->generation) {
-        return reset(exchange); /* stalled over a reset of the world: it is of no account now */
-    }
-    if (exchange->fault == FAULT_STALL_BEFORE && !exchange->was_stalled) {
+    if (exchange->fault == FAULT_STALL_BEFORE) {
         api_start(server->world, request);
         stall(exchanges, exchange);
         return MHD_YES;
@@ -254,12 +267,9 @@ static enum MHD_Result exchange_decide(struct exchanges *exchanges, struct excha
     struct server *server = exchanges->server;
     enum MHD_Result result = MHD_YES;
     note_customer(exchanges, exchange);
-    exchange->fault = faults_draw(&server->faults, request);
     switch (exchange->fault) {
     case FAULT_REFUSE:
         do_refuse(server);
-        return reset(exchange);
-    case FAULT_RESET_BEFORE:
         return reset(exchange);
     case FAULT_KILL_BEFORE:
         client_kill(server);
@@ -277,6 +287,10 @@ static enum MHD_Result exchange_decide(struct exchanges *exchanges, struct excha
     if (exchange->fault == FAULT_KILL_DONE) {
         client_kill(server);
         return reset(exchange);
+    }
+    if (exchange->fault == FAULT_CLOSE_SESSION) {
+        close_session(exchange->connection);
+        return MHD_NO;
     }
     if (exchange->fault == FAULT_CLOSE_AFTER) {
         (void)shutdown(socket_of(exchange->connection), SHUT_RDWR);
@@ -323,28 +337,50 @@ static void record(struct server *server, const struct request *request,
                        (json_int_t)exchange->answer.status)));
 }
 
-static enum MHD_Result exchange_go(struct exchanges *exchanges, struct exchange *exchange,
-                                   const char *url, const char *method) {
-    struct server *server = exchanges->server;
-    if (strcmp(url, "/_control") == 0) {
-        return answer_control(server, exchange);
-    }
-    if (server->is_fast) {
-        return answer_fast(exchange);
-    }
-    struct request request = {
+static struct request request_of(const struct exchange *exchange) {
+    return (struct request){
         .number = exchange->number,
-        .method = method,
-        .path = url,
+        .method = exchange->method,
+        .path = exchange->url,
         .query = text_from(exchange->query),
         .body = buffer_text(&exchange->body),
         .authorization = header(exchange->connection, "Authorization"),
         .idempotency_key = header(exchange->connection, "Idempotency-Key"),
         .version = header(exchange->connection, "Stripe-Version"),
     };
-    enum MHD_Result result = exchange->was_stalled ? do_work(exchanges, exchange, &request)
-                                                   : exchange_decide(exchanges, exchange, &request);
-    if (server->is_recording && !exchange->is_stalled) {
+}
+
+static bool is_control(const struct exchange *exchange) {
+    return strcmp(exchange->url, "/_control") == 0;
+}
+
+/* The headers are there: what will go wrong is drawn, and may strike before the body is read. */
+static enum MHD_Result exchange_open(struct server *server, struct exchange *exchange,
+                                     const char *url, const char *method) {
+    exchange->is_begun = true;
+    exchange->url = strdup(url);
+    exchange->method = strdup(method);
+    if (exchange->url == NULL || exchange->method == NULL) {
+        abort();
+    }
+    if (!is_control(exchange) && !server->is_fast) {
+        struct request request = request_of(exchange);
+        exchange->fault = faults_draw(&server->faults, &request);
+    }
+    return exchange->fault == FAULT_RESET_BEFORE ? reset(exchange) : MHD_YES;
+}
+
+static enum MHD_Result exchange_go(struct exchanges *exchanges, struct exchange *exchange) {
+    struct server *server = exchanges->server;
+    if (is_control(exchange)) {
+        return answer_control(server, exchange);
+    }
+    if (server->is_fast) {
+        return answer_fast(exchange);
+    }
+    struct request request = request_of(exchange);
+    enum MHD_Result result = exchange_decide(exchanges, exchange, &request);
+    if (server->is_recording && (exchange->is_answered || !exchange->is_stalled)) {
         record(server, &request, exchange);
     }
     return result;
@@ -358,8 +394,7 @@ enum MHD_Result exchange_step(void *context, struct MHD_Connection *connection, 
     (void)version;
     (void)connection;
     if (!exchange->is_begun) {
-        exchange->is_begun = true;
-        return MHD_YES;
+        return exchange_open(exchanges->server, exchange, url, method);
     }
     if (*upload_size > 0) {
         struct err err = {0};
@@ -374,8 +409,28 @@ enum MHD_Result exchange_step(void *context, struct MHD_Connection *connection, 
     if (exchange->is_stalled) {
         return MHD_YES; /* woken too early */
     }
-    return exchange->is_answered ? send_answer(exchange)
-                                 : exchange_go(exchanges, exchange, url, method);
+    if (exchange->was_stalled && !exchange->is_answered) {
+        return reset(exchange); /* stalled over a reset of the world: it is of no account now */
+    }
+    return exchange->is_answered ? send_answer(exchange) : exchange_go(exchanges, exchange);
+}
+
+/*
+ * The stall is over. What it put off is done now, whether or not the client still waits for it: its
+ * key must not be in use for ever.
+ */
+static void exchange_wake(struct exchanges *exchanges, struct exchange *exchange) {
+    struct server *server = exchanges->server;
+    exchange->is_stalled = false;
+    if (!exchange->is_answered && exchange->generation == server->world->generation) {
+        struct request request = request_of(exchange);
+        api_answer(server->api, server->world, &request, &exchange->answer);
+        exchange->is_answered = true;
+        if (server->is_recording) {
+            record(server, &request, exchange);
+        }
+    }
+    MHD_resume_connection(exchange->connection);
 }
 
 int64_t exchanges_wake(struct exchanges *exchanges, int64_t now_us) {
@@ -383,8 +438,7 @@ int64_t exchanges_wake(struct exchanges *exchanges, int64_t now_us) {
     for (struct exchange *exchange = exchanges->first; exchange != NULL;
          exchange = exchange->next) {
         if (exchange->is_stalled && exchange->wake_us <= now_us) {
-            exchange->is_stalled = false;
-            MHD_resume_connection(exchange->connection);
+            exchange_wake(exchanges, exchange);
         } else if (exchange->is_stalled && exchange->wake_us < next_us) {
             next_us = exchange->wake_us;
         }

@@ -15,6 +15,7 @@ static const struct {
     [FAULT_RESET_BEFORE] = {"reset_before", 4, TROUBLE_NONE},
     [FAULT_RESET_AFTER] = {"reset_after", 6, TROUBLE_NONE},
     [FAULT_CLOSE_AFTER] = {"close_after", 3, TROUBLE_NONE},
+    [FAULT_CLOSE_SESSION] = {"close_session", 2, TROUBLE_NONE},
     [FAULT_500_BEFORE] = {"500_before", 4, TROUBLE_500_BEFORE},
     [FAULT_500_AFTER] = {"500_after", 5, TROUBLE_500_AFTER},
     [FAULT_409] = {"409", 4, TROUBLE_409},

@@ -21,11 +21,12 @@
 
 enum fault {
     FAULT_NONE,
-    FAULT_REFUSE,       /* reset, and for a while no connection is taken */
-    FAULT_RESET_BEFORE, /* reset without having done anything */
-    FAULT_RESET_AFTER,  /* done, then reset */
-    FAULT_CLOSE_AFTER,  /* done, then closed without a word, TLS too */
-    FAULT_500_BEFORE,   /* these eight: TROUBLE_… of api.h */
+    FAULT_REFUSE,        /* reset, and for a while no connection is taken */
+    FAULT_RESET_BEFORE,  /* reset before the body is read */
+    FAULT_RESET_AFTER,   /* done, then reset */
+    FAULT_CLOSE_AFTER,   /* done, then closed without a word, TLS too */
+    FAULT_CLOSE_SESSION, /* done, then the TLS session is closed as it should be, and no answer */
+    FAULT_500_BEFORE,    /* these eight: TROUBLE_… of api.h */
     FAULT_500_AFTER,
     FAULT_409,
     FAULT_429_LIMITED,

@@ -2,13 +2,20 @@
 //
 //   node tests/stripe_sim/selftest.mjs SIMULATOR
 import http from 'node:http';
+import https from 'node:https';
 import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makeCertificate } from './certificate.mjs';
 import { startSimulator } from './simulator.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
-const simulator = await startSimulator(process.argv[2], { seconds: 120 });
+const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'periodclose-selftest-'));
+process.on('exit', () => fs.rmSync(scratch, { recursive: true, force: true }));
+const tls = makeCertificate(scratch);
+const simulator = await startSimulator(process.argv[2], { seconds: 120, tls });
 const KEY = 'sk_test_selftest';
 const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
 let good = 0;
@@ -25,13 +32,15 @@ function check(sentence, isTrue, seen) {
 }
 
 function send(method, where, { body = '', key, headers = {}, bearer = KEY, timeout = 5000,
-  through = agent } = {}) {
+  through = agent, secure = false } = {}) {
   const sent = { 'Stripe-Version': '2026-07-29.dahlia', Authorization: `Bearer ${bearer}`,
     'Content-Type': 'application/x-www-form-urlencoded', ...headers };
   if (key !== undefined) sent['Idempotency-Key'] = key;
   return new Promise((resolve) => {
-    const request = http.request({ port: simulator.port, method, path: where, headers: sent, agent: through,
-      timeout }, (response) => {
+    const target = secure ? { port: simulator.tlsPort, ca: fs.readFileSync(tls[0]), agent: false }
+      : { port: simulator.port, agent: through };
+    const request = (secure ? https : http).request({ host: '127.0.0.1', method, path: where,
+      headers: sent, timeout, ...target }, (response) => {
       let text = '';
       response.on('data', (data) => { text += data; });
       response.on('end', () => {
@@ -241,6 +250,30 @@ check('a key that is being worked on is 409', meanwhile.status === 409 &&
   (await post(ITEM, 's')).status === 200 && (await items()).length === 1, meanwhile);
 check('two requests of one customer at once are noticed',
   (await simulator.ask({ do: 'dump' })).stats.overlaps === 1);
+await scripted('stall_before');
+const left = http.request({ port: simulator.port, method: 'POST', path: '/v1/invoiceitems',
+  agent: false, headers: { 'Stripe-Version': '2026-07-29.dahlia', Authorization: `Bearer ${KEY}`,
+    'Idempotency-Key': 'left' } });
+left.on('error', () => {});
+left.end(ITEM);
+await new Promise((resolve) => { setTimeout(resolve, 60); });
+left.destroy();
+const inUse = await post(ITEM, 'left');
+await new Promise((resolve) => { setTimeout(resolve, 400); });
+const settled = await post(ITEM, 'left');
+check('what a client left behind is done all the same, and its key is free again',
+  inUse.status === 409 && settled.status === 200 &&
+  settled.headers['idempotent-replayed'] === 'true' && (await items()).length === 1,
+  [inUse, settled]);
+await scripted('reset_before');
+const unread = await new Promise((resolve) => {
+  const socket = net.connect(simulator.port, '127.0.0.1', () => {
+    socket.write(`POST /v1/invoiceitems HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n\r\n`);
+  });
+  socket.on('error', (error) => resolve(error.code));
+  socket.on('close', () => resolve('closed'));
+});
+check('a connection can be reset before the body is read', unread === 'ECONNRESET', unread);
 await scripted('not_json_after');
 const page200 = await post(ITEM, 'h');
 check('a page in place of JSON', page200.status === 200 && page200.json === null &&
@@ -251,6 +284,23 @@ const second = await post(ITEM, 'c', { through: false });
 check('refused connections', first.status === 0 && second.code === 'ECONNREFUSED', [first, second]);
 await new Promise((resolve) => { setTimeout(resolve, 120); });
 check('which pass', (await post(ITEM, 'c')).status === 200);
+await reset();
+check('over TLS it is the same', (await post(ITEM, 't', { secure: true })).status === 200 &&
+  (await post(ITEM, 't')).headers['idempotent-replayed'] === 'true');
+await scripted('close_session');
+const goodbye = await post(ITEM, 'u', { secure: true });
+check('a TLS session can be closed in place of an answer', goodbye.status === 0 &&
+  (await items()).length === 1 && (await post(ITEM, 'u')).status === 200, goodbye);
+await reset({ key_slack_s: 86400 });
+const keys = Array.from({ length: 24 }, (_, n) => `slack${n}`);
+for (const key of keys) await post(ITEM, key);
+await simulator.ask({ do: 'clock', advance_s: 86401 });
+for (const key of keys) await post(ITEM, key);
+const afterDay = (await items()).length;
+await simulator.ask({ do: 'clock', advance_s: 86400 });
+for (const key of keys) await post(ITEM, key);
+check('some keys are lost after a day, and some are kept for longer', afterDay > 26 &&
+  afterDay < 46 && (await items()).length > 48, [afterDay, (await items()).length]);
 await reset({ limits: { endpoint: 5 } });
 const burst = await Promise.all(Array.from({ length: 8 }, (_, n) => post(ITEM, `b${n}`)));
 check('five a second and no more', burst.filter((answer) => answer.status === 200).length === 5 &&
