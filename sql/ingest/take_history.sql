@@ -1,9 +1,10 @@
--- Months of usage_history.csv. What a run has recorded stays. Returns rows read, written, refused.
+-- Months of usage_history.csv that are not known. What is recorded stays. Returns rows read, written,
+-- refused.
 with sound as (
     select * from pg_temp.ingest_history
     where org_id not in (select org_id from pg_temp.ingest_refused_orgs)
 ), merged as (
-    insert into billing.org_billing_usage_monthly as monthly (
+    insert into billing.org_billing_usage_monthly (
         org_id, metric, period, usage, closing_level, overage, cost, currency, projected,
         projected_cost
     )
@@ -11,26 +12,14 @@ with sound as (
         org_id, metric, period, quantity, closing_level, overage, cost, currency, projected,
         projected_cost
     from sound
-    on conflict (org_id, metric, period) do update
-    set usage = excluded.usage,
-        closing_level = excluded.closing_level,
-        overage = excluded.overage,
-        cost = excluded.cost,
-        currency = excluded.currency,
-        projected = excluded.projected,
-        projected_cost = excluded.projected_cost
-    where monthly.run_id is null
-        and (monthly.usage, monthly.closing_level, monthly.overage, monthly.cost, monthly.currency,
-            monthly.projected, monthly.projected_cost)
-            is distinct from (excluded.usage, excluded.closing_level, excluded.overage,
-                excluded.cost, excluded.currency, excluded.projected, excluded.projected_cost)
+    on conflict (period, org_id, metric, revision) do nothing
     returning 1
 ), closed as (
-    insert into billing.org_periods (org_id, period, revision, recorded_at)
-    select org_id, max(period), 1, now()
+    insert into billing.org_periods (org_id, period)
+    select org_id, max(period)
     from sound
     group by org_id
-    on conflict (org_id, period) do nothing
+    on conflict (period, org_id, revision) do nothing
     returning 1
 )
 select
