@@ -94,6 +94,11 @@ demo: deps ## deps, build, then close fixtures/acme and fixtures/focus into buil
 	@$(MAKE) --no-print-directory $(BUILD)/periodclose
 	@deploy/demo.sh $(BUILD)
 
+.PHONY: demo-db
+demo-db: test-deps ## the same out of a throw-away PostgreSQL: migrate, ingest, run, into build/demo-db
+	@$(MAKE) --no-print-directory $(BUILD)/periodclose
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" deploy/demo-db.sh $(BUILD)
+
 # --- unit tests: tests/MODULE/NAME_test.c is one cmocka program, linked with its module and those
 # --- to its right ---------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ extern const struct command command_diff;
 extern const struct command command_verify;
 extern const struct command command_emit;
 extern const struct command command_summary;
+extern const struct command command_check;
+extern const struct command command_seats;
 extern const struct command command_help;
 
 #endif

@@ -21,6 +21,7 @@ enum option {
     OPTION_FORCE,
     OPTION_ORG,
     OPTION_METRIC,
+    OPTION_ACTION,
     OPTION_CUTOFF,
     OPTION_NOW,
     OPTION_UNTIL,

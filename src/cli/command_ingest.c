@@ -98,13 +98,8 @@ static bool ingest_scratch(const struct cli *cli, char path[FILE_PATH_MAX], stru
 
 static bool ingest_command(struct cli *cli, struct err *err) {
     char scratch[FILE_PATH_MAX];
-    const char *conninfo;
     struct db *db;
-    if (!cli_database(cli, &conninfo, err) ||
-        !db_open(cli->sys,
-                 &(struct db_options){
-                     .conninfo = conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true},
-                 &db, err)) {
+    if (!cli_open_database(cli, true, &db, err)) {
         return false;
     }
     bool is_fine = ingest_scratch(cli, scratch, err);
@@ -119,9 +114,7 @@ static bool ingest_command(struct cli *cli, struct err *err) {
     db_close(db);
     if (is_fine) {
         cli_next(cli, "periodclose run --period YYYY-MM --database %s --run-dir RUN",
-                 cli->options.is_typed[OPTION_DATABASE]
-                     ? shell_word(conninfo, &(struct shell_word){0})
-                     : "CONNINFO");
+                 cli_database_word(cli, &(struct shell_word){0}));
     }
     return is_fine;
 }

@@ -1,8 +1,6 @@
 /* summary: one org's overages as JSON (DESIGN.md 7), for programs that show them to the customer.
  */
-#include <jansson.h>
-#include <stdlib.h>
-
+#include "answer.h"
 #include "cli/closing.h"
 #include "cli/commands.h"
 #include "cli/shard_walk.h"
@@ -10,35 +8,10 @@
 #include "rating/terms.h"
 #include "stage/stages.h"
 
-static bool summary_print(struct cli *cli, json_t *data, struct err *err) {
-    json_t *object = json_pack("{s:b, s:o}", "success", 1, "data", data);
-    char *text = object != NULL ? json_dumps(object, JSON_COMPACT) : NULL;
-    json_decref(object);
-    if (text == NULL) {
-        return err_memory(err, 4096);
-    }
-    bool is_fine = console_out_text(&cli->console, text_from(text), err) &&
-                   console_out(&cli->console, err, "\n");
-    free(text);
-    return is_fine;
-}
-
 static bool summary_minor(struct decimal amount, const struct currency *currency, int64_t *minor,
                           struct err *err) {
     return money_to_minor(amount, currency, minor) ||
            err_set(err, ERR_RANGE, "cost does not fit in 64 bits of minor units");
-}
-
-/* One metric: {"amount", "unitPrice", "cost"}; unitPrice null for tiers. */
-static json_t *summary_metric(const struct terms_price *price, struct decimal overage,
-                              int64_t cost) {
-    char amount[DECIMAL_TEXT_MAX];
-    char unit_price[DECIMAL_TEXT_MAX];
-    bool has_unit_price = model_table[price->price.model].needs_unit_price;
-    (void)decimal_format(overage, amount);
-    (void)decimal_format(price->price.unit_price, unit_price);
-    return json_pack("{s:s, s:s?, s:I}", "amount", amount, "unitPrice",
-                     has_unit_price ? unit_price : NULL, "cost", (json_int_t)cost);
 }
 
 static bool summary_overages(struct table *charges, struct text org_id,
@@ -60,7 +33,9 @@ static bool summary_overages(struct table *charges, struct text org_id,
         if (__builtin_add_overflow(*total, minor, total)) {
             return err_set(err, ERR_RANGE, "total cost does not fit in 64 bits of minor units");
         }
-        json_t *metric = summary_metric(price, overage, minor);
+        bool has_unit_price = model_table[price->price.model].needs_unit_price;
+        json_t *metric =
+            answer_metric(overage, has_unit_price ? &price->price.unit_price : NULL, minor);
         if (json_object_setn_new(overages, price->metric.bytes, price->metric.size_bytes, metric) !=
             0) {
             return err_memory(err, price->metric.size_bytes);
@@ -79,7 +54,7 @@ static bool summary_org(struct cli *cli, struct run *run, size_t shard_index,
     int64_t total = 0;
     struct text org_id = table_get_text(org, ORGS_ORG_ID);
     if (!table_is_null(org, ORGS_REASON)) {
-        return summary_print(cli, json_null(), err);
+        return answer_print(cli, json_null(), err);
     }
     json_t *overages = json_object();
     (void)instant_format(table_get_instant(org, ORGS_PERIOD_START), start);
@@ -96,7 +71,7 @@ static bool summary_org(struct cli *cli, struct run *run, size_t shard_index,
     json_t *data = json_pack("{s:s%, s:{s:s, s:s}, s:o, s:I}", "orgId", org_id.bytes,
                              org_id.size_bytes, "period", "start", start, "end", end, "overages",
                              overages, "totalCost", (json_int_t)total);
-    return data != NULL ? summary_print(cli, data, err) : err_memory(err, 4096);
+    return answer_print(cli, data, err);
 }
 
 /* Looks for the org shard by shard; *is_found tells whether it was printed. */
@@ -165,10 +140,20 @@ static bool summary_orgs(struct cli *cli, struct run *run, struct err *err) {
     return is_fine;
 }
 
+/* What is typed wins over the environment: a run directory, then the database. */
+static bool is_of_database(const struct cli *cli) {
+    const struct option_values *options = &cli->options;
+    return option_is_set(options, OPTION_DATABASE) && cli->positionals_count == 0 &&
+           (options->is_typed[OPTION_DATABASE] || !option_is_set(options, OPTION_RUN_DIR));
+}
+
 static bool summary_run(struct cli *cli, struct err *err) {
     const char *path;
     const char *org_id;
     struct run *run;
+    if (is_of_database(cli)) {
+        return summary_database(cli, err);
+    }
     if (!cli_run_path(cli, &path, err) || !cli_required(cli, OPTION_ORG, &org_id, err) ||
         !run_open(cli->sys, path, stages_all(), RUN_INSPECT, &run, err)) {
         return false;
@@ -185,16 +170,19 @@ static bool summary_run(struct cli *cli, struct err *err) {
 const struct command command_summary = {
     .name = "summary",
     .summary = "one org's overages as JSON",
-    .arguments = "RUN --org ID...",
+    .arguments = "RUN|--database CONNINFO --org ID...",
     .positionals_max = 1,
-    .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_ORG),
+    .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_DATABASE) |
+               OPTION_BIT(OPTION_PERIOD),
     .description =
         "Prints {\"success\":true,\"data\":{\"orgId\",\"period\",\"overages\",\"totalCost\"}}: "
         "every\n"
         "metric of the plan, zeros too; costs are integers in minor units, amount and\n"
         "unitPrice decimal strings (unitPrice null for tiers). data is null when the org\n"
         "was not rated (no plan, set aside). With several --org, one such line for each, in\n"
-        "the order typed.",
+        "the order typed.\n\n"
+        "Out of a run directory, or out of the database: the period that was recorded last,\n"
+        "or --period, by its latest revision.",
     .example = "periodclose summary /var/lib/periodclose/2026-10 --org acme",
     .run = summary_run,
 };

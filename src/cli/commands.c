@@ -3,7 +3,7 @@
 static const struct command *const rows[] = {
     &command_run,    &command_migrate, &command_ingest,  &command_status, &command_report,
     &command_replay, &command_inspect, &command_explain, &command_diff,   &command_verify,
-    &command_emit,   &command_summary, &command_help,
+    &command_emit,   &command_summary, &command_check,   &command_seats,  &command_help,
 };
 
 struct command_list commands_all(void) {

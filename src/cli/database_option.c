@@ -1,6 +1,6 @@
 #include "database_option.h"
 
-#include "db/db.h"
+#include "db/migrate.h"
 
 bool cli_database(const struct cli *cli, const char **conninfo, struct err *err) {
     bool has_password;
@@ -15,4 +15,28 @@ bool cli_database(const struct cli *cli, const char **conninfo, struct err *err)
                              "connection string in PERIODCLOSE_DATABASE");
     }
     return true;
+}
+
+bool cli_open_database(const struct cli *cli, bool sees_all_rows, struct db **db, struct err *err) {
+    const char *conninfo;
+    struct db *opened;
+    if (!cli_database(cli, &conninfo, err)) {
+        return false;
+    }
+    const struct db_options options = {
+        .conninfo = conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = sees_all_rows};
+    if (!db_open(cli->sys, &options, &opened, err)) {
+        return false;
+    }
+    if (!migrate_check(opened, err)) {
+        db_close(opened);
+        return false;
+    }
+    *db = opened;
+    return true;
+}
+
+const char *cli_database_word(const struct cli *cli, struct shell_word *word) {
+    const char *conninfo = option_value(&cli->options, OPTION_DATABASE);
+    return cli->options.is_typed[OPTION_DATABASE] ? shell_word(conninfo, word) : "CONNINFO";
 }

@@ -3,8 +3,18 @@
 #define PERIODCLOSE_SRC_CLI_DATABASE_OPTION_H
 
 #include "cli/cli.h"
+#include "db/db.h"
 
 /* The option must be given; ERR_USAGE too when it is malformed or holds a password in argv. */
 bool cli_database(const struct cli *cli, const char **conninfo, struct err *err);
+
+/*
+ * The same, connected, as the job where the login is a member of it, with this program's schema.
+ * sees_all_rows: for commands over all orgs. Without, a login sees what it may.
+ */
+bool cli_open_database(const struct cli *cli, bool sees_all_rows, struct db **db, struct err *err);
+
+/* --database as it is typed again in a next command. */
+const char *cli_database_word(const struct cli *cli, struct shell_word *word);
 
 #endif

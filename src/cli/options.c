@@ -25,6 +25,7 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_ORG] = {"org", "ID", true, false,
                     "only this org; may be given several times but to explain"},
     [OPTION_METRIC] = {"metric", "NAME", false, false, "only this metric"},
+    [OPTION_ACTION] = {"action", "NAME", false, false, "what the org wants to do, as use_tokens"},
     [OPTION_CUTOFF] = {"cutoff", "TIME", false, false,
                        "usage recorded after this instant is late (default: now)"},
     [OPTION_NOW] = {"now", "TIME", false, false, "the time of the run, for replays and tests"},

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/memory.h"
-#include "db/migrate.h"
 #include "db/sql.h"
 #include "ingest_internal.h"
 #include "sys/clock.h"
@@ -151,9 +150,8 @@ static bool merge(struct ingest *ingest, struct err *err) {
 }
 
 static bool perform(struct ingest *ingest, struct err *err) {
-    return open_path(ingest, err) && migrate_check(ingest->db, err) &&
-           ingest_lock_files(ingest, err) && stage(ingest, err) && merge(ingest, err) &&
-           ingest_take_usage(ingest, err);
+    return open_path(ingest, err) && ingest_lock_files(ingest, err) && stage(ingest, err) &&
+           merge(ingest, err) && ingest_take_usage(ingest, err);
 }
 
 bool ingest_run(const struct sys *sys, struct db *db, const struct ingest_options *options,
