@@ -155,7 +155,7 @@ test_programs := $(foreach module,$(MODULES) program,$(call unit_tests,$(module)
 .PHONY: test test-programs print-test-programs
 test: test-deps ## installs what tests need and runs them all; log in build/test.log
 	@MAKE='$(MAKE)' tests/run_all.sh $(BUILD)
-test-programs: $(BUILD)/periodclose $(test_programs)
+test-programs: $(BUILD)/periodclose $(test_programs) $(BUILD)/faulty_periodclose
 print-test-programs:
 	@printf '%s\n' $(test_programs)
 

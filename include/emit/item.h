@@ -49,7 +49,13 @@ struct emit_item {
 };
 
 /* Where an item goes. */
-enum emit_place { PLACE_SUBSCRIPTION, PLACE_INVOICE, PLACE_CUSTOMER };
+enum emit_place {
+    PLACE_SUBSCRIPTION,
+    PLACE_INVOICE,
+    PLACE_CUSTOMER,
+    PLACE_METER, /* no invoice item, but an event of a meter */
+    PLACES_COUNT,
+};
 
 struct emit_target {
     struct text customer;
@@ -75,7 +81,11 @@ void emit_item_use_quantity(struct emit_item *item);
 bool emit_item_set_amount(struct emit_item *item, struct err *err);
 /* "tokens: 250,000 over 500,000 included, October 2026" */
 bool emit_item_describe(const struct emit_item *item, struct buffer *text, struct err *err);
-/* The form for POST /v1/invoiceitems, into body (cleared first). */
+/*
+ * The form for POST /v1/invoiceitems, into body (cleared first). For PLACE_METER, the one for POST
+ * /v1/billing/meter_events: the item key is its identifier, its value the amount in Stripe's minor
+ * units, its name "overage.METRIC", its time the last second of the period.
+ */
 bool emit_item_body(const struct emit_item *item, const struct emit_target *target,
                     struct buffer *body, struct err *err);
 

@@ -100,6 +100,7 @@ struct sender_options {
     int64_t retry_delay_ms;
     int64_t started_us;  /* monotonic: no earlier start asked for anything after it */
     int64_t deadline_us; /* monotonic; 0: none */
+    bool is_metered;     /* as events of meters: nothing is attached to anything */
     enum emit_attach attach;
     int64_t max_wait_us;  /* to a subscription's next invoice; -1: not asked */
     bool may_stand_alone; /* else held: no_upcoming_invoice */

@@ -13,7 +13,7 @@
 /* The pin that says what the extract saw of a database: pg_current_snapshot() as text. */
 extern const char pin_snapshot[];
 
-enum emission { EMISSION_NONE, EMISSION_STRIPE, EMISSION_DODO };
+enum emission { EMISSION_NONE, EMISSION_STRIPE, EMISSION_STRIPE_METERS, EMISSION_DODO };
 
 /* How items are sent; of all but EMISSION_NONE. */
 struct stage_sending {

@@ -185,6 +185,7 @@ static const struct emission_row {
 } emission_rows[] = {
     {"none", EMISSION_NONE, NULL},
     {"stripe", EMISSION_STRIPE, prepare_stripe},
+    {"stripe-meters", EMISSION_STRIPE_METERS, prepare_stripe},
     {"dodo", EMISSION_DODO, prepare_dodo},
 };
 

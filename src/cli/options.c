@@ -33,7 +33,8 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_FROM] = {"from", "STAGE", false, false, "the first stage to compute again"},
     [OPTION_PRICES] = {"prices", "DIR", false, false,
                        "take prices.csv and tiers.csv from there: what if"},
-    [OPTION_EMIT] = {"emit", "none|stripe|dodo", false, false, "where overages go (default: none)"},
+    [OPTION_EMIT] = {"emit", "none|stripe|stripe-meters|dodo", false, false,
+                     "where overages go (default: none)"},
     [OPTION_RATE] = {"rate", "N|N/min", false, false,
                      "requests a second and endpoint, or none for no bound (default: 20; Dodo: "
                      "100/min)"},

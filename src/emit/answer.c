@@ -80,6 +80,10 @@ static void judge(const struct http_answer *answer, bool is_flat, struct judgeme
     } else {
         const json_t *error = is_flat ? flat_error(object) : json_object_get(object, "error");
         judgement->verdict = judge_refusal(answer, error);
+        judgement->is_there_already =
+            answer->status == 400 &&
+            (strcmp(object_text(error, "code"), "resource_already_exists") == 0 ||
+             strstr(object_text(error, "message"), "already exists with identifier") != NULL);
         judgement->is_about_invoice =
             strcmp(object_text(error, "param"), "invoice") == 0 ||
             strcmp(object_text(error, "code"), "invoice_not_editable") == 0;

@@ -22,6 +22,7 @@ struct judgement {
     enum verdict verdict;
     json_t *object;        /* owned; of VERDICT_DONE */
     bool is_about_invoice; /* what is wrong is the invoice that it was to go on */
+    bool is_there_already; /* an event of a meter under the same identifier */
     char detail[240];
 };
 

@@ -199,9 +199,27 @@ static bool put_place(const struct emit_target *target, struct buffer *body, str
     case PLACE_INVOICE:
         return form_text(body, "invoice", target->place_id, err);
     case PLACE_CUSTOMER:
+    case PLACE_METER:
+    case PLACES_COUNT:
         return true;
     }
     return true;
+}
+
+static bool meter_body(const struct emit_item *item, const struct emit_target *target,
+                       struct buffer *body, struct err *err) {
+    char key[EMIT_KEY_TEXT_MAX];
+    struct buffer name = {0};
+    emit_key_format(&item->key, key);
+    bool is_fine = buffer_append(&name, text_from("overage."), err) &&
+                   buffer_append(&name, item->metric, err) &&
+                   form_text(body, "event_name", buffer_text(&name), err) &&
+                   form_text(body, "identifier", text_from(key), err) &&
+                   form_text(body, "payload[stripe_customer_id]", target->customer, err) &&
+                   form_int64(body, "payload[value]", item->amount, err) &&
+                   form_int64(body, "timestamp", floor_seconds(item->period_end.us - 1), err);
+    buffer_release(&name);
+    return is_fine;
 }
 
 bool emit_item_body(const struct emit_item *item, const struct emit_target *target,
@@ -210,6 +228,9 @@ bool emit_item_body(const struct emit_item *item, const struct emit_target *targ
     char quantity[DECIMAL_TEXT_MAX];
     struct buffer description = {0};
     buffer_clear(body);
+    if (target->place == PLACE_METER) {
+        return meter_body(item, target, body, err);
+    }
     emit_key_format(&item->key, key);
     (void)decimal_format(item->overage, quantity);
     bool is_fine =

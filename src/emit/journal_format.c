@@ -188,7 +188,7 @@ bool intent_parse(struct text content, struct journal_intent *intent) {
     uint64_t place;
     if (!take_key(&content, &intent->key) || !take_number(&content, 4, &attempt) ||
         !take_number(&content, 8, &at) || !take_key(&content, &intent->content) ||
-        !take_number(&content, 4, &place) || place > PLACE_CUSTOMER ||
+        !take_number(&content, 4, &place) || place >= PLACES_COUNT ||
         !take_text(&content, &intent->place_id) || !take_text(&content, &intent->customer)) {
         return false;
     }

@@ -303,7 +303,11 @@ static bool start_one(struct sender *sender, enum step step, struct err *err) {
         queue->last = NULL;
     }
     sender->ready_count--;
-    if (!slot_may_ask(sender, slot)) {
+    bool may_ask;
+    if (!slot_may_ask(sender, slot, &may_ask, err)) {
+        return false;
+    }
+    if (!may_ask) {
         return true;
     }
     struct http_call *call = http_begin(sender->http);

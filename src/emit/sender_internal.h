@@ -114,8 +114,10 @@ void keep_text(char *kept, size_t kept_max, struct text text); /* cut */
 bool slot_load(struct sender *sender, struct slot *slot, struct err *err);
 bool slot_advance(struct sender *sender, struct slot *slot, struct err *err);
 void slot_hold(struct sender *sender, struct slot *slot, const char *reason);
-/* False: the key of the item at hand is too old; a listing is ready in its place. */
-bool slot_may_ask(struct sender *sender, struct slot *slot);
+/* *may_ask false: the key of the item at hand is too old; what goes in its place is ready. */
+bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struct err *err);
+/* What an event of a meter did, nobody can be asked: it stays unknown, and is not sent again. */
+void work_stays_unknown(struct emit_work *work, const char *why);
 bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err);
 bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
                    enum journal_outcome outcome, const struct http_answer *answer,

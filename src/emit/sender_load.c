@@ -146,14 +146,39 @@ static bool load_work(struct sender *sender, struct slot *slot, struct emit_work
     if (!is_same_body(sender, slot, work, &known.intent, &is_same, err)) {
         return false;
     }
-    work->needs_list = !is_key_alive(sender, work) || !is_same;
+    bool is_alive = is_key_alive(sender, work);
+    if (work->place == PLACE_METER && !(is_alive && is_same)) {
+        work_stays_unknown(work, is_alive ? "it was sent with another amount"
+                                          : "its identifier is no longer kept apart");
+        return true;
+    }
+    work->needs_list = !is_alive || !is_same;
     return true;
+}
+
+void work_stays_unknown(struct emit_work *work, const char *why) {
+    char at[INSTANT_TEXT_MAX];
+    (void)instant_format((struct instant){work->first_at_us}, at);
+    work->needs_list = false;
+    work->result.status = EMIT_UNKNOWN;
+    work->result.attempts = work->attempt;
+    (void)snprintf(work->result.detail, sizeof work->result.detail,
+                   "first sent %s and never answered; %s: not sent again; see the usage in "
+                   "Stripe's dashboard",
+                   at, why);
 }
 
 bool slot_load(struct sender *sender, struct slot *slot, struct err *err) {
     for (size_t index = 0; index < slot->group.works_count; index++) {
-        if (!load_work(sender, slot, &slot->group.works[index], err)) {
+        struct emit_work *work = &slot->group.works[index];
+        if (!load_work(sender, slot, work, err)) {
             return false;
+        }
+        bool is_new = work->result.status == EMIT_OPEN && !work->is_unsettled;
+        if (sender->options.is_metered && is_new && slot->group.held_reason == NULL &&
+            work->item.amount < 0) {
+            work->result.status = EMIT_HELD;
+            work->result.reason = "negative_amount";
         }
     }
     return true;
@@ -165,6 +190,7 @@ bool slot_load(struct sender *sender, struct slot *slot, struct err *err) {
 bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
                    enum journal_outcome outcome, const struct http_answer *answer,
                    const json_t *object, const char *detail, struct err *err) {
+    char key[EMIT_KEY_TEXT_MAX];
     struct journal_answer record = {
         .key = work->item.key,
         .attempt = work->attempt,
@@ -177,6 +203,13 @@ bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *w
         .request_id = text_from(answer->request_id),
         .detail = text_from(detail),
     };
+    if (work->place == PLACE_METER) {
+        /* An event of a meter has no id and tells no amount: it was compared, or was there. */
+        emit_key_format(&work->item.key, key);
+        record.amount = work->item.amount;
+        record.currency = text_from(work->item.currency->code);
+        record.object_id = text_from(outcome == OUTCOME_REFUSED ? "" : key);
+    }
     if (!journal_put_answer(sender->journal, &record, err)) {
         return false;
     }
@@ -277,14 +310,19 @@ static void ready_list(struct sender *sender, struct slot *slot) {
 }
 
 /* Hours may have passed in queues and pauses: past its life the key would be a new one. */
-bool slot_may_ask(struct sender *sender, struct slot *slot) {
+bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struct err *err) {
     struct emit_work *work = &slot->group.works[slot->work_index];
-    if (slot->step != STEP_ITEM || !work->is_unsettled || is_key_alive(sender, work)) {
+    *may_ask = slot->step != STEP_ITEM || !work->is_unsettled || is_key_alive(sender, work);
+    if (*may_ask) {
         return true;
+    }
+    if (work->place == PLACE_METER) {
+        work_stays_unknown(work, "its identifier is no longer kept apart");
+        return slot_advance(sender, slot, err);
     }
     work->needs_list = true;
     ready_list(sender, slot);
-    return false;
+    return true;
 }
 
 bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {

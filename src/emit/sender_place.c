@@ -284,6 +284,10 @@ bool place_retry_invoice(struct sender *sender, struct slot *slot, bool *is_retr
 
 bool place_find(struct sender *sender, struct slot *slot, struct err *err) {
     const struct sender_options *options = &sender->options;
+    if (options->is_metered) {
+        target_set(slot, PLACE_METER, (struct text){"", 0});
+        return slot_advance(sender, slot, err);
+    }
     bool has_subscription = slot->group.subscription.size_bytes > 0 && !slot->has_no_subscription &&
                             options->attach != ATTACH_INVOICE;
     if (has_subscription && options->attach == ATTACH_DRAFT && !slot->is_draft_asked) {

@@ -21,6 +21,10 @@ static bool ask_item(struct sender *sender, struct slot *slot, struct http_call 
                                  .run_id = sender->options.run_id,
                                  .is_discountable = sender->options.is_discountable};
     call->is_post = true;
+    if (work->place == PLACE_METER) { /* told apart by its identifier */
+        return buffer_append(&call->url, text_from("/v1/billing/meter_events"), err) &&
+               emit_item_body(&work->item, &target, &call->body, err);
+    }
     emit_idempotency_format(&work->item.key, work->attempt, call->idempotency_key);
     return buffer_append(&call->url, text_from("/v1/invoiceitems"), err) &&
            emit_item_body(&work->item, &target, &call->body, err);
@@ -69,9 +73,47 @@ bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, 
 /* --- answers that settle ------------------------------------------------------------------------
  */
 
+static bool is_same_event(const struct emit_work *work, struct text customer,
+                          const json_t *object) {
+    char key[EMIT_KEY_TEXT_MAX];
+    char value[24];
+    const json_t *payload = json_object_get(object, "payload");
+    emit_key_format(&work->item.key, key);
+    (void)snprintf(value, sizeof value, "%lld", (long long)work->item.amount);
+    return strcmp(object_text(object, "identifier"), key) == 0 &&
+           strcmp(object_text(payload, "value"), value) == 0 &&
+           text_equals(text_from(object_text(payload, "stripe_customer_id")), customer);
+}
+
+/* There already: an earlier request of ours arrived, or one of a start whose journal is lost. */
+static bool take_there_already(struct sender *sender, struct slot *slot,
+                               const struct http_answer *answer, struct err *err) {
+    struct emit_work *work = &slot->group.works[slot->work_index];
+    return work_answered(sender, slot, work, OUTCOME_FOUND, answer, NULL, "", err) &&
+           slot_advance(sender, slot, err);
+}
+
+static bool take_event(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                       const json_t *object, struct err *err) {
+    struct emit_work *work = &slot->group.works[slot->work_index];
+    if (!is_same_event(work, slot->group.customer, object)) {
+        return err_set(err, ERR_CONTENT,
+                       "org '%.*s', metric '%.*s': Stripe answers with another meter event than "
+                       "was sent (request %s)",
+                       (int)work->item.org_id.size_bytes, work->item.org_id.bytes,
+                       (int)work->item.metric.size_bytes, work->item.metric.bytes,
+                       answer->request_id);
+    }
+    return work_answered(sender, slot, work, OUTCOME_SENT, answer, object, "", err) &&
+           slot_advance(sender, slot, err);
+}
+
 static bool take_item(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                       const json_t *object, struct err *err) {
     struct emit_work *work = &slot->group.works[slot->work_index];
+    if (work->place == PLACE_METER) {
+        return take_event(sender, slot, answer, object, err);
+    }
     return work_check_object(work, slot->group.customer, object, err) &&
            work_answered(sender, slot, work, OUTCOME_SENT, answer, object, "", err) &&
            slot_advance(sender, slot, err);
@@ -300,6 +342,11 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
         break;
     case VERDICT_REFUSED:
     case VERDICT_KEPT_FAILURE:
+        if (slot->step == STEP_ITEM && judgement.is_there_already &&
+            slot->group.works[slot->work_index].place == PLACE_METER) {
+            is_fine = take_there_already(sender, slot, answer, err);
+            break;
+        }
         slot->is_unsure = slot->is_unsure || judgement.verdict == VERDICT_KEPT_FAILURE;
         is_fine = give_up(sender, slot, answer, &judgement, err);
         break;

@@ -96,6 +96,7 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
     case EMISSION_NONE:
         break;
     case EMISSION_STRIPE:
+    case EMISSION_STRIPE_METERS:
         if (!run_is_replay(run) && !run_is_dry(run)) {
             return emit_stripe(run, session, err);
         }

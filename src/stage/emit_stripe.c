@@ -107,6 +107,7 @@ static bool open_sender(struct emission_run *emission, struct err *err) {
         .may_stand_alone = sending->may_stand_alone,
         .is_discountable = sending->is_discountable,
         .retries_failed = sending->retries_failed,
+        .is_metered = emission->session->emission == EMISSION_STRIPE_METERS,
     };
     sender_destroy(emission->sender);
     return sender_create(&options, emission->journal, &emission->sender, err);
@@ -116,7 +117,10 @@ static bool open_sender(struct emission_run *emission, struct err *err) {
 static bool complete_journal(struct emission_run *emission, struct err *err) {
     bool has_since;
     struct instant since;
-    if (!journal_is_incomplete(emission->journal, &has_since, &since)) {
+    /* Events of meters cannot be listed: those of the last day are told apart by their identifier.
+     */
+    if (emission->session->emission == EMISSION_STRIPE_METERS ||
+        !journal_is_incomplete(emission->journal, &has_since, &since)) {
         return true;
     }
     if (!has_since || emission->first_end.us - DAY_US > since.us) {

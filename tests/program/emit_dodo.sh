@@ -3,8 +3,9 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-simulator=${STRIPE_SIM:-$root/build/release/stripe_sim}
-PATH="$root/build/tools/bin:$PATH"
+build=$(dirname "$program")
+simulator=${STRIPE_SIM:-$build/release/stripe_sim}
+PATH="$build/tools/bin:$PATH"
 check "overages reach Dodo once each: calm, refused, killed, lost" \
     timeout 240 node "$root/tests/program/emit_dodo.mjs" "$program" "$simulator" "$scratch"
 finish
