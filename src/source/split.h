@@ -4,8 +4,8 @@
  * and hands back what is odd in any way: that goes through csv_read, which also words the problem.
  *
  *     struct split_facts facts = {0};
- *     count = split_index(window, from, until, places, &facts)
- *     split_row(&split, fields) …
+ *     split_scan(window, from, until, &facts)
+ *     split_row(&split, fields, &line) …
  *
  * Internal to src/source.
  */
@@ -14,8 +14,8 @@
 
 #include "source/csv.h"
 
-/* split_index writes up to so many places beyond the last one it counts. */
-enum { SPLIT_PLACES_SLACK = 64 };
+/* So many bytes behind a window's end must be readable; what they are changes nothing. */
+enum { SPLIT_SLACK_BYTES = 64 };
 
 /* What a stretch of bytes holds. */
 struct split_facts {
@@ -26,24 +26,19 @@ struct split_facts {
     bool has_high_byte; /* not ASCII: UTF-8 must be checked */
 };
 
-/*
- * Places of all commas and line feeds in window[from, until), ascending. places has room for
- * until - from + SPLIT_PLACES_SLACK. Facts are added to *facts. Returns the number of places.
- */
-size_t split_index(const char *window, size_t from, size_t until, uint32_t *places,
-                   struct split_facts *facts);
+/* The facts of window[from, until) are added to *facts. */
+void split_scan(const char *window, size_t from, size_t until, struct split_facts *facts);
 
-/* Rows of an indexed window without quotes and NUL bytes. */
+/* Rows of a window without quotes and NUL bytes. */
 struct split {
     const char *window;
-    const uint32_t *places;
-    size_t places_count;
+    size_t until; /* of the window */
     const struct csv_layout *layout;
     bool has_carriage_return;
     bool has_high_byte;
-    size_t place;  /* the next one: index in places[] */
-    size_t offset; /* where the next row begins */
-    uint64_t line; /* its line */
+    size_t offset;     /* where the next row begins */
+    uint64_t line;     /* its line */
+    size_t row_offset; /* where the last one given began; it ended at offset */
 };
 
 enum split_result {
@@ -54,7 +49,7 @@ enum split_result {
 
 /*
  * The next row that is not blank: fields[column] of the columns the file has (the others are left
- * alone), *line its line. SPLIT_ODD leaves offset and line at the odd one.
+ * alone), *line its line. SPLIT_ODD and SPLIT_END leave offset and line at the line not taken.
  */
 enum split_result split_row(struct split *split, struct text *fields, uint64_t *line);
 

@@ -45,8 +45,6 @@ struct block {
     struct usage_feed *feed;
     char *memory;
     char *window;
-    uint32_t *places;
-    size_t places_count;
     uint64_t offset; /* in the file, of window[1] */
     size_t end;      /* in the window: the block is window[1, end) */
     size_t tail_end; /* what was read beyond it is window[end, tail_end) */
@@ -58,10 +56,9 @@ struct block {
 
 static bool block_init(struct block *block, struct err *err) {
     size_t window_bytes = 1 + block->blocks->usage->block_bytes + TAIL_BYTES;
-    block->memory = mem_alloc(PAD_BYTES + window_bytes);
-    block->places = mem_alloc((window_bytes + SPLIT_PLACES_SLACK) * sizeof *block->places);
-    if (block->memory == NULL || block->places == NULL) {
-        return err_memory(err, window_bytes * (1 + sizeof *block->places));
+    block->memory = mem_alloc(PAD_BYTES + window_bytes + SPLIT_SLACK_BYTES);
+    if (block->memory == NULL) {
+        return err_memory(err, window_bytes);
     }
     block->window = block->memory + PAD_BYTES;
     for (size_t row = 0; row < FEED_LINES_MAX; row++) {
@@ -74,7 +71,6 @@ static bool block_init(struct block *block, struct err *err) {
 
 static void block_release(struct block *block) {
     mem_free(block->memory);
-    mem_free(block->places);
 }
 
 static bool block_load(struct block *block, uint64_t index, struct err *err) {
@@ -98,7 +94,7 @@ static bool block_load(struct block *block, uint64_t index, struct err *err) {
     block->end = 1 + (wanted < block_bytes ? wanted : block_bytes);
     block->tail_end = 1 + wanted;
     block->facts = (struct split_facts){0};
-    block->places_count = split_index(block->window, 1, block->end, block->places, &block->facts);
+    split_scan(block->window, 1, block->end, &block->facts);
     return true;
 }
 
@@ -179,7 +175,7 @@ static bool find_first_row(const struct block *block, size_t *at, uint64_t *line
 }
 
 /*
- * The row that begins in the block and ends beyond it, by adding it to the places. False in
+ * The row that begins in the block and ends beyond it, by adding its rest to the window. False in
  * *is_added when it is for csv_read: too long, the last one without a line feed, or with a quote or
  * a NUL.
  */
@@ -191,21 +187,18 @@ static void add_crossing_row(struct block *block, struct split *split, bool *is_
         return;
     }
     struct split_facts facts = {0};
-    size_t until = (size_t)(feed - block->window) + 1;
-    split->places_count +=
-        split_index(block->window, block->end, until, block->places + split->places_count, &facts);
+    split->until = (size_t)(feed - block->window) + 1;
+    split_scan(block->window, block->end, split->until, &facts);
     split->has_carriage_return |= facts.has_carriage_return;
     split->has_high_byte |= facts.has_high_byte;
     *is_added = !facts.has_quote && !facts.has_nul;
 }
 
-/* The rows split so far; those that repeat the last of them are then folded. */
+/* The rows split so far. */
 static bool take_lines(struct block *block, size_t *lines_count, struct err *err) {
     size_t count = *lines_count;
     *lines_count = 0;
-    if (!fold_close(block->feed, err)) {
-        return false;
-    }
+    block->feed->fold.is_ready = false;
     if (count > 0) {
         feed_find_orgs(block->feed, block->lines, count);
     }
@@ -214,15 +207,26 @@ static bool take_lines(struct block *block, size_t *lines_count, struct err *err
             return false;
         }
     }
-    fold_open(block->feed);
     return true;
+}
+
+/* The same, and those that follow and repeat the last of them. */
+static bool take_and_fold(struct block *block, size_t *lines_count, struct split *split,
+                          struct err *err) {
+    const struct text *fields = block->lines[*lines_count - 1].fields;
+    struct text row = {split->window + split->row_offset, split->offset - split->row_offset};
+    if (!take_lines(block, lines_count, err)) {
+        return false;
+    }
+    fold_open(block->feed, fields, row);
+    fold_rows(&block->feed->fold, split);
+    return fold_close(block->feed, err);
 }
 
 static bool read_fast(struct block *block, struct err *err) {
     struct split split = {
         .window = block->window,
-        .places = block->places,
-        .places_count = block->places_count,
+        .until = block->end,
         .layout = &block->blocks->csv->layout,
         .has_carriage_return = block->facts.has_carriage_return,
         .has_high_byte = block->facts.has_high_byte,
@@ -230,23 +234,18 @@ static bool read_fast(struct block *block, struct err *err) {
     if (!find_first_row(block, &split.offset, &split.line)) {
         return true;
     }
-    while (split.place < split.places_count && block->places[split.place] < split.offset) {
-        split.place++;
-    }
     bool is_added = false;
     size_t count = 0;
     for (;;) {
         struct feed_line *line = &block->lines[count];
         enum split_result result = split_row(&split, line->fields, &line->line);
         if (result == SPLIT_ROW) {
-            if (count == 0 && fold_takes(&block->feed->fold, line->fields)) {
-                continue;
-            }
             line->is_as_before = count > 0 && parse_is_same(line->fields[0], line[-1].fields[0]);
             bool is_repeated =
                 line->is_as_before && parse_is_same(line->fields[1], line[-1].fields[1]);
             count++;
-            if ((is_repeated || count == FEED_LINES_MAX) && !take_lines(block, &count, err)) {
+            if ((is_repeated || count == FEED_LINES_MAX) &&
+                !take_and_fold(block, &count, &split, err)) {
                 return false;
             }
             continue;

@@ -22,10 +22,17 @@ static inline int64_t packed_from(int64_t mantissa, unsigned places) {
     return (int64_t)((uint64_t)mantissa << 4 | places);
 }
 
+static inline int64_t packed_mantissa(int64_t packed) {
+    return packed >> 4;
+}
+
+static inline unsigned packed_places(int64_t packed) {
+    return (unsigned)packed & 15;
+}
+
 static inline struct decimal packed_to_decimal(int64_t packed) {
-    int64_t mantissa = packed >> 4;
-    unsigned places = (unsigned)packed & 15;
-    return (struct decimal){(int128)mantissa * packed_powers[DECIMAL_PLACES - places]};
+    int64_t power = packed_powers[DECIMAL_PLACES - packed_places(packed)];
+    return (struct decimal){(int128)packed_mantissa(packed) * power};
 }
 
 /* False: it takes more than 64 bits. */
@@ -42,6 +49,9 @@ static inline bool packed_from_decimal(struct decimal value, int64_t *packed) {
     *packed = packed_from((int64_t)mantissa, places);
     return true;
 }
+
+/* A number of up to so many bytes: digits with at most one point among them, and one digit. */
+enum { PARSE_QUANTITY_BYTES = 8 };
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 
@@ -61,32 +71,59 @@ static inline uint64_t parse_eight(uint64_t digits) {
 }
 
 /*
- * Up to eight bytes: digits with at most one point among them, and at least one digit. The eight
- * bytes that end with the text are read: those before it must be readable.
+ * Such a number of size_bytes that ends with the highest byte of digits, which were made exclusive
+ * or with zeros; odd: which are none, at most a point.
  */
+static inline int64_t parse_packed(uint64_t digits, uint64_t odd) {
+    unsigned places = 0;
+    if (odd != 0) {
+        /* The digits before the point move up over it. */
+        unsigned point_bits = (unsigned)__builtin_ctzll(odd) - 7;
+        uint64_t before = digits & ((UINT64_C(1) << point_bits) - 1);
+        uint64_t after = point_bits == 56 ? 0 : digits >> (point_bits + 8) << (point_bits + 8);
+        digits = after | before << 8;
+        places = (56 - point_bits) / 8;
+    }
+    return packed_from((int64_t)parse_eight(digits), places);
+}
+
+static inline bool parse_is_point(uint64_t digits, uint64_t odd) {
+    return (digits >> ((unsigned)__builtin_ctzll(odd) - 7) & 0xFF) == ('.' ^ '0');
+}
+
+/* The eight bytes that end with the text are read: those before it must be readable. */
 static inline bool parse_quantity_short(struct text text, int64_t *packed) {
     uint64_t bytes;
-    if (text.size_bytes == 0 || text.size_bytes > sizeof bytes) {
+    if (text.size_bytes == 0 || text.size_bytes > PARSE_QUANTITY_BYTES) {
         return false;
     }
     memcpy(&bytes, text.bytes + text.size_bytes - sizeof bytes, sizeof bytes);
     unsigned unused_bits = (unsigned)(8 * (sizeof bytes - text.size_bytes));
     uint64_t digits = (bytes ^ EACH_BYTE('0')) >> unused_bits << unused_bits;
     uint64_t odd = parse_not_digits(digits);
-    unsigned places = 0;
-    if (odd != 0) {
-        unsigned point_bits = (unsigned)__builtin_ctzll(odd) - 7;
-        if ((digits >> point_bits & 0xFF) != ('.' ^ '0') || (odd & (odd - 1)) != 0 ||
-            text.size_bytes == 1) {
-            return false;
-        }
-        /* The digits before the point move up over it. */
-        uint64_t before = digits & ((UINT64_C(1) << point_bits) - 1);
-        uint64_t after = point_bits == 56 ? 0 : digits >> (point_bits + 8) << (point_bits + 8);
-        digits = after | before << 8;
-        places = (56 - point_bits) / 8;
+    if (odd != 0 &&
+        (!parse_is_point(digits, odd) || (odd & (odd - 1)) != 0 || text.size_bytes == 1)) {
+        return false;
     }
-    *packed = packed_from((int64_t)parse_eight(digits), places);
+    *packed = parse_packed(digits, odd);
+    return true;
+}
+
+/* The number at bytes, up to where it ends or has eight bytes: so many are read. */
+static inline bool parse_quantity_at(const char *bytes, size_t *size_bytes, int64_t *packed) {
+    uint64_t digits;
+    memcpy(&digits, bytes, sizeof digits);
+    digits ^= EACH_BYTE('0');
+    uint64_t odd = parse_not_digits(digits);
+    bool has_point = odd != 0 && parse_is_point(digits, odd);
+    uint64_t ends = has_point ? odd & (odd - 1) : odd;
+    *size_bytes = ends == 0 ? sizeof digits : (size_t)__builtin_ctzll(ends) / 8;
+    bool is_point_alone = *size_bytes == 1 && (odd & 0x80) != 0;
+    if (*size_bytes == 0 || is_point_alone) {
+        return false;
+    }
+    unsigned unused_bits = (unsigned)(8 * (sizeof digits - *size_bytes));
+    *packed = parse_packed(digits << unused_bits, odd << unused_bits);
     return true;
 }
 
@@ -112,6 +149,13 @@ static inline bool parse_time_of_day(const char *bytes, int64_t *seconds) {
 
 static inline bool parse_quantity_short(struct text text, int64_t *packed) {
     (void)text;
+    (void)packed;
+    return false;
+}
+
+static inline bool parse_quantity_at(const char *bytes, size_t *size_bytes, int64_t *packed) {
+    (void)bytes;
+    (void)size_bytes;
     (void)packed;
     return false;
 }

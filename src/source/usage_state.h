@@ -192,23 +192,41 @@ struct feed_route {
 enum { FEED_ROUTES_COUNT = 256 };
 
 /* Rows being added up before they are spilled: see usage_fold.h. */
+enum { FOLD_LITERAL_BYTES_MAX = 56 };
+
+/* Bytes that every row has at one place; zeros follow them. */
+struct fold_literal {
+    char bytes[FOLD_LITERAL_BYTES_MAX + 8];
+    size_t size_bytes;
+    uint64_t last_mask; /* of the last word, where it is not whole */
+};
+
+struct fold_sum {
+    uint64_t count;
+    int128 units;
+    int64_t mantissas;     /* of the last rows, to be added to units */
+    unsigned places;       /* of those */
+    int64_t first_seconds; /* of the date */
+    int64_t last_seconds;
+    int64_t packed; /* quantity of the last one */
+};
+
 struct feed_fold {
-    bool is_ready; /* the row before went the plain lane; the next three are what it was */
+    bool is_ready; /* the row before went the plain lane; the next four are what it was */
     uint32_t entry;
     uint32_t slot;
     const struct parse_date *date;
     int64_t occurred_at_us;
 
-    bool is_open; /* rows like that one are taken; what follows is of them */
-    struct text org_id;
-    struct text metric;
-    int64_t day_from_us; /* what there is of that row's day */
+    bool is_open;               /* rows like that one are taken; what follows is of them */
+    bool is_stamp_first;        /* occurred_at stands before the quantity */
+    struct fold_literal head;   /* before the first of the two */
+    struct fold_literal middle; /* between them */
+    struct fold_literal tail;   /* behind, line feed included */
+    size_t row_bytes_max;
+    int64_t day_from_us; /* of that row's day */
     uint64_t day_length_us;
-    uint64_t count;
-    int128 sum_units;
-    int64_t first_us;
-    int64_t last_us;
-    int64_t packed; /* quantity of the last one */
+    struct fold_sum taken;
 };
 
 /* A hash table of org ids, for feed_find_orgs; mem_free it. */

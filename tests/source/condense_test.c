@@ -218,6 +218,41 @@ static void condense_adds_up_ordered_rows_like_shuffled_ones(void **state) {
     mem_free(rows.texts);
 }
 
+/* Rows of two orgs that lie in different buckets, in short blocks, some of them with quotes. */
+static void condense_adds_up_rows_around_those_with_quotes(void **state) {
+    (void)state;
+    uint64_t random = (uint64_t)time(NULL) * 2654435761u + 1;
+    print_message("random from %llu\n", (unsigned long long)random);
+    struct err err = {0};
+    struct buffer orgs = {0};
+    struct buffer subscriptions = {0};
+    assert_true(buffer_append(&orgs, text_from("org_id\n"), &err));
+    assert_true(buffer_append(&subscriptions, text_from("org_id,plan_id\n"), &err));
+    for (unsigned org = 0; org < 60; org++) {
+        assert_true(buffer_append_format(&orgs, &err, "o%02u\n", org));
+        assert_true(buffer_append_format(&subscriptions, &err, "o%02u,p\n", org));
+    }
+    test_folder_write(&folder, "orgs.csv", buffer_text(&orgs));
+    test_folder_write(&folder, "subscriptions.csv", buffer_text(&subscriptions));
+    struct rows rows = {.texts = mem_alloc(6000 * ROW_BYTES), .count = 6000};
+    const char *org = "o00";
+    for (size_t index = 0; index < rows.count; index++) {
+        if (random_below(&random, 5) == 0) {
+            org = random_below(&random, 2) == 0 ? "o00" : "o59";
+        }
+        (void)snprintf(rows.texts[index], ROW_BYTES, "%s,sum,%u,2026-10-07T10:00:%02uZ,,,,", org,
+                       (unsigned)random_below(&random, 5000), (unsigned)random_below(&random, 60));
+    }
+    char *expected = first_text(&rows);
+    expect_same(&rows, (struct style){"\n", 1, 301}, 1, 1, expected);
+    expect_same(&rows, (struct style){"\n", 2, 201}, 2, 1, expected);
+    expect_same(&rows, (struct style){"\n", 1, 0}, 1, 1, expected);
+    mem_free(expected);
+    mem_free(rows.texts);
+    buffer_release(&orgs);
+    buffer_release(&subscriptions);
+}
+
 /* One event, told again in every row, takes the room of one. */
 static void condense_tells_one_event_among_thousands_of_its_rows(void **state) {
     (void)state;
@@ -286,6 +321,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(condense_does_not_depend_on_order_jobs_memory_or_form),
         TEST(condense_adds_up_ordered_rows_like_shuffled_ones),
+        TEST(condense_adds_up_rows_around_those_with_quotes),
         TEST(condense_sorts_a_whale_in_many_runs),
         TEST(condense_tells_one_event_among_thousands_of_its_rows),
         TEST(condense_tells_many_events_apart_in_little_memory),

@@ -2,7 +2,6 @@
 #include <time.h>
 
 #include "../../src/source/split.h"
-#include "core/memory.h"
 #include "test_folder.h"
 
 static struct test_folder folder;
@@ -55,16 +54,14 @@ static uint64_t read_by_libcsv(const struct csv_file *csv, struct csv_range rang
 }
 
 /* As the reader of blocks does it: odd lines, and a last one without a line feed, are libcsv's. */
-static uint64_t read_by_split(const struct csv_file *csv, struct text content, uint32_t *places,
-                              struct buffer *out) {
+static uint64_t read_by_split(const struct csv_file *csv, struct text content, struct buffer *out) {
     size_t from = (size_t)csv->layout.rows_offset;
     struct split_facts facts = {0};
-    size_t count = split_index(content.bytes, from, content.size_bytes, places, &facts);
+    split_scan(content.bytes, from, content.size_bytes, &facts);
     assert_false(facts.has_nul || facts.has_quote);
     struct split split = {
         .window = content.bytes,
-        .places = places,
-        .places_count = count,
+        .until = content.size_bytes,
         .layout = &csv->layout,
         .has_carriage_return = facts.has_carriage_return,
         .has_high_byte = facts.has_high_byte,
@@ -105,14 +102,16 @@ static void compare_on(const char *header, struct text rows, uint64_t seed) {
     struct buffer by_libcsv = {0};
     struct buffer by_split = {0};
     uint64_t libcsv_problems = read_by_libcsv(&csv, all, &by_libcsv);
-    uint32_t *places = mem_alloc((content.size_bytes + SPLIT_PLACES_SLACK) * sizeof *places);
-    uint64_t split_problems = read_by_split(&csv, buffer_text(&content), places, &by_split);
+    static const char slack[SPLIT_SLACK_BYTES] = ",\n,";
+    struct text read = {content.bytes, content.size_bytes};
+    assert_true(buffer_append(&content, (struct text){slack, sizeof slack}, &err));
+    read.bytes = content.bytes;
+    uint64_t split_problems = read_by_split(&csv, read, &by_split);
     if (libcsv_problems != split_problems ||
         !text_equals(buffer_text(&by_libcsv), buffer_text(&by_split))) {
         fail_msg("seed %llu: libcsv and split differ", (unsigned long long)seed);
     }
     csv_close(&csv);
-    mem_free(places);
     problems_destroy(problems);
     buffer_release(&content);
     buffer_release(&by_libcsv);
@@ -187,27 +186,48 @@ static void split_finds_what_libcsv_finds_at_the_edges(void **state) {
     }
 }
 
-static void split_index_tells_quotes_and_nuls_at_every_place(void **state) {
+static void split_scan_tells_quotes_and_nuls_at_every_place(void **state) {
     (void)state;
     char window[200];
-    uint32_t places[sizeof window + SPLIT_PLACES_SLACK];
     for (size_t at = 0; at < sizeof window; at++) {
-        static const char bytes[4] = {'"', '\0', '\r', '\x80'};
+        static const char bytes[5] = {'"', '\0', '\r', '\x80', '\n'};
         for (size_t kind = 0; kind < sizeof bytes; kind++) {
             memset(window, 'x', sizeof window);
             window[at] = bytes[kind];
             struct split_facts facts = {0};
-            assert_int_equal(split_index(window, 0, sizeof window, places, &facts), 0);
+            split_scan(window, 0, sizeof window, &facts);
             assert_int_equal(facts.has_quote, kind == 0);
             assert_int_equal(facts.has_nul, kind == 1);
             assert_int_equal(facts.has_carriage_return, kind == 2);
             assert_int_equal(facts.has_high_byte, kind == 3);
+            assert_int_equal(facts.lines_count, kind == 4);
         }
-        memset(window, 'x', sizeof window);
-        window[at] = ',';
-        struct split_facts facts = {0};
-        assert_int_equal(split_index(window, 0, sizeof window, places, &facts), 1);
-        assert_int_equal(places[0], at);
+    }
+}
+
+/* Whatever their length, the separators of a row are all found. */
+static void split_row_finds_separators_at_every_place(void **state) {
+    (void)state;
+    const struct csv_layout layout = {.fields_count = 3, .column_of_field = {0, 1, 2}};
+    char window[300 + SPLIT_SLACK_BYTES];
+    for (size_t first = 0; first < 150; first++) {
+        for (size_t second = first + 1; second < 300; second += 7) {
+            memset(window, 'x', sizeof window);
+            window[first] = ',';
+            window[second] = ',';
+            window[299] = '\n';
+            struct split split = {.window = window, .until = 300, .layout = &layout};
+            struct text fields[3];
+            uint64_t line;
+            bool is_last_one = second == 299;
+            assert_int_equal(split_row(&split, fields, &line), is_last_one ? SPLIT_ODD : SPLIT_ROW);
+            assert_int_equal(split.offset, is_last_one ? 0 : 300);
+            if (!is_last_one) {
+                assert_int_equal(fields[0].size_bytes, first);
+                assert_int_equal(fields[1].size_bytes, second - first - 1);
+                assert_int_equal(fields[2].size_bytes, 299 - second - 1);
+            }
+        }
     }
 }
 
@@ -217,7 +237,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(split_finds_what_libcsv_finds_in_random_bytes),
         TEST(split_finds_what_libcsv_finds_at_the_edges),
-        TEST(split_index_tells_quotes_and_nuls_at_every_place),
+        TEST(split_scan_tells_quotes_and_nuls_at_every_place),
+        TEST(split_row_finds_separators_at_every_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,127 @@
+/* The fast readers of numbers and time stamps against decimal_parse and instant_parse. */
+#include <time.h>
+
+#include "../../src/source/usage_parse.h"
+#include "test_folder.h"
+
+static uint64_t random_next(uint64_t *random) {
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    return *random;
+}
+
+static uint64_t random_seed(void) {
+    uint64_t seed = (uint64_t)time(NULL);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    return seed * 2654435761u + 1;
+}
+
+enum { PAD_BYTES = 8, TEXT_BYTES_MAX = 12 };
+
+/* Texts of digits, points and now and then something else, with readable bytes around them. */
+static struct text random_number(uint64_t *random, char memory[PAD_BYTES + TEXT_BYTES_MAX + 8]) {
+    static const char others[] = ",\n\r-+ eE/:\x80\xB0\0x";
+    for (size_t at = 0; at < PAD_BYTES + TEXT_BYTES_MAX + 8; at++) {
+        uint64_t kind = random_next(random) % 16;
+        memory[at] = (char)('0' + random_next(random) % 10);
+        if (kind == 0) {
+            memory[at] = '.';
+        } else if (kind == 1) {
+            memory[at] = others[random_next(random) % (sizeof others - 1)];
+        }
+    }
+    return (struct text){memory + PAD_BYTES, (size_t)(random_next(random) % TEXT_BYTES_MAX)};
+}
+
+static void quantity_is_read_as_decimal_parse_reads_it(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    size_t taken = 0;
+    for (size_t round = 0; round < 300000; round++) {
+        char memory[PAD_BYTES + TEXT_BYTES_MAX + 8];
+        struct text text = random_number(&random, memory);
+        int64_t packed;
+        struct decimal expected;
+        bool is_number = decimal_parse(text, &expected) == DECIMAL_OK;
+        if (parse_quantity_short(text, &packed)) {
+            assert_true(is_number);
+            assert_int_equal(decimal_compare(packed_to_decimal(packed), expected), 0);
+            taken++;
+        } else if (is_number && text.size_bytes <= PARSE_QUANTITY_BYTES) {
+            assert_true(text.bytes[0] == '-' || text.bytes[0] == '+');
+        }
+    }
+    assert_true(taken > 10000);
+}
+
+static bool is_of_number(char byte) {
+    return (byte >= '0' && byte <= '9') || byte == '.';
+}
+
+/* What parse_quantity_at takes is what parse_quantity_short takes of the same bytes, and no byte
+ * that could go on with the number follows it, but for a second point and a ninth byte. */
+static void quantity_ends_where_its_digits_end(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    size_t taken = 0;
+    for (size_t round = 0; round < 300000; round++) {
+        char memory[PAD_BYTES + TEXT_BYTES_MAX + 8];
+        const char *bytes = random_number(&random, memory).bytes;
+        size_t size_bytes;
+        int64_t packed;
+        if (!parse_quantity_at(bytes, &size_bytes, &packed)) {
+            bool is_point_alone = bytes[0] == '.' && !(bytes[1] >= '0' && bytes[1] <= '9');
+            assert_true(!is_of_number(bytes[0]) || is_point_alone);
+            continue;
+        }
+        int64_t expected;
+        assert_true(parse_quantity_short((struct text){bytes, size_bytes}, &expected));
+        assert_int_equal(packed, expected);
+        if (size_bytes < PARSE_QUANTITY_BYTES) {
+            bool has_point = memchr(bytes, '.', size_bytes) != NULL;
+            assert_true(!is_of_number(bytes[size_bytes]) ||
+                        (bytes[size_bytes] == '.' && has_point));
+        }
+        taken++;
+    }
+    assert_true(taken > 10000);
+}
+
+static void instant_is_read_as_instant_parse_reads_it(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    struct parse_dates dates = {0};
+    size_t taken = 0;
+    for (size_t round = 0; round < 300000; round++) {
+        char memory[32];
+        (void)snprintf(memory, sizeof memory, "20%02u-%02u-%02uT%02u:%02u:%02uZ",
+                       (unsigned)(24 + random_next(&random) % 3),
+                       (unsigned)(random_next(&random) % 14), (unsigned)(random_next(&random) % 33),
+                       (unsigned)(random_next(&random) % 26), (unsigned)(random_next(&random) % 62),
+                       (unsigned)(random_next(&random) % 62));
+        struct text text = {memory, 20};
+        if (random_next(&random) % 4 == 0) {
+            static const char odd[] = "0:-TtZz. /+9\xFF";
+            memory[random_next(&random) % 20] = odd[random_next(&random) % (sizeof odd - 1)];
+        }
+        struct instant expected;
+        struct instant result;
+        const char *reason = instant_parse(text, &expected);
+        assert_ptr_equal(parse_instant(text, &dates, &result), reason);
+        if (reason == NULL) {
+            assert_int_equal(result.us, expected.us);
+            taken++;
+        }
+    }
+    assert_true(taken > 10000);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(quantity_is_read_as_decimal_parse_reads_it),
+        cmocka_unit_test(quantity_ends_where_its_digits_end),
+        cmocka_unit_test(instant_is_read_as_instant_parse_reads_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
