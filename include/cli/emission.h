@@ -5,7 +5,8 @@
 #include "cli/closing.h"
 
 #define EMISSION_OPTIONS                                                                           \
-    (OPTION_BIT(OPTION_RATE) | OPTION_BIT(OPTION_IN_FLIGHT) | OPTION_BIT(OPTION_MAX_WAIT) |        \
+    (OPTION_BIT(OPTION_ATTACH) | OPTION_BIT(OPTION_TEST_KEY) | OPTION_BIT(OPTION_RATE) |           \
+     OPTION_BIT(OPTION_IN_FLIGHT) | OPTION_BIT(OPTION_MAX_WAIT) |                                  \
      OPTION_BIT(OPTION_NO_STANDALONE) | OPTION_BIT(OPTION_DISCOUNTABLE) |                          \
      OPTION_BIT(OPTION_TIMEOUT) | OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE))
 

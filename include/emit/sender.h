@@ -122,9 +122,23 @@ bool sender_create(const struct sender_options *options, struct journal *journal
                    struct sender **sender, struct err *err);
 void sender_destroy(struct sender *sender); /* NULL is fine */
 bool sender_sweep(struct sender *sender, struct instant since, struct err *err);
+/* Items of others, and of other periods, that wait for the customer's next invoice. */
+bool sender_count_waiting(struct sender *sender, struct text customer, uint64_t *waiting_count,
+                          struct err *err);
 /* Only what is unsettled: nothing new is sent. */
 bool sender_settle(struct sender *sender, const struct emit_feed *feed, struct err *err);
 bool sender_run(struct sender *sender, const struct emit_feed *feed, struct err *err);
+/*
+ * Nothing is sent: every request that a sending would begin with goes to the sink, as one JSON
+ * object on a line of its own (without its end). base, version, run_id, period, attach and the
+ * content options are enough. journal: what was sent already; NULL: nothing.
+ */
+struct preview_sink {
+    void *context;
+    bool (*put)(void *context, struct text line, struct err *err);
+};
+bool sender_preview(const struct sender_options *options, struct journal *journal,
+                    const struct emit_feed *feed, const struct preview_sink *sink, struct err *err);
 struct sender_counts sender_counts(const struct sender *sender);
 
 #endif

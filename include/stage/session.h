@@ -8,6 +8,7 @@
 #include "core/calendar.h"
 #include "db/db.h"
 #include "emit/secret.h"
+#include "emit/sender.h"
 #include "run/run.h"
 
 /* The pin that says what the extract saw of a database: pg_current_snapshot() as text. */
@@ -26,7 +27,8 @@ struct stage_sending {
     int64_t timeout_ms;
     int64_t retry_delay_ms;
     int64_t deadline_s;
-    int64_t started_us;  /* monotonic: when this command began */
+    int64_t started_us; /* monotonic: when this command began */
+    enum emit_attach attach;
     int64_t max_wait_us; /* to the next invoice of a subscription; -1: not asked */
     bool may_stand_alone;
     bool is_discountable;

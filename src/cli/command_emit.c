@@ -1,7 +1,13 @@
 /* emit: sends what was held or refused and can be sent now, and settles what is unknown. */
 #include "cli/commands.h"
 #include "cli/emission.h"
+#include "stage/emission.h"
 #include "stage/stages.h"
+
+static bool put_request(void *context, struct text line, struct err *err) {
+    struct cli *cli = context;
+    return console_out_text(&cli->console, line, err) && console_out(&cli->console, err, "\n");
+}
 
 static bool emit_again(struct cli *cli, struct run *run, struct err *err) {
     struct stage_session session = {0};
@@ -27,6 +33,14 @@ static bool emit_again(struct cli *cli, struct run *run, struct err *err) {
         return err_hint(err, "nothing of it is to be sent");
     }
     session.sending.retries_failed = true;
+    if (option_is_set(&cli->options, OPTION_DRY_RUN)) {
+        const struct preview_sink sink = {.context = cli, .put = put_request};
+        if (session.emission != EMISSION_STRIPE) {
+            return err_set(err, ERR_USAGE, "--dry-run: only items of --emit stripe can be shown");
+        }
+        cli_next(cli, "periodclose emit %s", shell_word(run_path(run), &(struct shell_word){0}));
+        return emission_preview(run, &session, &sink, err);
+    }
     return (!run_stage_is_done(run, &stage_emit) || run_unseal_sending(run, err)) &&
            closing_execute(cli, run, &session, &options, err);
 }
@@ -50,11 +64,13 @@ const struct command command_emit = {
     .arguments = "RUN",
     .positionals_max = 1,
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
-               EMISSION_OPTIONS,
+               OPTION_BIT(OPTION_DRY_RUN) | EMISSION_OPTIONS,
     .description = "Goes through the items of a run again: what was sent stays as it is, what is\n"
                    "unknown is settled first, what was refused is tried under a new attempt, and\n"
                    "what was held for want of an invoice is sent if there is one now. Then the\n"
-                   "reports are written again.",
+                   "reports are written again.\n\n"
+                   "--dry-run prints the requests that it would begin with, a JSON object a line,\n"
+                   "and sends nothing; it needs no API key.",
     .example = "periodclose emit /var/lib/periodclose/2026-10",
     .run = emit_run,
 };

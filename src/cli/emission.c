@@ -13,6 +13,8 @@ static const char pin_max_wait[] = "max_wait";
 static const char pin_standalone[] = "standalone";
 static const char pin_discountable[] = "discountable";
 static const char pin_rate[] = "rate";
+static const char pin_attach[] = "attach";
+static const char pin_key_mode[] = "stripe_mode";
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
@@ -63,18 +65,35 @@ static bool pin_text(const struct cli *cli, struct run *run, enum option option,
     return true;
 }
 
+static bool attach_of(const char *text, enum emit_attach *attach, struct err *err) {
+    static const char *const names[] = {
+        [ATTACH_UPCOMING] = "upcoming", [ATTACH_DRAFT] = "draft", [ATTACH_INVOICE] = "invoice"};
+    for (size_t index = 0; index < sizeof names / sizeof names[0]; index++) {
+        if (strcmp(text, names[index]) == 0) {
+            *attach = (enum emit_attach)index;
+            return true;
+        }
+    }
+    return err_set(err, ERR_USAGE, "--attach: '%.40s' is not known: upcoming, draft or invoice",
+                   text);
+}
+
 static bool pin_content(const struct cli *cli, struct run *run, struct stage_sending *sending,
                         struct err *err) {
     const char *max_wait;
     const char *standalone;
     const char *discountable;
+    const char *attach;
     int64_t days;
     if (!pin_text(cli, run, OPTION_MAX_WAIT, pin_max_wait,
                   option_value(&cli->options, OPTION_MAX_WAIT), "45", &max_wait, err) ||
         !pin_text(cli, run, OPTION_NO_STANDALONE, pin_standalone, "false", "true", &standalone,
                   err) ||
         !pin_text(cli, run, OPTION_DISCOUNTABLE, pin_discountable, "true", "false", &discountable,
-                  err)) {
+                  err) ||
+        !pin_text(cli, run, OPTION_ATTACH, pin_attach, option_value(&cli->options, OPTION_ATTACH),
+                  "upcoming", &attach, err) ||
+        !attach_of(attach, &sending->attach, err)) {
         return false;
     }
     sending->may_stand_alone = strcmp(standalone, "true") == 0;
@@ -161,12 +180,39 @@ static const char *environment_or(const char *name, const char *otherwise) {
     return value != NULL && value[0] != '\0' ? value : otherwise;
 }
 
+/*
+ * A run is sent with keys of one mode: what was sent in test mode is on nobody's bill. A database
+ * is taken for the live one, unless somebody says otherwise.
+ */
+static bool check_key_mode(const struct cli *cli, struct run *run, const struct secret *key,
+                           struct err *err) {
+    bool is_test = strncmp(key->text + 3, "test_", 5) == 0;
+    const char *mode = is_test ? "test" : "live";
+    const char *pinned = run_pinned(run, PIN_VERSION, pin_key_mode);
+    if (pinned != NULL && strcmp(pinned, mode) != 0) {
+        (void)err_set(err, ERR_MISMATCH,
+                      "%s was begun with a %s key of Stripe, STRIPE_API_KEY is a %s key",
+                      run_path(run), pinned, mode);
+        return err_hint(err, "take a key of the same mode, or another run directory");
+    }
+    bool has_database = option_is_set(&cli->options, OPTION_DATABASE) ||
+                        run_pinned(run, PIN_VERSION, "database") != NULL;
+    if (is_test && has_database && !option_is_set(&cli->options, OPTION_TEST_KEY)) {
+        (void)err_set(err, ERR_USAGE,
+                      "STRIPE_API_KEY is a key of test mode: nobody would be billed");
+        return err_hint(err, "take a live key, or say --test-key if the database is no live one");
+    }
+    return run_pin(run, PIN_VERSION, pin_key_mode, mode, false, err);
+}
+
 static bool prepare_stripe(struct cli *cli, struct run *run, struct stage_sending *sending,
                            struct err *err) {
     sending->base = environment_or("STRIPE_API_BASE", "https://api.stripe.com");
     sending->version = stripe_version;
     return pin_content(cli, run, sending, err) && pin_speed(cli, run, "20", sending, err) &&
-           key_of_stripe(cli->sys, &sending->key, err);
+           (option_is_set(&cli->options, OPTION_DRY_RUN) ||
+            (key_of_stripe(cli->sys, &sending->key, err) &&
+             check_key_mode(cli, run, &sending->key, err)));
 }
 
 static bool prepare_dodo(struct cli *cli, struct run *run, struct stage_sending *sending,

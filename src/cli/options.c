@@ -35,6 +35,11 @@ const struct option_row option_table[OPTIONS_COUNT] = {
                        "take prices.csv and tiers.csv from there: what if"},
     [OPTION_EMIT] = {"emit", "none|stripe|stripe-meters|dodo", false, false,
                      "where overages go (default: none)"},
+    [OPTION_ATTACH] = {"attach", "upcoming|draft|invoice", false, false,
+                       "where items go: on the subscription's next invoice (default), on its draft "
+                       "of the closed period while there is one, or on an invoice of their own"},
+    [OPTION_TEST_KEY] = {"test-key", NULL, false, false,
+                         "a key of Stripe's test mode is meant, though a database is read"},
     [OPTION_RATE] = {"rate", "N|N/min", false, false,
                      "requests a second and endpoint, or none for no bound (default: 20; Dodo: "
                      "100/min)"},

@@ -5,6 +5,7 @@
  *   sender_load.c   what the journal knows of a group; what is to be done next
  *   sender_place.c  where the items of a group go
  *   sender_steps.c  each kind of request: how it is asked, and what its answer does
+ *   preview.c       what would be asked, for a dry run
  *   sweep.c         asking for everything since a time
  */
 #ifndef PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
@@ -130,6 +131,8 @@ bool work_check_object(const struct emit_work *work, struct text customer, const
 
 /* sender_place.c */
 bool place_find(struct sender *sender, struct slot *slot, struct err *err);
+bool place_invoice_key(const struct sender *sender, const struct slot *slot, struct emit_key *key,
+                       struct err *err);
 void place_forget(struct slot *slot); /* the place takes nothing more: it is looked for again */
 bool place_retry_invoice(struct sender *sender, struct slot *slot, bool *is_retried,
                          struct err *err);

@@ -184,8 +184,8 @@ static bool put_part(struct buffer *content, struct text part, struct err *err) 
            buffer_append(content, part, err);
 }
 
-static bool invoice_key(const struct sender *sender, const struct slot *slot, struct emit_key *key,
-                        struct err *err) {
+bool place_invoice_key(const struct sender *sender, const struct slot *slot, struct emit_key *key,
+                       struct err *err) {
     struct buffer content = {0};
     struct digest digest;
     bool is_fine = put_part(&content, text_from("invoice"), err) &&
@@ -210,7 +210,7 @@ static bool search_invoice(struct sender *sender, struct slot *slot, struct err 
     slot->invoices_count = 0;
     slot->found_id[0] = '\0';
     slot->page_after[0] = '\0';
-    if (!invoice_key(sender, slot, &slot->invoice.item.key, err)) {
+    if (!place_invoice_key(sender, slot, &slot->invoice.item.key, err)) {
         return false;
     }
     slot_ready(sender, slot, STEP_INVOICES);

@@ -224,9 +224,11 @@ static bool give_up_item(struct sender *sender, struct slot *slot, const struct 
         return slot_advance(sender, slot, err);
     }
     /* Its key has ended over there: a listing can tell what it did. */
-    if (judgement->verdict == VERDICT_KEPT_FAILURE && work->raised < RAISED_MAX) {
+    bool is_kept = judgement->verdict == VERDICT_KEPT_FAILURE;
+    bool is_last_word = answer->status >= 500 && answer->has_should_retry && !answer->should_retry;
+    if ((is_kept || is_last_word) && work->raised < RAISED_MAX) {
         work->needs_list = true;
-        work->is_kept = true;
+        work->is_kept = is_kept;
         return slot_advance(sender, slot, err);
     }
     work->result.status = EMIT_UNKNOWN;

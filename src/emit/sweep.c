@@ -9,14 +9,25 @@
 #include "sys/clock.h"
 #include "sys/process.h"
 
-static bool sweep_ask(struct sender *sender, int64_t since_s, const char *page_after,
-                      struct http_call *call, struct err *err) {
+/* What is listed, and who takes the rows. */
+struct listing {
+    enum step step;
+    const char *path;
+    struct text query; /* without the page */
+    bool (*put)(void *context, const struct http_answer *answer, const json_t *row,
+                struct err *err);
+    void *context;
+};
+
+static bool list_ask(struct sender *sender, const struct listing *listing, const char *page_after,
+                     struct http_call *call, struct err *err) {
     struct buffer query = {0};
     bool is_fine =
-        form_int64(&query, "created[gte]", since_s, err) && form_int64(&query, "limit", 100, err) &&
+        buffer_append(&query, listing->query, err) && form_int64(&query, "limit", 100, err) &&
         (page_after[0] == '\0' ||
          form_text(&query, "starting_after", text_from(page_after), err)) &&
-        buffer_append(&call->url, text_from("/v1/invoiceitems?"), err) &&
+        buffer_append(&call->url, text_from(listing->path), err) &&
+        buffer_append(&call->url, text_from("?"), err) &&
         buffer_append(&call->url, buffer_text(&query), err) && http_send(sender->http, call, err);
     buffer_release(&query);
     return is_fine;
@@ -32,18 +43,18 @@ static bool sweep_wait(struct sender *sender, int64_t until_us, struct err *err)
 }
 
 /* One answer, whatever it is. The call is the caller's to finish. */
-static bool sweep_exchange(struct sender *sender, int64_t since_s, const char *page_after,
-                           struct http_call **call, struct err *err) {
+static bool list_exchange(struct sender *sender, const struct listing *listing,
+                          const char *page_after, struct http_call **call, struct err *err) {
     int64_t when_us;
-    while (
-        !pace_take(&sender->paces[STEP_LIST], clock_monotonic_us(sender->options.sys), &when_us)) {
+    while (!pace_take(&sender->paces[listing->step], clock_monotonic_us(sender->options.sys),
+                      &when_us)) {
         if (!sweep_wait(sender, when_us, err)) {
             return false;
         }
     }
     *call = http_begin(sender->http);
     sender->counts.requests++;
-    if (!sweep_ask(sender, since_s, page_after, *call, err)) {
+    if (!list_ask(sender, listing, page_after, *call, err)) {
         return false;
     }
     while (http_next_done(sender->http) == NULL) {
@@ -55,8 +66,9 @@ static bool sweep_exchange(struct sender *sender, int64_t since_s, const char *p
     return true;
 }
 
-static bool sweep_note(struct sender *sender, const struct http_answer *answer,
-                       const json_t *object, struct err *err) {
+static bool sweep_note(void *context, const struct http_answer *answer, const json_t *object,
+                       struct err *err) {
+    struct sender *sender = context;
     const json_t *metadata = json_object_get(object, "metadata");
     struct journal_answer found = {
         .attempt = 1,
@@ -75,15 +87,15 @@ static bool sweep_note(struct sender *sender, const struct http_answer *answer,
     return journal_put_answer(sender->journal, &found, err);
 }
 
-static bool sweep_page(struct sender *sender, const struct http_answer *answer,
-                       const json_t *object, char page_after[EMIT_ID_MAX], bool *has_more,
-                       struct err *err) {
+static bool list_page(const struct listing *listing, const struct http_answer *answer,
+                      const json_t *object, char page_after[EMIT_ID_MAX], bool *has_more,
+                      struct err *err) {
     size_t index;
     json_t *row;
     page_after[0] = '\0';
     json_array_foreach(json_object_get(object, "data"), index, row) {
-        (void)snprintf(page_after, EMIT_ID_MAX, "%s", object_text(row, "id"));
-        if (!sweep_note(sender, answer, row, err)) {
+        keep_text(page_after, EMIT_ID_MAX, text_from(object_text(row, "id")));
+        if (!listing->put(listing->context, answer, row, err)) {
             return false;
         }
     }
@@ -91,8 +103,8 @@ static bool sweep_page(struct sender *sender, const struct http_answer *answer,
     return true;
 }
 
-static bool sweep_failed(const struct judgement *judgement, const struct http_answer *answer,
-                         struct err *err) {
+static bool list_failed(const struct judgement *judgement, const struct http_answer *answer,
+                        struct err *err) {
     bool is_refused = judgement->verdict == VERDICT_BAD_KEY || answer->fate == HTTP_ANSWERED;
     (void)err_set(err, is_refused ? ERR_REFUSED : ERR_INTERRUPTED,
                   "cannot ask Stripe what is there already: %s%s%s", judgement->detail,
@@ -101,19 +113,14 @@ static bool sweep_failed(const struct judgement *judgement, const struct http_an
                          "same command again");
 }
 
-bool sender_sweep(struct sender *sender, struct instant since, struct err *err) {
-    int64_t since_s = (since.us - LIST_SLACK_US) / 1000000;
+static bool list_all(struct sender *sender, const struct listing *listing, struct err *err) {
     char page_after[EMIT_ID_MAX] = "";
     bool has_more = true;
     unsigned tries = 0;
-    /* A request of an earlier start that is still under way would not be seen. */
-    if (!sweep_wait(sender, sender->options.started_us + sender_quiet_us(sender), err)) {
-        return false;
-    }
     while (has_more) {
         struct http_call *call;
         struct judgement judgement;
-        if (!sweep_exchange(sender, since_s, page_after, &call, err)) {
+        if (!list_exchange(sender, listing, page_after, &call, err)) {
             return false;
         }
         answer_judge(&call->answer, &judgement);
@@ -124,9 +131,9 @@ bool sender_sweep(struct sender *sender, struct instant since, struct err *err) 
         if (is_done) {
             tries = 0;
             is_fine =
-                sweep_page(sender, &call->answer, judgement.object, page_after, &has_more, err);
+                list_page(listing, &call->answer, judgement.object, page_after, &has_more, err);
         } else if (is_over) {
-            is_fine = sweep_failed(&judgement, &call->answer, err);
+            is_fine = list_failed(&judgement, &call->answer, err);
         }
         judgement_release(&judgement);
         http_finish(sender->http, call);
@@ -137,6 +144,56 @@ bool sender_sweep(struct sender *sender, struct instant since, struct err *err) 
             return false;
         }
     }
-    return journal_put_swept(sender->journal, err) &&
-           journal_commit(sender->journal, clock_now(sender->options.sys), err);
+    return true;
+}
+
+bool sender_sweep(struct sender *sender, struct instant since, struct err *err) {
+    struct buffer query = {0};
+    struct listing listing = {
+        .step = STEP_LIST, .path = "/v1/invoiceitems", .put = sweep_note, .context = sender};
+    /* A request of an earlier start that is still under way would not be seen. */
+    bool is_fine = sweep_wait(sender, sender->options.started_us + sender_quiet_us(sender), err) &&
+                   form_int64(&query, "created[gte]", (since.us - LIST_SLACK_US) / 1000000, err);
+    listing.query = buffer_text(&query);
+    is_fine = is_fine && list_all(sender, &listing, err) &&
+              journal_put_swept(sender->journal, err) &&
+              journal_commit(sender->journal, clock_now(sender->options.sys), err);
+    buffer_release(&query);
+    return is_fine;
+}
+
+/* --- what waits for a customer's next invoice ---------------------------------------------------
+ */
+
+struct waiting {
+    const char *period;
+    uint64_t count;
+};
+
+static bool waiting_note(void *context, const struct http_answer *answer, const json_t *object,
+                         struct err *err) {
+    struct waiting *waiting = context;
+    struct emit_key key;
+    const json_t *metadata = json_object_get(object, "metadata");
+    bool is_ours = emit_key_parse(text_from(object_text(metadata, "item_key")), &key) &&
+                   strcmp(object_text(metadata, "period"), waiting->period) == 0;
+    (void)answer;
+    (void)err;
+    waiting->count += is_ours ? 0 : 1;
+    return true;
+}
+
+bool sender_count_waiting(struct sender *sender, struct text customer, uint64_t *waiting_count,
+                          struct err *err) {
+    struct buffer query = {0};
+    struct waiting waiting = {.period = sender->options.period};
+    struct listing listing = {
+        .step = STEP_LIST, .path = "/v1/invoiceitems", .put = waiting_note, .context = &waiting};
+    bool is_fine =
+        form_text(&query, "customer", customer, err) && form_bool(&query, "pending", true, err);
+    listing.query = buffer_text(&query);
+    is_fine = is_fine && list_all(sender, &listing, err);
+    buffer_release(&query);
+    *waiting_count = waiting.count;
+    return is_fine;
 }

@@ -100,6 +100,9 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
         if (!run_is_replay(run) && !run_is_dry(run)) {
             return emit_stripe(run, session, err);
         }
+        if (!run_is_replay(run) && !emit_dry(run, session, err)) {
+            return false;
+        }
         break;
     case EMISSION_DODO:
         if (!run_is_replay(run) && !run_is_dry(run)) {

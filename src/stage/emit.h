@@ -40,6 +40,8 @@ bool emit_shard_done(void *context, const struct emit_group *group, struct err *
 /* billed = sent + held + failed + unknown + not emitted */
 extern const char emit_equation[];
 
+/* What would be sent, into requests.jsonl of the stage. */
+bool emit_dry(struct run *run, const struct stage_session *session, struct err *err);
 /* Sends; the items of every shard are written. */
 bool emit_stripe(struct run *run, const struct stage_session *session, struct err *err);
 bool emit_dodo(struct run *run, const struct stage_session *session, struct err *err);

@@ -93,13 +93,7 @@ static bool add_records(struct emit_shard *shard, struct emit_group *group,
         }
         shard->has_record = table_cursor_next(&shard->record);
     }
-    if (shard->is_dodo || group->works_count <= EMIT_ITEMS_PER_INVOICE_MAX) {
-        return true;
-    }
-    (void)err_set(err, ERR_RANGE, "org '%.*s' has %zu items, an invoice takes %d",
-                  (int)group->org_id.size_bytes, group->org_id.bytes, group->works_count,
-                  (int)EMIT_ITEMS_PER_INVOICE_MAX);
-    return err_hint(err, "nothing was sent; bill fewer metrics for this org");
+    return true;
 }
 
 bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err) {

@@ -57,7 +57,6 @@ static void a_refused_api_key_stops_everything(void **state) {
 static void other_content_stops_everything(void **state) {
     (void)state;
     static const struct account_rule rules[] = {
-        {post_item, .status = 400, .body = REFUSAL("idempotency_error", "")},
         {post_item, .status = 200,
          .body = "{\"id\":\"ii_9\",\"amount\":1,\"currency\":\"usd\",\"customer\":\"cus_0\"}"},
         {post_item, .status = 200,
@@ -79,6 +78,27 @@ static void other_content_stops_everything(void **state) {
 
 /* --- settling -----------------------------------------------------------------------------------
  */
+
+/* A start whose journal is lost may have used it: what stands there decides. */
+static void a_key_with_another_body_is_settled_by_listing(void **state) {
+    (void)state;
+    for (int was_done = 0; was_done < 2; was_done++) {
+        struct account_rule rules[] = {{post_item, .status = 400, .does = was_done == 1,
+                                        .body = REFUSAL("idempotency_error", "")}};
+        struct fixture *fixture = fixture_new();
+        add_groups(&fixture->bill, 1, 1);
+        use_rules(fixture, rules, 1);
+        int64_t began_us = fixture->peer.sys.monotonic_us(&fixture->peer);
+        live_well(fixture);
+        assert_once_each(fixture, 1);
+        assert_int_equal(fixture->bill.results[0][0].attempts, was_done == 1 ? 1 : 2);
+        assert_int_equal(account_calls(&fixture->account, list_items), 1);
+        /* Not before what another start may have under way has arrived. */
+        assert_true(fixture->peer.sys.monotonic_us(&fixture->peer) - began_us >= 20000 * 1250);
+        peer_close(&fixture->peer);
+        scratch_empty();
+    }
+}
 
 /* A 500 that is kept under the key: was it done before that? Only a listing can tell. */
 static void a_kept_failure_is_settled_by_listing(void **state) {
@@ -274,6 +294,7 @@ int main(void) {
         TEST(a_refusal_is_one_items_affair),
         TEST(a_refused_api_key_stops_everything),
         TEST(other_content_stops_everything),
+        TEST(a_key_with_another_body_is_settled_by_listing),
         TEST(a_kept_failure_is_settled_by_listing),
         TEST(within_the_life_of_its_key_the_same_request_settles),
         TEST(after_the_life_of_its_key_a_listing_settles),

@@ -1,0 +1,280 @@
+/*
+ * Before the first call: every item is made once, so that what is wrong with one stops all of them;
+ * the cost and the time are told; no customer has more items than an invoice takes.
+ *
+ * Orgs may share a customer, and nobody's memory should grow with their number. So customers are
+ * first counted in buckets by a hash; only those of a bucket that is fuller than one customer may
+ * be are then counted apart, by a second walk.
+ */
+#include <stdio.h>
+
+#include "core/memory.h"
+#include "emit_run.h"
+
+enum { BUCKETS_COUNT = 65536, WAITING_ASKED_FROM = 200 };
+
+struct customer_count {
+    char *customer; /* owned; NULL: free */
+    size_t size_bytes;
+    uint64_t hash;
+    uint64_t items_count;
+};
+
+struct currency_sum {
+    const struct currency *currency;
+    struct decimal billed;
+};
+
+struct emit_check {
+    struct emission_run *emission;
+    uint64_t *buckets;                /* items by hash of customer */
+    bool is_counting;                 /* the second walk */
+    struct customer_count *customers; /* open addressing; a power of two */
+    size_t customers_size;
+    size_t customers_count;
+    struct currency_sum *sums; /* of all currencies */
+};
+
+static uint64_t customer_hash(struct text customer) {
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t index = 0; index < customer.size_bytes; index++) {
+        hash = (hash ^ (unsigned char)customer.bytes[index]) * UINT64_C(1099511628211);
+    }
+    return hash ^ (hash >> 32);
+}
+
+/* --- counting -----------------------------------------------------------------------------------
+ */
+
+static struct customer_count *count_at(struct customer_count *customers, size_t size,
+                                       struct text customer, uint64_t hash) {
+    size_t at = (size_t)(hash >> 16) & (size - 1);
+    while (
+        customers[at].customer != NULL &&
+        (customers[at].hash != hash ||
+         !text_equals((struct text){customers[at].customer, customers[at].size_bytes}, customer))) {
+        at = (at + 1) & (size - 1);
+    }
+    return &customers[at];
+}
+
+static bool counts_grow(struct emit_check *check, struct err *err) {
+    size_t size = check->customers_size == 0 ? 64 : check->customers_size * 2;
+    struct customer_count *customers = mem_alloc(size * sizeof *customers);
+    if (customers == NULL) {
+        return err_memory(err, size * sizeof *customers);
+    }
+    for (size_t index = 0; index < check->customers_size; index++) {
+        const struct customer_count *old = &check->customers[index];
+        if (old->customer != NULL) {
+            *count_at(customers, size, (struct text){old->customer, old->size_bytes}, old->hash) =
+                *old;
+        }
+    }
+    mem_free(check->customers);
+    check->customers = customers;
+    check->customers_size = size;
+    return true;
+}
+
+static bool count_group(struct emit_check *check, const struct emit_group *group, struct err *err) {
+    uint64_t hash = customer_hash(group->customer);
+    if (!check->is_counting) {
+        check->buckets[hash % BUCKETS_COUNT] += group->works_count;
+        return true;
+    }
+    if (check->buckets[hash % BUCKETS_COUNT] <= WAITING_ASKED_FROM) {
+        return true;
+    }
+    if (check->customers_count * 3 >= check->customers_size * 2 && !counts_grow(check, err)) {
+        return false;
+    }
+    struct customer_count *count =
+        count_at(check->customers, check->customers_size, group->customer, hash);
+    if (count->customer == NULL) {
+        char *customer = mem_alloc(group->customer.size_bytes + 1);
+        if (customer == NULL) {
+            return err_memory(err, group->customer.size_bytes + 1);
+        }
+        memcpy(customer, group->customer.bytes, group->customer.size_bytes);
+        *count = (struct customer_count){
+            .customer = customer, .size_bytes = group->customer.size_bytes, .hash = hash};
+        check->customers_count++;
+    }
+    count->items_count += group->works_count;
+    return true;
+}
+
+static bool add_item(struct emit_check *check, const struct emit_item *item, bool is_held,
+                     struct err *err) {
+    struct emission_run *emission = check->emission;
+    struct currency_sum *sum = &check->sums[item->currency - currency_at(0)];
+    if (emission->is_totalled &&
+        !totals_add_left(run_totals(emission->run), emit_equation, text_from(item->currency->code),
+                         item->billed, err)) {
+        return false;
+    }
+    emission->items_count += is_held ? 0 : 1;
+    emission->held_count += is_held ? 1 : 0;
+    if (emission->first_end.us == 0 || item->period_end.us < emission->first_end.us) {
+        emission->first_end = item->period_end;
+    }
+    sum->currency = item->currency;
+    return is_held || decimal_add(sum->billed, item->billed, &sum->billed) ||
+           err_set(err, ERR_RANGE, "the sum of all items in %s does not fit", item->currency->code);
+}
+
+static bool check_shard(struct emit_check *check, size_t shard_index, struct err *err) {
+    struct emission_run *emission = check->emission;
+    struct emit_shard shard;
+    struct emit_group group = {0};
+    bool is_found = true;
+    if (!emit_shard_open(&shard, emission->run, &emission->terms, emission->period, shard_index,
+                         err)) {
+        return false;
+    }
+    bool is_fine = true;
+    while (is_fine && is_found) {
+        is_fine = emit_shard_next(&shard, &group, &is_found, err);
+        if (!is_fine || !is_found) {
+            break;
+        }
+        bool is_held = group.held_reason != NULL || group.customer.size_bytes == 0;
+        for (size_t index = 0; is_fine && !check->is_counting && index < group.works_count;
+             index++) {
+            is_fine = add_item(check, &group.works[index].item, is_held, err);
+        }
+        is_fine = is_fine && (is_held || count_group(check, &group, err));
+    }
+    emit_group_release(&group);
+    emit_shard_close(&shard);
+    return is_fine;
+}
+
+static bool check_walk(struct emit_check *check, bool is_counting, struct err *err) {
+    check->is_counting = is_counting;
+    for (size_t shard = 0; shard < run_shards_count(check->emission->run); shard++) {
+        if (!check_shard(check, shard, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- telling ------------------------------------------------------------------------------------
+ */
+
+static bool tell_cost(struct emit_check *check, struct err *err) {
+    const struct emission_run *emission = check->emission;
+    unsigned rate = emission->session->sending.rate;
+    struct buffer text = {0};
+    bool is_fine = buffer_append_format(&text, err, "%llu items to send",
+                                        (unsigned long long)emission->items_count);
+    const char *separator = ":";
+    for (size_t index = 0; is_fine && index < currency_count(); index++) {
+        const struct currency_sum *sum = &check->sums[index];
+        if (sum->currency != NULL && !decimal_is_zero(sum->billed)) {
+            char amount[DECIMAL_TEXT_MAX];
+            (void)money_format(sum->billed, sum->currency, amount);
+            is_fine = buffer_append_format(&text, err, "%s %s %s", separator, amount,
+                                           sum->currency->code);
+            separator = ",";
+        }
+    }
+    is_fine = is_fine && (emission->held_count == 0 ||
+                          buffer_append_format(&text, err, "; %llu held or switched off",
+                                               (unsigned long long)emission->held_count));
+    is_fine =
+        is_fine && (rate == 0 || emission->items_count == 0 ||
+                    buffer_append_format(&text, err, "; at %u a second it takes about %llu s", rate,
+                                         (unsigned long long)(emission->items_count / rate + 1)));
+    is_fine = is_fine && buffer_append(&text, (struct text){"", 1}, err);
+    if (is_fine) {
+        emission_tell_note(emission, text.bytes);
+    }
+    buffer_release(&text);
+    return is_fine;
+}
+
+/* --- the whole ----------------------------------------------------------------------------------
+ */
+
+static bool too_many(const struct customer_count *count, uint64_t waiting_count, struct err *err) {
+    (void)err_set(err, ERR_RANGE,
+                  "Stripe customer '%.*s' has %llu items, and %llu others wait at Stripe: an "
+                  "invoice takes %d",
+                  (int)(count->size_bytes < EMIT_ID_MAX ? count->size_bytes : EMIT_ID_MAX),
+                  count->customer, (unsigned long long)count->items_count,
+                  (unsigned long long)waiting_count, (int)EMIT_ITEMS_PER_INVOICE_MAX);
+    return err_hint(err, "nothing was sent; bill fewer metrics for the orgs of this customer, or "
+                         "finalise what waits there");
+}
+
+static bool check_fullest(struct emit_check *check, struct err *err) {
+    bool is_full = false;
+    for (size_t index = 0; index < BUCKETS_COUNT; index++) {
+        is_full = is_full || check->buckets[index] > WAITING_ASKED_FROM;
+    }
+    if (is_full && !check_walk(check, true, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < check->customers_size; index++) {
+        if (check->customers[index].items_count > EMIT_ITEMS_PER_INVOICE_MAX) {
+            return too_many(&check->customers[index], 0, err);
+        }
+    }
+    return true;
+}
+
+/* What others have put there waits for the same invoice. */
+static bool check_waiting(struct emit_check *check, struct err *err) {
+    struct emission_run *emission = check->emission;
+    for (size_t index = 0; index < check->customers_size; index++) {
+        const struct customer_count *count = &check->customers[index];
+        uint64_t waiting_count;
+        if (count->items_count <= WAITING_ASKED_FROM) {
+            continue;
+        }
+        if (!sender_count_waiting(emission->sender,
+                                  (struct text){count->customer, count->size_bytes}, &waiting_count,
+                                  err)) {
+            return false;
+        }
+        if (count->items_count + waiting_count > EMIT_ITEMS_PER_INVOICE_MAX) {
+            return too_many(count, waiting_count, err);
+        }
+    }
+    return true;
+}
+
+bool emit_check_open(struct emission_run *emission, struct emit_check **check, struct err *err) {
+    struct emit_check *made = mem_alloc(sizeof *made);
+    *check = made;
+    if (made == NULL) {
+        return err_memory(err, sizeof *made);
+    }
+    *made = (struct emit_check){.emission = emission};
+    made->buckets = mem_alloc(BUCKETS_COUNT * sizeof *made->buckets);
+    made->sums = mem_alloc(currency_count() * sizeof *made->sums);
+    if (made->buckets == NULL || made->sums == NULL) {
+        return err_memory(err, BUCKETS_COUNT * sizeof *made->buckets);
+    }
+    return check_walk(made, false, err) && check_fullest(made, err) && tell_cost(made, err);
+}
+
+bool emit_check_waiting(struct emit_check *check, struct err *err) {
+    return check_waiting(check, err);
+}
+
+void emit_check_close(struct emit_check *check) {
+    if (check == NULL) {
+        return;
+    }
+    for (size_t index = 0; index < check->customers_size; index++) {
+        mem_free(check->customers[index].customer);
+    }
+    mem_free(check->customers);
+    mem_free(check->buckets);
+    mem_free(check->sums);
+    mem_free(check);
+}

@@ -1,0 +1,101 @@
+/* A dry run: every check, and the requests as they would be made, a JSON object a line. */
+#include "emit_run.h"
+#include "stage/emission.h"
+#include "stage/stages.h"
+#include "sys/clock.h"
+
+static const char requests_name[] = "requests.jsonl";
+
+static bool preview_shard(struct emission_run *emission, size_t shard_index,
+                          const struct preview_sink *sink, struct err *err) {
+    struct emit_shard shard;
+    struct sender_options options = emission_options(emission);
+    if (!emit_shard_open(&shard, emission->run, &emission->terms, emission->period, shard_index,
+                         err)) {
+        return false;
+    }
+    struct emit_feed feed = {.context = &shard, .next = emit_shard_next};
+    bool is_fine = sender_preview(&options, emission->journal, &feed, sink, err);
+    emit_shard_close(&shard);
+    return is_fine;
+}
+
+static bool preview_all(struct emission_run *emission, const struct preview_sink *sink,
+                        struct err *err) {
+    for (size_t shard = 0; shard < run_shards_count(emission->run); shard++) {
+        if (!preview_shard(emission, shard, sink, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- run --dry-run ------------------------------------------------------------------------------
+ */
+
+enum { PENDING_BYTES = 64 * 1024 };
+
+struct request_file {
+    struct file_replacement replacement;
+    struct buffer pending;
+    uint64_t lines_count;
+};
+
+static bool write_pending(struct request_file *requests, struct err *err) {
+    bool is_fine = file_append(&requests->replacement.file, requests->pending.bytes,
+                               requests->pending.size_bytes, err);
+    buffer_clear(&requests->pending);
+    return is_fine;
+}
+
+static bool put_line(void *context, struct text line, struct err *err) {
+    struct request_file *requests = context;
+    requests->lines_count++;
+    return buffer_append(&requests->pending, line, err) &&
+           buffer_append(&requests->pending, text_from("\n"), err) &&
+           (requests->pending.size_bytes < PENDING_BYTES || write_pending(requests, err));
+}
+
+bool emit_dry(struct run *run, const struct stage_session *session, struct err *err) {
+    struct emission_run emission;
+    struct emit_check *check = NULL;
+    struct request_file requests = {.replacement = FILE_REPLACEMENT_NONE};
+    struct preview_sink sink = {.context = &requests, .put = put_line};
+    char relative[FILE_PATH_MAX];
+    char path[FILE_PATH_MAX];
+    bool is_fine =
+        emission_open(&emission, run, session, err) && emit_check_open(&emission, &check, err) &&
+        path_format(relative, err, "%d-%s/%s", stage_emit.number, stage_emit.name, requests_name) &&
+        path_format(path, err, "%s/%s", run_path(run), relative) &&
+        file_replace_begin(run_sys(run), path, &requests.replacement, err);
+    if (is_fine) {
+        is_fine = preview_all(&emission, &sink, err) && write_pending(&requests, err) &&
+                  file_replace_commit(&requests.replacement, err) &&
+                  run_output_file(run, relative, requests.lines_count, err);
+        if (!is_fine) {
+            file_replace_abort(&requests.replacement);
+        }
+    }
+    buffer_release(&requests.pending);
+    emit_check_close(check);
+    emission_close(&emission);
+    return is_fine;
+}
+
+/* --- emit RUN --dry-run -------------------------------------------------------------------------
+ */
+
+bool emission_preview(struct run *run, const struct stage_session *session,
+                      const struct preview_sink *sink, struct err *err) {
+    struct emission_run emission;
+    enum path_kind kind;
+    bool is_fine = emission_open(&emission, run, session, err) &&
+                   path_kind(run_sys(run), emission.journal_path, &kind, err);
+    if (is_fine && kind == PATH_FILE) {
+        is_fine = journal_open(run_sys(run), emission.journal_path, run_id(run),
+                               clock_now(run_sys(run)), &emission.journal, err);
+    }
+    is_fine = is_fine && preview_all(&emission, sink, err);
+    emission_close(&emission);
+    return is_fine;
+}

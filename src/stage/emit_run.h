@@ -1,0 +1,38 @@
+/* Inside of the stage emit: one sending to Stripe, from the checks before it to its end. */
+#ifndef PERIODCLOSE_SRC_STAGE_EMIT_RUN_H
+#define PERIODCLOSE_SRC_STAGE_EMIT_RUN_H
+
+#include "emit.h"
+
+struct emission_run {
+    struct run *run;
+    const struct stage_session *session;
+    struct terms terms;
+    struct table *plans; /* behind terms */
+    struct table *prices;
+    struct table *tiers;
+    struct arena *arena;
+    bool is_totalled; /* the stage is performed: its totals are kept */
+    char period[INSTANT_TEXT_MAX];
+    char journal_path[FILE_PATH_MAX];
+    struct journal *journal;
+    struct sender *sender;
+    uint64_t items_count;
+    uint64_t held_count;
+    struct instant first_end; /* of all periods billed */
+};
+
+/* Close also after a failure. */
+bool emission_open(struct emission_run *emission, struct run *run,
+                   const struct stage_session *session, struct err *err);
+void emission_close(struct emission_run *emission);
+struct sender_options emission_options(const struct emission_run *emission);
+void emission_tell_note(const struct emission_run *emission, const char *text);
+
+/* emit_check.c. Open makes every item and tells the cost; waiting asks Stripe, once connected. */
+struct emit_check;
+bool emit_check_open(struct emission_run *emission, struct emit_check **check, struct err *err);
+bool emit_check_waiting(struct emit_check *check, struct err *err);
+void emit_check_close(struct emit_check *check); /* NULL is fine */
+
+#endif

@@ -1,0 +1,156 @@
+// What is looked at before the first call, dry runs, and where items go:
+// emit_check.mjs PERIODCLOSE SIMULATOR FOLDER
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { KEY, PERIOD_END, PERIOD_START, assertSent, closeWords, openAccount, quick, readReport, runProgram,
+  writeDataset } from '../emit/close.mjs';
+import { startSimulator } from '../stripe_sim/simulator.mjs';
+
+const [program, simulatorProgram, folder] = process.argv.slice(2);
+const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const run = (words, env) => runProgram(program, simulator, words, env);
+const dump = () => simulator.ask({ do: 'dump' });
+let cases = 0;
+async function check(name, orgs, body, account = {}) {
+  const place = path.join(folder, String(cases += 1));
+  const dataset = writeDataset(path.join(place, 'dataset'), orgs);
+  await openAccount(simulator, orgs, account);
+  await body(dataset, path.join(place, 'run'));
+  console.log(`ok ${name}`);
+}
+
+// --- dry runs ---
+
+const mixed = [{ id: 'a', customer: 'cus_a', subscription: 'sub_a', metrics: 2 },
+  { id: 'b', customer: 'cus_b', mode: 'quantity' }, { id: 'c', status: 'suspended', customer: 'cus_c' }, { id: 'd' }];
+await check('a dry run writes the very requests and sends nothing', mixed, async (dataset, runDir) => {
+  let result = await run(closeWords(dataset, runDir, ['--dry-run']), { STRIPE_API_KEY: '' });
+  assert.equal(result.status, 4, result.out);
+  assert.match(result.out, /3 items to send: 40.00 usd; 2 held or switched off/);
+  assert.equal((await dump()).stats.requests, 0);
+  const lines = fs.readFileSync(path.join(runDir, 'dry-run/60-emit/requests.jsonl'), 'utf8')
+    .trimEnd().split('\n').map((line) => JSON.parse(line));
+  result = await run(closeWords(dataset, runDir));
+  assert.equal(result.status, 4, result.out);
+  const asked = (await dump()).recorded.filter((request) => !(request.method === 'GET' && request.path === '/v1/invoiceitems'));
+  const invoice = (await dump()).invoices[0].id;
+  // The run id is in the bodies, and a dry run has its own; the id of the invoice comes from Stripe.
+  const plain = (body) => (body ?? '').replace(/metadata\[run_id\]=[0-9a-f]{32}/, '')
+    .replace('%7Bid%20of%20the%20invoice%7D', invoice);
+  const byKey = (list) => list.map(JSON.stringify).sort();
+  assert.deepEqual(
+    byKey(lines.map((line) => [line.method, line.url.replace(simulator.base, '').replace(/\?.*/, ''),
+      line.idempotency_key ?? null, line.stripe_version, plain(line.body)])),
+    byKey(asked.map((request) => [request.method, request.path, request.idempotency_key ?? null,
+      request.version, plain(request.body)])));
+}, { record: true });
+
+await check('emit --dry-run tells what is still to be sent', mixed, async (dataset, runDir) => {
+  let result = await run(closeWords(dataset, runDir, ['--until', 'record']));
+  assert.equal(result.status, 4, result.out);
+  result = await run(['emit', runDir, '--dry-run'], { STRIPE_API_KEY: '' });
+  assert.equal(result.status, 0, result.out);
+  const posts = (text) => text.trimEnd().split('\n').filter((line) => line.includes('/v1/invoiceitems"')).length;
+  assert.equal(posts(result.stdout), 3);
+  assert.equal((await dump()).stats.requests, 0);
+  result = await run(closeWords(dataset, runDir));
+  assert.equal(result.status, 4, result.out);
+  result = await run(['emit', runDir, '--dry-run'], { STRIPE_API_KEY: '' });
+  assert.equal(result.stdout, '');
+});
+
+// --- limits ---
+
+await check('orgs of one customer with more items than an invoice takes stop it all',
+  [{ id: 'a', customer: 'cus_x', metrics: 126 }, { id: 'b', customer: 'cus_x', metrics: 125 }, { id: 'c', customer: 'cus_c' }],
+  async (dataset, runDir) => {
+    const result = await run(closeWords(dataset, runDir));
+    assert.equal(result.status, 32, result.out);
+    assert.match(result.out, /'cus_x' has 251 items/);
+    assert.equal((await dump()).stats.requests, 0);
+  });
+
+const full = [{ id: 'a', customer: 'cus_x', subscription: 'sub_x', metrics: 120 },
+  { id: 'b', customer: 'cus_x', subscription: 'sub_x', metrics: 90 }];
+await check('what waits at Stripe counts', full, async (dataset, runDir) => {
+  const others = async (count) => {
+    for (let n = 0; n < count; n += 1) {
+      const answer = await fetch(`${simulator.base}/v1/invoiceitems`, { method: 'POST',
+        headers: { Authorization: `Bearer ${KEY}`, 'Stripe-Version': '2026-07-29.dahlia' },
+        body: 'customer=cus_x&amount=100&currency=usd' });
+      assert.equal(answer.status, 200);
+    }
+  };
+  await others(41);
+  let result = await run(closeWords(dataset, runDir));
+  assert.equal(result.status, 32, result.out);
+  assert.match(result.out, /'cus_x' has 210 items, and 41 others wait at Stripe/);
+  assert.equal((await dump()).items.length, 41);
+  await openAccount(simulator, full);
+  await others(40);
+  result = await run(closeWords(dataset, runDir));
+  assert.equal(result.status, 0, result.out);
+  assert.equal((await dump()).items.length, 250);
+});
+
+// --- keys ---
+
+await check('a key of the other mode is refused', mixed, async (dataset, runDir) => {
+  let result = await run(closeWords(dataset, runDir, ['--until', 'record']));
+  assert.equal(result.status, 4, result.out);
+  result = await run(closeWords(dataset, runDir), { STRIPE_API_KEY: 'sk_live_simulator' });
+  assert.equal(result.status, 13, result.out);
+  assert.match(result.out, /was begun with a test key of Stripe, STRIPE_API_KEY is a live key/);
+  assert.equal((await dump()).stats.requests, 0);
+});
+
+// --- where items go ---
+
+const attached = [{ id: 'a', customer: 'cus_a', subscription: 'sub_a', metrics: 2 },
+  { id: 'b', customer: 'cus_b', subscription: 'sub_b' }, { id: 'c', customer: 'cus_c' }, { id: 'd', customer: 'cus_c', metrics: 3 }];
+await check('on the draft of the closed period while there is one', attached, async (dataset, runDir) => {
+  const period = { period_start: PERIOD_START, period_end: PERIOD_END };
+  const old = await simulator.ask({ do: 'renew', subscription: 'sub_a', period_start: PERIOD_START - 31 * 86400, period_end: PERIOD_START });
+  const draft = await simulator.ask({ do: 'renew', subscription: 'sub_a', ...period });
+  const result = await run(closeWords(dataset, runDir, ['--attach', 'draft']));
+  assert.equal(result.status, 0, result.out);
+  const there = await assertSent(simulator, runDir, attached);
+  const invoicesOf = (customer) => [...new Set(there.items.filter((item) => item.customer === customer).map((item) => item.invoice))];
+  assert.deepEqual(invoicesOf('cus_a'), [draft.invoice]);
+  assert.deepEqual(invoicesOf('cus_b'), [null]);
+  assert.equal(there.items.find((item) => item.customer === 'cus_b').parent.subscription_details.subscription, 'sub_b');
+  assert.equal(invoicesOf('cus_c').length, 1);
+  assert.notEqual(invoicesOf('cus_c')[0], null);
+  assert.equal(there.invoices.length, 3);
+  assert.equal((there.lines[old.invoice] ?? []).length, 0);
+});
+
+await check('on an invoice of their own, one for each customer', attached, async (dataset, runDir) => {
+  const result = await run(closeWords(dataset, runDir, ['--attach', 'invoice']));
+  assert.equal(result.status, 0, result.out);
+  const there = await assertSent(simulator, runDir, attached);
+  assert.equal(there.invoices.length, 3);
+  assert.ok(there.items.every((item) => item.invoice !== null));
+  assert.ok(there.invoices.every((invoice) => invoice.status === 'draft' && !invoice.auto_advance));
+});
+
+await check('where the draft is finalised in between, on the next invoice', attached, async (dataset, runDir) => {
+  const draft = await simulator.ask({ do: 'renew', subscription: 'sub_a', period_start: PERIOD_START, period_end: PERIOD_END });
+  // One item arrives, then somebody finalises it.
+  await simulator.ask({ do: 'faults', plan: { script: [{ method: 'POST', path: '/v1/invoiceitems', nth: 2, times: 100, kind: '402' }] } });
+  let result = await run(closeWords(dataset, runDir, ['--attach', 'draft', '--in-flight', '1']));
+  assert.equal(result.status, 21, result.out);
+  const answer = await fetch(`${simulator.base}/v1/invoices/${draft.invoice}/finalize`, { method: 'POST',
+    headers: { Authorization: `Bearer ${KEY}`, 'Stripe-Version': '2026-07-29.dahlia' } });
+  assert.equal(answer.status, 200);
+  await simulator.ask({ do: 'faults', plan: null });
+  result = await run(['emit', runDir, ...quick]);
+  assert.equal(result.status, 0, result.out);
+  const there = await assertSent(simulator, runDir, attached);
+  const places = there.items.filter((item) => item.customer === 'cus_a').map((item) => item.invoice).sort();
+  assert.deepEqual(places, [draft.invoice, null].sort());
+  assert.deepEqual(readReport(runDir, 'invoice_items.csv').map((row) => row.status), Array(7).fill('sent'));
+});
+
+await simulator.stop();
