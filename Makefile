@@ -150,7 +150,7 @@ simulators := $(BUILD)/release/stripe_sim $(BUILD)/checked/stripe_sim
 
 # --- all tests ----------------------------------------------------------------------------------
 
-test_programs := $(foreach module,$(MODULES) program,$(call unit_tests,$(module))) $(arrow_sample) $(simulators) $(server_check)
+test_programs := $(foreach module,$(MODULES) program,$(call unit_tests,$(module))) $(arrow_sample) $(simulators) $(server_check) $(BUILD)/faulty_periodclose
 
 .PHONY: test test-programs print-test-programs
 test: test-deps ## installs what tests need and runs them all; log in build/test.log

@@ -6,6 +6,8 @@
 #   readback   our Arrow files read by npm apache-arrow and by polars; one test each
 #   fuzz       every fuzz target over its seed corpus; one test each
 #   sql        tests/sql/*.sql, the database's own tests, by pg_prove in a throw-away cluster
+#   sim        500 closes billed through faults, kills and clock jumps (as many as three minutes hold)
+#   encoding   what is sent, compared with what Stripe's own Node client sends
 #   program    tests/program/*.sh, the release build from outside; "ok - " and "not ok - " lines
 #
 # Counting errs on the side of failure. Whatever a suite printed, it fails at least once more if it
@@ -137,6 +139,10 @@ list_suites() {
     suite model lines 600 "tests/model/run.sh $build"
     built_suite "$build/checked/stripe_sim" simulator lines 300 \
         "node tests/stripe_sim/selftest.mjs $build/checked/stripe_sim"
+    built_suite "$build/faulty_periodclose" sim lines 900 \
+        "node tests/emit/search.mjs $build --seeds 500 --seconds 180"
+    built_suite "$build/periodclose" encoding lines 300 \
+        "node tests/emit/encoding.mjs $build/periodclose $build/checked/stripe_sim"
     for file in tests/fuzz/*_fuzz.c; do
         name=$(basename "$file" _fuzz.c)
         built_suite "$build/fuzz/tests/fuzz/${name}_fuzz" "fuzz-$name" exit 300 \
@@ -155,7 +161,7 @@ failed_suites=()
 list_suites
 # The longest first, or everybody waits for them in the end.
 mapfile -t names < <(printf '%s\n' "${names[@]}" | awk '
-    { print (/death_test$/ ? 1 : /^program-/ ? 2 : 3), NR, $0 }' | sort -k1,1n -k2,2n | cut -d' ' -f3)
+    { print (/death_test$|^sim$/ ? 1 : /^program-/ ? 2 : 3), NR, $0 }' | sort -k1,1n -k2,2n | cut -d' ' -f3)
 mkdir -p "$results/samples"
 if [ -x "$build/checked/tests/table/arrow_sample" ]; then
     "$build/checked/tests/table/arrow_sample" "$results/samples"

@@ -1,7 +1,7 @@
 // Exactly once, by search: each seed tells a story of faults, and in the end every overage must stand
 // on the right customer's bill once (make sim SEEDS=N).
 //
-//   node tests/emit/search.mjs BUILD [--seeds N] [--from SEED] [--seed SEED] [--jobs N]
+//   node tests/emit/search.mjs BUILD [--seeds N] [--from SEED] [--seed SEED] [--jobs N] [--seconds N]
 //
 // A story: a close of fixtures/acme (with customers and subscriptions added) or of a made set with
 // 300 items, sent to the simulator, which lets go wrong what the seed says and kills the client at
@@ -11,13 +11,18 @@
 // none twice, none missing, none different; no customer ever had two requests at once; and
 // invoice_items.csv says what that of a calm run says, but for ids and attempts.
 //
-// --seed tells one story in full. Seeds of tests/emit/seeds.txt, which once failed, always run too.
+// Stories go over plain connections or TLS, under rate limits or none, with keys that the other side
+// forgets at 24 hours or later. Pauses go at many times their speed. A seed draws the same story
+// always; which of two requests comes first may differ, so that a failure may need a few tellings.
+//
+// --seed tells one story in full; --seconds begins no new one after that time. Seeds of tests/emit/seeds.txt, which once failed, always run too.
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseCsv } from '../reference/csv.mjs';
+import { makeCertificate } from '../stripe_sim/certificate.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
@@ -26,6 +31,7 @@ const EXPONENTS = { usd: 2, eur: 2, jpy: 0, kwd: 3, isk: 2 };
 const LIVES_WITH_FAULTS = 12;
 const LIVES_MAX = 30;
 const LIFE_MS_MAX = 30000;
+const SPEED = 50; // pauses between tries are not waited for in full
 const DIED = 77;
 
 const words = process.argv.slice(2);
@@ -38,6 +44,7 @@ const program = path.join(build, 'faulty_periodclose');
 const scratch = fs.mkdtempSync(path.join(
   fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'periodclose-search-'));
 process.on('exit', () => fs.rmSync(scratch, { recursive: true, force: true }));
+const tls = makeCertificate(scratch);
 
 // splitmix64: the same numbers for the same seed, everywhere.
 function draws(seed) {
@@ -177,9 +184,10 @@ function problemsOf(story, run, dump, calm) {
 
 // --- lives ---
 
-async function live(simulator, story, run, more, env) {
-  const child = spawn(program, [...story.all, run, ...more], { stdio: ['ignore', 'ignore', 'pipe'],
-    env: { PATH: process.env.PATH, TZ: 'UTC', STRIPE_API_BASE: simulator.base, ...env } });
+async function live(simulator, command, env) {
+  const child = spawn(program, command, { stdio: ['ignore', 'ignore', 'pipe'],
+    env: { PATH: process.env.PATH, TZ: 'UTC', STRIPE_API_BASE: simulator.base, CURL_CA_BUNDLE: tls[0],
+      FAULTY_SPEED: String(SPEED), ...env } });
   let text = '';
   child.stderr.on('data', (data) => { text += data; });
   const timer = setTimeout(() => child.kill('SIGKILL'), LIFE_MS_MAX);
@@ -196,21 +204,21 @@ async function live(simulator, story, run, more, env) {
   return { status, signal, text, isLate };
 }
 
-async function world(simulator, story, seed, faults) {
+async function world(simulator, story, seed, faults, more = {}) {
   const key = `sk_test_${story.name}_${seed}`;
-  await simulator.ask({ do: 'reset', seed, key, faults });
+  await simulator.ask({ do: 'reset', seed, key, faults, ...more });
   await simulator.ask({ do: 'add', customers: story.customers, subscriptions: story.subscriptions });
   return key;
 }
 
-const fast = ['--rate', 'none', '--retry-delay', '1', '--timeout', '400'];
+const fast = ['--rate', 'none', '--retry-delay', '1'];
 
 async function calmRun(simulator, story) {
   const run = path.join(scratch, `${story.name}-calm`);
   fs.cpSync(story.recorded, run, { recursive: true });
   const key = await world(simulator, story, 0, null);
   const calls = path.join(scratch, 'calls');
-  const end = await live(simulator, story, run, fast,
+  const end = await live(simulator, [...story.all, run, ...fast, '--timeout', '400'],
     { STRIPE_API_KEY: key, FAULTY_CALLS: calls });
   if (end.status !== 0 && end.status !== 4) throw new Error(`calm ${story.name}: ${end.text}`);
   const dump = await simulator.ask({ do: 'dump' });
@@ -231,26 +239,35 @@ async function tell(simulator, stories, seed, say) {
   const inFlight = String([1, 2, 8, 32][draw.below(4)]);
   const deaths = draw.below(4);
   const startsFromNothing = draw.chance(5);
+  const drawMore = draws(BigInt(seed) + (1n << 40n)); // so that older seeds tell what they told
+  const isSecure = drawMore.chance(12);
+  const more = { key_slack_s: drawMore.chance(50) ? 2 * 86400 : 0,
+    limits: drawMore.chance(12) ? { endpoint: 150 + drawMore.below(250), account: 400 } : {} };
   let ahead = 0;
-  say(`${story.name}, ${JSON.stringify(plan)}, in flight ${inFlight}, up to ${deaths} deaths`);
+  say(`${story.name}, ${JSON.stringify(plan)}, ${JSON.stringify(more)}, ${isSecure ? 'TLS, ' : ''}` +
+    `in flight ${inFlight}, up to ${deaths} deaths`);
   const begin = () => {
     fs.rmSync(run, { recursive: true, force: true });
     if (!startsFromNothing) fs.cpSync(story.recorded, run, { recursive: true });
   };
   begin();
-  const key = await world(simulator, story, seed, plan);
+  const key = await world(simulator, story, seed, plan, more);
   let problem = 'did not come to its end';
   let lives = 0;
+  let hasRefused = false; // what was refused is tried again by the command emit alone
   for (; lives < LIVES_MAX; lives += 1) {
     if (lives === LIVES_WITH_FAULTS) await simulator.ask({ do: 'faults', plan: null });
     const env = { STRIPE_API_KEY: key, FAULTY_CLOCK_S: String(ahead) };
+    if (isSecure) env.STRIPE_API_BASE = `https://127.0.0.1:${simulator.tlsPort}`;
     if (lives < deaths) {
       env.FAULTY_DIE_AT = String(1 + draw.below(Math.ceil(story.calls * 1.3)));
       env.FAULTY_LOSS = ['none', 'drop', 'tear'][draw.below(3)];
     }
-    const end = await live(simulator, story, run,
-      ['--rate', 'none', '--retry-delay', '1', '--timeout', timeout, '--in-flight', inFlight], env);
-    say(`life ${lives + 1}: ${end.signal ?? `exit ${end.status}`} ${JSON.stringify(env)}\n${end.text}`);
+    const isRetry = hasRefused && (lives >= LIVES_WITH_FAULTS || drawMore.chance(50));
+    const end = await live(simulator, [...(isRetry ? ['emit', run, '--jobs', '1', '--quiet']
+      : [...story.all, run]), ...fast, '--timeout', timeout, '--in-flight', inFlight], env);
+    hasRefused = end.status === 21;
+    say(`life ${lives + 1}${isRetry ? ', emit' : ''}: ${end.signal ?? `exit ${end.status}`} ${JSON.stringify(env)}\n${end.text}`);
     if (end.status === 0 || end.status === 4) {
       problem = '';
       break;
@@ -269,6 +286,7 @@ async function tell(simulator, stories, seed, say) {
     }
     if (draw.chance(12)) {
       begin();
+      hasRefused = false;
       say('the run directory is lost');
     }
   }
@@ -290,12 +308,14 @@ const seeds = only !== null ? [only]
   : [...new Set([...kept, ...Array.from({ length: count }, (_, n) => first + n)])];
 const prepared = [acmeStory(now), madeStory(now)].map(prepare);
 const failed = [];
+let toldCount = 0;
 const totals = { lives: 0, items: 0, struck: {} };
 const began = Date.now();
+const secondsMax = option('seconds', Infinity);
 
 async function worker() {
   const simulator = await startSimulator(path.join(build, 'release', 'stripe_sim'),
-    { seconds: 86400 });
+    { seconds: 86400, tls });
   const stories = [];
   for (const story of prepared) {
     const own = path.join(scratch, `${story.name}-calm`);
@@ -304,6 +324,8 @@ async function worker() {
   }
   return { simulator, async go() {
     for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
+      if ((Date.now() - began) / 1000 > secondsMax) return simulator.stop();
+      toldCount += 1;
       const log = [];
       const end = await tell(simulator, stories, seed, (line) => log.push(line));
       totals.lives += end.lives;
@@ -319,16 +341,16 @@ async function worker() {
         console.log(end.problems.slice(0, 6).map((line) => `    ${line}`).join('\n'));
       }
     }
-    await simulator.stop();
+    return simulator.stop();
   } };
 }
 
-const total = seeds.length;
 const workers = [];
-for (let index = 0; index < (only !== null ? 1 : option('jobs', 2)); index += 1) {
+for (let index = 0; index < (only !== null ? 1 : option('jobs', 6)); index += 1) {
   workers.push(await worker());
 }
 await Promise.all(workers.map((one) => one.go()));
+const total = toldCount;
 const seconds = (Date.now() - began) / 1000;
 console.log(`# ${total} seeds in ${seconds.toFixed(0)} s, ${(total / seconds).toFixed(1)} a second; ` +
   `${totals.lives} lives, ${totals.items} items`);

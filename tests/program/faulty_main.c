@@ -4,6 +4,8 @@
  *   FAULTY_DIE_AT=N      ends with status 77 in place of our N-th file operation
  *   FAULTY_LOSS=drop     … and what was not synced by then is lost (tear: half of it)
  *   FAULTY_CLOCK_S=N     the clock goes N seconds ahead
+ *   FAULTY_SPEED=N       the monotonic clock, and so every pause, goes N times as fast
+ *   FAULTY_CALLS=FILE    is told how many operations there were
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +18,27 @@
 enum { SECOND_US = 1000000 };
 
 static int64_t ahead_us;
+static int64_t speed = 1;
 
 static int64_t now_ahead(void *self) {
     const struct sys *real = sys_real();
     (void)self;
     return real->now_us(real->self) + ahead_us;
+}
+
+static int64_t monotonic_fast(void *self) {
+    const struct sys *real = sys_real();
+    (void)self;
+    return real->monotonic_us(real->self) * speed;
+}
+
+static int (*poll_wait)(void *self, int poll_fd, struct epoll_event *events, int events_max,
+                        int timeout_ms);
+
+static int poll_wait_fast(void *self, int poll_fd, struct epoll_event *events, int events_max,
+                          int timeout_ms) {
+    int64_t sooner_ms = (timeout_ms + speed - 1) / speed;
+    return poll_wait(self, poll_fd, events, events_max, (int)sooner_ms);
 }
 
 static uint64_t number_of(const char *name) {
@@ -46,8 +64,14 @@ int main(int argc, char **argv) {
     interrupt_install();
     fault_sys_init(&fault, plan);
     fault.sys.now_us = now_ahead;
+    if (number_of("FAULTY_SPEED") > 0) {
+        speed = (int64_t)number_of("FAULTY_SPEED");
+        poll_wait = fault.sys.poll_wait;
+        fault.sys.poll_wait = poll_wait_fast;
+        fault.sys.monotonic_us = monotonic_fast;
+    }
     int status = cli_main(argc, argv, &fault.sys);
-    const char *report = getenv("FAULTY_CALLS"); /* a file that is told how many there were */
+    const char *report = getenv("FAULTY_CALLS");
     FILE *file = report != NULL ? fopen(report, "w") : NULL;
     if (file != NULL) {
         (void)fprintf(file, "%llu\n", (unsigned long long)fault_sys_calls(&fault));

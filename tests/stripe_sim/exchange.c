@@ -1,6 +1,7 @@
 #include "stripe_sim/exchange.h"
 
-#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -130,10 +131,12 @@ static void close_session(struct MHD_Connection *connection) {
     }
 }
 
+/* Asked of the kernel: before a client hangs up, its TLS sends some bytes more. */
 static bool is_gone(struct MHD_Connection *connection) {
-    char byte;
-    ssize_t size = recv(socket_of(connection), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return size == 0 || (size < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    return getsockopt(socket_of(connection), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+           info.tcpi_state != TCP_ESTABLISHED;
 }
 
 static void queue(struct exchange *exchange, unsigned int status, struct MHD_Response *response) {
@@ -258,10 +261,6 @@ static enum MHD_Result do_work(struct exchanges *exchanges, struct exchange *exc
     return send_answer(exchange);
 }
 
-static void do_refuse(struct server *server) {
-    server->refuse_until_us = server_now_us() + server->faults.refuse_ms * MILLISECOND_US;
-}
-
 static enum MHD_Result exchange_decide(struct exchanges *exchanges, struct exchange *exchange,
                                        struct request *request) {
     struct server *server = exchanges->server;
@@ -269,7 +268,7 @@ static enum MHD_Result exchange_decide(struct exchanges *exchanges, struct excha
     note_customer(exchanges, exchange);
     switch (exchange->fault) {
     case FAULT_REFUSE:
-        do_refuse(server);
+        server_refuse(server, server->faults.refuse_ms * MILLISECOND_US);
         return reset(exchange);
     case FAULT_KILL_BEFORE:
         client_kill(server);

@@ -124,6 +124,15 @@ static void door_mind(struct house *house, struct door *door, int64_t now_us) {
     }
 }
 
+void server_refuse(struct server *server, int64_t for_us) {
+    struct house *house = (struct house *)server; /* its first member */
+    int64_t now_us = server_now_us();
+    server->refuse_until_us = now_us + for_us;
+    for (size_t index = 0; index < house->doors_count; index++) {
+        door_mind(house, &house->doors[index], now_us);
+    }
+}
+
 static void door_close(struct door *door) {
     if (door->daemon != NULL) {
         MHD_stop_daemon(door->daemon);

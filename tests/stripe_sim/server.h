@@ -45,5 +45,7 @@ int server_run(const struct server_options *options);
 json_t *control_answer(struct server *server, const json_t *command);
 
 int64_t server_now_us(void); /* monotonic */
+/* From here on, and for so long, no connection is taken. */
+void server_refuse(struct server *server, int64_t for_us);
 
 #endif
