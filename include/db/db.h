@@ -53,6 +53,8 @@ bool db_open(const struct sys *sys, const struct db_options *options, struct db 
 void db_close(struct db *db); /* NULL is fine; an open transaction is rolled back by the server */
 
 bool db_is_lost(const struct db *db);
+/* From now on a pending SIGINT or SIGTERM does not keep it from its work: to tidy up after one. */
+void db_finish_in_peace(struct db *db);
 bool db_is_standby(const struct db *db); /* reads only */
 int64_t db_server_version(const struct db *db);
 /* "database 'billing' at db1:5432 as 'closer'", for people; no password. */

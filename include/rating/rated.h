@@ -20,7 +20,7 @@
 
 #include "rating/terms.h"
 
-enum { RATED_SIDES_MAX = 6 };
+enum { RATED_SIDES_MAX = 8 };
 
 /* One table beside. The row at the cursor is that of the price at hand if is_here. */
 struct rated_side {

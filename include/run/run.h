@@ -85,6 +85,8 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
  * when it is corrected. Later: nothing.
  */
 void run_forget_unsealed(struct run *run, const char *const *kept_options, size_t kept_count);
+/* PIN_VERSION anew, whatever stood there: what is only told, and changes. Saved with run_save. */
+bool run_pin_anew(struct run *run, const char *name, const char *value, struct err *err);
 /* The pinned value, NULL when there is none. */
 const char *run_pinned(const struct run *run, enum pin_group group, const char *name);
 size_t run_pins_count(const struct run *run, enum pin_group group);

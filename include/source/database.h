@@ -17,13 +17,25 @@
 
 struct source_database;
 
-bool source_database_open(const struct sys *sys, const char *conninfo, size_t jobs,
-                          struct month month, struct source_database **database, struct err *err);
+struct source_database_options {
+    const char *conninfo;
+    size_t jobs;
+    struct month month;
+    bool keeps_cutoff; /* orgs of which the period is recorded are read as that run saw them */
+};
+
+bool source_database_open(const struct sys *sys, const struct source_database_options *options,
+                          struct source_database **database, struct err *err);
 void source_database_close(struct source_database *database); /* NULL is fine */
 
 /* pg_current_snapshot() of it: what was visible. */
 const char *source_database_snapshot(const struct source_database *database);
 bool source_database_has_seats(const struct source_database *database);
+/* A run has recorded this period or the one before, of some orgs: what it saw is told apart. */
+bool source_database_has_recorded(const struct source_database *database);
+bool source_database_keeps_cutoff(const struct source_database *database);
+/* The period: the first day of its month. */
+const char *source_database_period(const struct source_database *database);
 bool source_database_is_lost(const struct source_database *database);
 /* Connection 0 … jobs - 1, each for one thread. */
 struct db *source_database_connection(const struct source_database *database, size_t index);

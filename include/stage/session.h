@@ -13,6 +13,8 @@
 
 /* The pin that says what the extract saw of a database: pg_current_snapshot() as text. */
 extern const char pin_snapshot[];
+/* The pin that says what was recorded of the period then (source/recorded.h). */
+extern const char pin_recorded[];
 
 enum emission { EMISSION_NONE, EMISSION_STRIPE, EMISSION_STRIPE_METERS, EMISSION_DODO };
 
@@ -35,10 +37,20 @@ struct stage_sending {
     bool retries_failed;
 };
 
+/* A run's row in billing.close_runs (stage/claim.h). run_id 0: none. */
+struct stage_claim {
+    int64_t run_id;
+    struct instant started_at;
+};
+
 struct stage_session {
     const char *source_folder; /* NULL on a replay, and with a database */
     const char *conninfo;      /* of the database; NULL: none, or a replay */
-    struct db *database;       /* the command's own connection to it; may be lost: db_is_lost */
+    struct db *database;       /* the session's own connection to it; may be lost: db_is_lost */
+    struct stage_claim claim;  /* of the period, in the database */
+    const char *kind;          /* of the run, for close_runs; NULL: close */
+    bool is_forced;            /* --force: another result than the recorded one is meant */
+    bool keeps_cutoff;         /* of orgs that are recorded: none was given */
     struct month month;
     struct instant cutoff;            /* rows recorded after it are late */
     const struct text *selected_orgs; /* sorted, distinct; none: all */
@@ -53,5 +65,10 @@ struct stage_session {
     void (*note)(void *context, const char *text);
     void *note_context;
 };
+
+/* Sees to it that session->database can be used: opens it again where it was lost. */
+bool session_database(const struct run *run, struct stage_session *session, struct err *err);
+/* The period as the database names it: the first day of its month. */
+void session_period(const struct stage_session *session, char day[INSTANT_TEXT_MAX]);
 
 #endif

@@ -92,6 +92,8 @@ void file_unmap(const struct sys *sys, struct mapping *mapping);
 
 enum path_kind { PATH_MISSING, PATH_FILE, PATH_DIRECTORY, PATH_OTHER };
 
+/* Without links and dots: the same for everybody. The path must be there. */
+bool path_absolute(const char *path, char absolute[FILE_PATH_MAX], struct err *err);
 bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, struct err *err);
 /*
  * Existing: fine. The folder that holds a new one is flushed, so that what is made durable in the

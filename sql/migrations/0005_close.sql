@@ -50,7 +50,7 @@ comment on column billing.close_runs.snapshot is
 comment on column billing.close_runs.run_digest is 'The id of the run directory, a digest of what is pinned there.';
 comment on column billing.close_runs.result_key is
     'SHA-256 of what was recorded from: whoever lost the answer to its COMMIT knows its own result by it.';
-comment on column billing.close_runs.digests is 'SHA-256 of the files that were recorded from, by table, in hex.';
+comment on column billing.close_runs.digests is 'SHA-256 of what was recorded from, by stage, in hex.';
 comment on column billing.close_runs.totals is 'What was written: rows by table, cost and billed by currency; decimals are strings.';
 
 create view billing.period_claims with (security_invoker = true) as
@@ -71,15 +71,20 @@ create table billing.org_periods (
     period_end timestamptz,
     result_digest bytea check (octet_length(result_digest) = 32),
     recorded_by bigint,
+    seen_by bigint,
     recorded_at timestamptz not null default now(),
     primary key (period, org_id, revision),
     constraint org_periods_begin_before_they_end check (period_start < period_end),
-    constraint org_periods_digest_of_a_run check ((result_digest is null) = (recorded_by is null))
+    constraint org_periods_of_a_run check (
+        (result_digest is null) = (recorded_by is null) and (seen_by is null) = (recorded_by is null)
+    )
 );
 comment on table billing.org_periods is
     'Closed periods: one row per org, period and revision, written together with the records. The highest revision counts.';
 comment on column billing.org_periods.recorded_by is
     'close_runs.run_id. Null: loaded from a history, no run knows it.';
+comment on column billing.org_periods.seen_by is
+    'The run by whose cutoff and snapshot the usage was read: recorded_by, or of a revision that kept the cutoff an earlier one.';
 comment on column billing.org_periods.result_digest is
     'SHA-256 of the metered and rated result: running again with the same one writes nothing.';
 
@@ -254,7 +259,7 @@ create table billing.org_billing_terms (
     plan_digest bytea not null,
     currency text collate "C" not null,
     timezone text collate "C" not null,
-    anchor_day smallint not null check (anchor_day between 1 and 31),
+    anchor_day integer not null check (anchor_day between 1 and 31),
     period_start timestamptz not null,
     period_end timestamptz not null,
     overage_cap numeric(38, 15),

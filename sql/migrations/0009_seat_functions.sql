@@ -412,7 +412,13 @@ begin
     where runs.kind = p_kind and runs.period = p_period and runs.scope = p_scope
         and (
             runs.run_id = p_run and runs.started_at = p_started_at and runs.state <> 'abandoned'
-            or p_run is null and runs.state = 'running' and runs.host = p_host and runs.run_dir = p_run_dir
+            or runs.host = p_host and runs.run_dir = p_run_dir and runs.state in ('running', 'failed')
+        )
+        -- Runs that share an org record in the order of their numbers: one that gave its claim back
+        -- takes its place again only while nobody came after it.
+        and (
+            runs.state <> 'failed'
+            or not exists (select from billing.close_runs as later where later.run_id > runs.run_id)
         )
     order by runs.run_id desc
     limit 1;
@@ -464,7 +470,7 @@ begin
     end if;
     update billing.close_runs
     set state = 'abandoned', ended_at = now(),
-        reason = concat_ws('; ', reason, 'claim released by ' || billing.caller() || ': ' || p_reason)
+        reason = concat_ws('; ', reason, 'claim released by ' || session_user || ': ' || p_reason)
     where run_id = p_run and state in ('running', 'failed');
     if not found then
         raise exception 'run % is not there, or holds no claim', p_run

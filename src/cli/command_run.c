@@ -15,6 +15,7 @@
 #include "db/migrate.h"
 #include "guard.h"
 #include "source/dataset.h"
+#include "stage/claim.h"
 #include "stage/stages.h"
 #include "sys/clock.h"
 #include "sys/process.h"
@@ -25,12 +26,12 @@ static const char pin_reprice[] = "reprice";
 static const char pin_files[] = "files";
 static const char pin_database[] = "database";
 static const char pin_overage_billing[] = "overage_billing";
+static const char pin_keeps_cutoff[] = "recorded_cutoff";
 
 struct closing {
     struct cli *cli;
     struct run *run;
     struct run *previous;
-    struct db *db;          /* NULL: a folder is the source */
     struct buffer conninfo; /* of a run that is gone on with */
     struct stage_session session;
     struct run_options options;
@@ -150,7 +151,10 @@ static bool run_pin_revision(struct closing *closing, struct err *err) {
     const char *reason = option_value(options, OPTION_REASON);
     bool is_repriced = option_is_set(options, OPTION_REPRICE);
     if (closing->previous == NULL) {
-        if (reason != NULL || is_repriced || option_is_set(options, OPTION_FORCE)) {
+        bool is_database = option_is_set(options, OPTION_DATABASE) ||
+                           run_pinned(closing->run, PIN_VERSION, pin_database) != NULL;
+        if (!is_database &&
+            (reason != NULL || is_repriced || option_is_set(options, OPTION_FORCE))) {
             return err_set(err, ERR_USAGE, "--%s goes with --previous RUN, the run that is revised",
                            reason != NULL ? "reason"
                            : is_repriced  ? "reprice"
@@ -287,23 +291,55 @@ static bool run_choose_source(struct closing *closing, const char **folder, cons
     return true;
 }
 
+/*
+ * What a database has recorded is revised by --force alone: what it was before is there. Neither is
+ * pinned: they decide nothing of the result, only whether it may be written.
+ */
+static bool run_pin_recorded(struct closing *closing, struct err *err) {
+    const struct option_values *options = &closing->cli->options;
+    struct stage_session *session = &closing->session;
+    bool is_given = option_is_set(options, OPTION_CUTOFF);
+    bool is_repriced = option_is_set(options, OPTION_REPRICE);
+    session->reason = option_value(options, OPTION_REASON);
+    session->is_forced = option_is_set(options, OPTION_FORCE);
+    if (closing->previous != NULL || session->is_forced != (session->reason != NULL)) {
+        (void)err_set(err, ERR_USAGE, "%s",
+                      closing->previous != NULL ? "--previous goes with --source, not --database"
+                      : session->is_forced      ? "--force needs --reason TEXT"
+                                                : "--reason goes with --force");
+        return err_hint(err, "with a database the revision before is there: --force --reason TEXT "
+                             "records the next one");
+    }
+    if (!run_pin(closing->run, PIN_OPTION, pin_keeps_cutoff, is_given ? "given" : "kept", is_given,
+                 err) ||
+        !run_pin(closing->run, PIN_OPTION, pin_reprice, is_repriced ? "true" : "false", is_repriced,
+                 err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_keeps_cutoff);
+    session->keeps_cutoff = pinned != NULL && strcmp(pinned, "kept") == 0;
+    pinned = run_pinned(closing->run, PIN_OPTION, pin_reprice);
+    session->is_repriced = pinned != NULL && strcmp(pinned, "true") == 0;
+    return true;
+}
+
 /* What is pinned is which database it is, by whatever host and user it is reached. */
 static bool run_pin_database(struct closing *closing, const char *conninfo, struct err *err) {
     const struct db_options options = {
         .conninfo = conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true};
-    if (!db_open(closing->cli->sys, &options, &closing->db, err) ||
-        !migrate_check(closing->db, err) ||
+    struct stage_session *session = &closing->session;
+    if (!db_open(closing->cli->sys, &options, &session->database, err) ||
+        !migrate_check(session->database, err) ||
         (run_is_new(closing->run) && !run_save(closing->run, err))) {
         return false;
     }
     bool is_done =
         db_conninfo_without_password(conninfo, &closing->conninfo, err) &&
         buffer_append(&closing->conninfo, (struct text){"", 1}, err) &&
-        run_pin(closing->run, PIN_INPUT, pin_database, db_identity(closing->db), true, err) &&
+        run_pin(closing->run, PIN_INPUT, pin_database, db_identity(session->database), true, err) &&
         run_pin(closing->run, PIN_VERSION, pin_database, closing->conninfo.bytes, false, err);
-    closing->session.conninfo = conninfo;
-    closing->session.database = closing->db;
-    return is_done;
+    session->conninfo = conninfo;
+    return is_done && run_pin_recorded(closing, err);
 }
 
 static bool run_pin_folder(struct closing *closing, const char *folder, struct err *err) {
@@ -476,10 +512,35 @@ static void run_tell_start(struct closing *closing) {
                 "periodclose " PERIODCLOSE_VERSION ": period %s, source %s, run %s, cutoff %s, "
                 "jobs %zu, memory %llu MiB%s",
                 run_pinned(closing->run, PIN_OPTION, pin_period),
-                closing->db != NULL ? db_description(closing->db) : closing->session.source_folder,
+                closing->session.database != NULL ? db_description(closing->session.database)
+                                                  : closing->session.source_folder,
                 closing->path, cutoff, closing->options.jobs,
                 (unsigned long long)(closing->options.memory_bytes >> 20),
                 closing->options.is_dry ? ", dry run" : "");
+}
+
+/* Before the source is read: nobody else records what this run is about to. */
+static bool run_take_claim(struct closing *closing, struct err *err) {
+    const struct run_options *options = &closing->options;
+    bool is_early = options->until != NULL && options->until->number < stage_record.number;
+    if (closing->session.conninfo == NULL || options->is_dry || is_early ||
+        run_stage_is_done(closing->run, &stage_record)) {
+        return true;
+    }
+    return claim_take(closing->run, &closing->session, err);
+}
+
+/* A failure keeps nobody else from the period. */
+static void run_give_back_claim(struct closing *closing) {
+    struct err err = {0};
+    if (closing->run == NULL || claim_give_back(closing->run, &closing->session, &err)) {
+        return;
+    }
+    console_say(&closing->cli->console, LOG_NOTE,
+                "note: the claim of run %lld could not be given back: %s. It is taken up again by "
+                "the same command",
+                (long long)closing->session.claim.run_id, err.message);
+    err_release(&err);
 }
 
 static bool run_close_period(struct closing *closing, struct err *err) {
@@ -501,7 +562,8 @@ static bool run_close_period(struct closing *closing, struct err *err) {
     if (!emission_reopen(closing->run, &closing->session, err)) {
         return false;
     }
-    return (!closing->is_guarded ||
+    return run_take_claim(closing, err) &&
+           (!closing->is_guarded ||
             guards_pass(cli, closing->run, &closing->session, &closing->options, err)) &&
            closing_execute(cli, closing->run, &closing->session, &closing->options, err);
 }
@@ -520,9 +582,10 @@ static bool run_run(struct cli *cli, struct err *err) {
     struct closing closing = {.cli = cli};
     bool is_fine = run_close_period(&closing, err);
     if (!is_fine) {
+        run_give_back_claim(&closing);
         run_tell_remedy(&closing, err);
     }
-    db_close(closing.db);
+    db_close(closing.session.database);
     buffer_release(&closing.conninfo);
     run_close(closing.previous);
     run_close(closing.run);

@@ -242,6 +242,10 @@ void db_close(struct db *db) {
 
 /* --- what is known --------------------------------------------------------------------------- */
 
+void db_finish_in_peace(struct db *db) {
+    db->ignores_interrupts = true;
+}
+
 bool db_is_lost(const struct db *db) {
     return db->is_lost;
 }

@@ -95,6 +95,18 @@ bool pins_add(struct pins *pins, struct pin pin, struct err *err) {
     return true;
 }
 
+void pins_drop(struct pins *pins, const char *name) {
+    size_t place = pins_place(pins, name);
+    if (place == pins->rows_count || strcmp(pins->rows[place].name, name) != 0) {
+        return;
+    }
+    mem_free((void *)pins->rows[place].name);
+    mem_free((void *)pins->rows[place].value);
+    pins->rows_count--;
+    memmove(pins->rows + place, pins->rows + place + 1,
+            (pins->rows_count - place) * sizeof *pins->rows);
+}
+
 void pins_drop_tentative(struct pins *pins) {
     size_t kept = 0;
     for (size_t row = 0; row < pins->rows_count; row++) {

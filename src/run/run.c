@@ -236,6 +236,12 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
     return pins_add(pins, pin, err);
 }
 
+bool run_pin_anew(struct run *run, const char *name, const char *value, struct err *err) {
+    assert(run_is_locked(run) && run->performance.stage == NULL);
+    pins_drop(&run->manifest.pins[PIN_VERSION], name);
+    return run_pin(run, PIN_VERSION, name, value, false, err);
+}
+
 static bool is_kept(const struct pin *pin, const char *const *kept, size_t kept_count) {
     for (size_t index = 0; index < kept_count; index++) {
         if (strcmp(pin->name, kept[index]) == 0) {

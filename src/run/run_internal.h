@@ -80,6 +80,7 @@ void manifest_release(struct manifest *manifest);
 const struct pin *pins_find(const struct pins *pins, const char *name);
 /* Copies name and value; the name must not be there yet. */
 bool pins_add(struct pins *pins, struct pin pin, struct err *err);
+void pins_drop(struct pins *pins, const char *name); /* fine when it is not there */
 void pins_drop_tentative(struct pins *pins);
 
 bool sealed_stage_init(struct sealed_stage *sealed, const struct stage *stage, struct err *err);

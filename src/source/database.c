@@ -13,7 +13,10 @@ struct source_database {
     size_t connections_count;
     char *snapshot; /* as long as many transactions are under way */
     char exported[64];
+    char period[INSTANT_TEXT_MAX];
     bool has_seats;
+    bool has_recorded;
+    bool keeps_cutoff;
 };
 
 static bool open_connection(const struct sys *sys, const char *conninfo,
@@ -60,25 +63,31 @@ static bool join_snapshot(struct source_database *database, struct db *db, struc
     return db_run_script(db, "set transaction snapshot", command, err);
 }
 
-static bool set_period(struct db *db, struct month month, struct err *err) {
-    char day[INSTANT_TEXT_MAX];
+static bool set_period(struct source_database *database, struct month month, struct err *err) {
+    struct db *db = database->connections[0];
     struct db_params params = {0};
+    struct db_result result = {0};
     struct civil_date first = {month.year, month.month, 1};
-    (void)civil_format(civil_to_days(first), day);
-    db_params_text(&params, text_from(day));
-    return db_run(db, "extract/period.sql", &params, NULL, err);
+    (void)civil_format(civil_to_days(first), database->period);
+    db_params_text(&params, text_from(database->period));
+    bool is_done = db_run(db, "extract/period.sql", &params, NULL, err) &&
+                   db_run(db, "recorded/exists.sql", &params, &result, err) &&
+                   db_result_bool(&result, 0, 0, &database->has_recorded, err);
+    db_result_release(&result);
+    return is_done;
 }
 
-static bool open_all(const struct sys *sys, const char *conninfo, size_t jobs, struct month month,
+static bool open_all(const struct sys *sys, const struct source_database_options *options,
                      struct source_database *database, struct err *err) {
-    if (!open_connection(sys, conninfo, database, err) ||
+    database->keeps_cutoff = options->keeps_cutoff;
+    if (!open_connection(sys, options->conninfo, database, err) ||
         !migrate_check(database->connections[0], err) || !take_snapshot(database, err) ||
-        !set_period(database->connections[0], month, err)) {
+        !set_period(database, options->month, err)) {
         return false;
     }
-    jobs = jobs < CONNECTIONS_MAX ? jobs : CONNECTIONS_MAX;
+    size_t jobs = options->jobs < CONNECTIONS_MAX ? options->jobs : CONNECTIONS_MAX;
     while (database->connections_count < jobs) {
-        if (!open_connection(sys, conninfo, database, err) ||
+        if (!open_connection(sys, options->conninfo, database, err) ||
             !join_snapshot(database, database->connections[database->connections_count - 1], err)) {
             return false;
         }
@@ -86,13 +95,13 @@ static bool open_all(const struct sys *sys, const char *conninfo, size_t jobs, s
     return true;
 }
 
-bool source_database_open(const struct sys *sys, const char *conninfo, size_t jobs,
-                          struct month month, struct source_database **result, struct err *err) {
+bool source_database_open(const struct sys *sys, const struct source_database_options *options,
+                          struct source_database **result, struct err *err) {
     struct source_database *database = mem_alloc(sizeof *database);
     if (database == NULL) {
         return err_memory(err, sizeof *database);
     }
-    if (!open_all(sys, conninfo, jobs, month, database, err)) {
+    if (!open_all(sys, options, database, err)) {
         source_database_close(database);
         return false;
     }
@@ -117,6 +126,18 @@ const char *source_database_snapshot(const struct source_database *database) {
 
 bool source_database_has_seats(const struct source_database *database) {
     return database->has_seats;
+}
+
+bool source_database_has_recorded(const struct source_database *database) {
+    return database->has_recorded;
+}
+
+bool source_database_keeps_cutoff(const struct source_database *database) {
+    return database->keeps_cutoff;
+}
+
+const char *source_database_period(const struct source_database *database) {
+    return database->period;
 }
 
 bool source_database_is_lost(const struct source_database *database) {

@@ -49,6 +49,7 @@ struct reading {
     struct usage *usage;
     struct source_database *database;
     const struct db_params *scope;
+    const char *statement; /* that reads a range */
     struct range *ranges;
     size_t ranges_count;
     _Atomic size_t next_range;
@@ -369,8 +370,8 @@ static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct 
     }
 }
 
-static bool read_range(struct usage_feed *feed, struct db *db, const struct range *range,
-                       struct err *err) {
+static bool read_range(struct usage_feed *feed, struct db *db, const char *statement,
+                       const struct range *range, struct err *err) {
     struct db_params params = {0};
     struct db_copy_out copy;
     db_params_text(&params, range->from);
@@ -378,7 +379,7 @@ static bool read_range(struct usage_feed *feed, struct db *db, const struct rang
     db_params_int64(&params, range->block_from);
     db_params_int64(&params, range->block_until);
     if (!db_run(db, "extract/range.sql", &params, NULL, err) ||
-        !db_copy_out_begin(db, "extract/usage.sql", COLUMNS_COUNT, &copy, err)) {
+        !db_copy_out_begin(db, statement, COLUMNS_COUNT, &copy, err)) {
         return false;
     }
     if (!read_rows(feed, &copy, err)) {
@@ -401,7 +402,7 @@ static bool work_on_ranges(struct reading *reading, struct usage_feed *feed, str
         if (index >= reading->ranges_count) {
             break;
         }
-        if (!read_range(feed, db, &reading->ranges[index], err)) {
+        if (!read_range(feed, db, reading->statement, &reading->ranges[index], err)) {
             return false;
         }
     }
@@ -457,6 +458,10 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
         db_params_instant(&params, usage->catalog->cutoff);
         db_params_text(&params, buffer_text(&scope.levels));
         db_params_bool(&params, scope.is_opened);
+        db_params_text(&params, text_from(source_database_period(database)));
+        db_params_bool(&params, source_database_keeps_cutoff(database));
+        reading.statement = source_database_has_recorded(database) ? "extract/usage_recorded.sql"
+                                                                   : "extract/usage.sql";
         is_done = process_parallel(workers, workers, range_worker, &reading, err) &&
                   usage_merge_problems(usage, problems, err);
     }
@@ -489,14 +494,26 @@ static bool read_seats(struct usage_feed *feed, struct db_copy_out *copy, struct
     }
 }
 
+/* The connection may have read no range, and so have no settings of one. */
+static bool set_seats_scope(struct db *db, const struct source_database *database,
+                            struct err *err) {
+    struct db_params params = {0};
+    db_params_text(&params, text_from(source_database_period(database)));
+    db_params_bool(&params, source_database_keeps_cutoff(database));
+    return db_run(db, "extract/seats_scope.sql", &params, NULL, err);
+}
+
 bool usage_read_seats_database(struct usage *usage, struct source_database *database,
                                struct problems *problems, struct err *err) {
     enum { SEAT_COLUMNS_COUNT = 5 };
     struct db_copy_out copy;
     struct usage_feed *feed = &usage->feeds[0];
     feed->file_name = seat_book;
-    if (!db_copy_out_begin(source_database_connection(database, 0), "extract/seats.sql",
-                           SEAT_COLUMNS_COUNT, &copy, err)) {
+    struct db *db = source_database_connection(database, 0);
+    const char *statement =
+        source_database_has_recorded(database) ? "extract/seats_recorded.sql" : "extract/seats.sql";
+    if (!set_seats_scope(db, database, err) ||
+        !db_copy_out_begin(db, statement, SEAT_COLUMNS_COUNT, &copy, err)) {
         return false;
     }
     if (!read_seats(feed, &copy, err)) {

@@ -7,6 +7,7 @@
  */
 #include "core/memory.h"
 #include "source/dataset.h"
+#include "source/recorded.h"
 #include "source/usage.h"
 #include "stage/session.h"
 #include "stage/stages.h"
@@ -78,6 +79,29 @@ static bool sealed_open(struct sealed_tables *sealed, struct run *previous, stru
            run_input_open(previous, &checkpoint_tiers, 0, &sealed->terms.tiers, err);
 }
 
+/* The same out of the database. Nothing is open when nothing is recorded. */
+static bool sealed_read(struct sealed_tables *sealed, struct run *run, struct db *db,
+                        struct err *err) {
+    const struct sys *sys = run_sys(run);
+    const char *folder = run_scratch_path(run);
+    sealed->orgs = mem_alloc(sizeof *sealed->orgs);
+    sealed->limits = mem_alloc(sizeof *sealed->limits);
+    if (sealed->orgs == NULL || sealed->limits == NULL) {
+        return err_memory(err, sizeof *sealed->orgs);
+    }
+    sealed->terms.shards_count = 1;
+    sealed->terms.orgs = sealed->orgs;
+    sealed->terms.limits = sealed->limits;
+    if (!recorded_read(db, sys, folder, &recorded_orgs, &sealed->orgs[0], err)) {
+        return false;
+    }
+    return table_rows_count(sealed->orgs[0]) == 0 ||
+           (recorded_read(db, sys, folder, &recorded_limits, &sealed->limits[0], err) &&
+            recorded_read(db, sys, folder, &recorded_plans, &sealed->terms.plans, err) &&
+            recorded_read(db, sys, folder, &recorded_prices, &sealed->terms.prices, err) &&
+            recorded_read(db, sys, folder, &recorded_tiers, &sealed->terms.tiers, err));
+}
+
 /* --- reading ------------------------------------------------------------------------------------
  */
 
@@ -95,10 +119,41 @@ static void extract_progress(void *context, uint64_t done, uint64_t total) {
     run_progress(context, done, total, "bytes");
 }
 
+/*
+ * What was recorded before: in the run that is revised, or in the database. What is there now is
+ * marked, so that the record stage notices when somebody has recorded since.
+ */
+static bool extract_open_sealed(struct extraction *extraction, bool *is_sealed, struct err *err) {
+    const struct stage_session *session = extraction->session;
+    struct sealed_tables *sealed = &extraction->sealed;
+    if (extraction->database == NULL) {
+        *is_sealed = session->previous != NULL && !session->is_repriced;
+        return !*is_sealed || sealed_open(sealed, session->previous, err);
+    }
+    struct db *db = source_database_connection(extraction->database, 0);
+    const struct recorded_scope scope = {
+        .day = source_database_period(extraction->database),
+        .selected_orgs = session->selected_orgs,
+        .selected_orgs_count = session->selected_orgs_count,
+    };
+    struct buffer mark = {0};
+    bool is_done = recorded_settings(db, &scope, err) && recorded_mark(db, &mark, err) &&
+                   run_pin(extraction->run, PIN_VERSION, pin_recorded, mark.bytes, false, err);
+    buffer_release(&mark);
+    if (!is_done || !sealed_read(sealed, extraction->run, db, err)) {
+        return false;
+    }
+    *is_sealed = table_rows_count(sealed->orgs[0]) > 0 && !session->is_repriced;
+    return true;
+}
+
 static bool extract_load(struct extraction *extraction, struct err *err) {
     const struct stage_session *session = extraction->session;
     struct sealed_tables *sealed = &extraction->sealed;
-    bool is_sealed = session->previous != NULL && !session->is_repriced;
+    bool is_sealed = false;
+    if (!extract_open_sealed(extraction, &is_sealed, err)) {
+        return false;
+    }
     struct dataset_options options = {
         .folder = session->source_folder,
         .database = extraction->database,
@@ -111,8 +166,7 @@ static bool extract_load(struct extraction *extraction, struct err *err) {
         .sealed = is_sealed ? &sealed->terms : NULL,
         .is_overage_off = session->is_overage_off,
     };
-    return (!is_sealed || sealed_open(sealed, session->previous, err)) &&
-           dataset_load(run_sys(extraction->run), &options, &extraction->dataset,
+    return dataset_load(run_sys(extraction->run), &options, &extraction->dataset,
                         extraction->problems, err);
 }
 
@@ -121,9 +175,13 @@ static bool extract_open_database(struct extraction *extraction, struct err *err
     if (session->conninfo == NULL) {
         return true;
     }
-    return source_database_open(run_sys(extraction->run), session->conninfo,
-                                run_current_options(extraction->run)->jobs, session->month,
-                                &extraction->database, err);
+    const struct source_database_options options = {
+        .conninfo = session->conninfo,
+        .jobs = run_current_options(extraction->run)->jobs,
+        .month = session->month,
+        .keeps_cutoff = session->keeps_cutoff,
+    };
+    return source_database_open(run_sys(extraction->run), &options, &extraction->database, err);
 }
 
 static bool extract_read_usage(struct extraction *extraction, struct err *err) {

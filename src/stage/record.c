@@ -2,9 +2,10 @@
  * record: which records this result makes, their revisions and differences.
  *
  * Without a database nothing is written outside the run directory: the table of records is the
- * record, and a later run revises it through --previous. A record exists when this result's
- * overage, or an earlier revision's, is above zero; billed is the cost minus what the revision
- * before cost.
+ * record, and a later run revises it through --previous. With one (record_database.h), the revision
+ * before is what the database has; an org whose result is recorded already is shown as it is there.
+ * A record exists when this result's overage, or an earlier revision's, is above zero; billed is
+ * the cost minus what the revision before cost.
  *
  * What the revision before billed must be this one's to change: an org or a metric that fell out of
  * it would be billed from zero by the next revision, which is made from this one.
@@ -13,14 +14,17 @@
 
 #include "core/memory.h"
 #include "rating/rated.h"
+#include "record_database.h"
 #include "report/reports.h"
+#include "source/recorded.h"
 #include "stage/session.h"
 #include "stage/stages.h"
 #include "sys/process.h"
 
 static const struct table_schema *const record_inputs[] = {
-    &checkpoint_orgs,  &checkpoint_plans,     &checkpoint_prices,  &checkpoint_tiers,
-    &checkpoint_usage, &checkpoint_negatives, &checkpoint_charges,
+    &checkpoint_orgs,    &checkpoint_plans,       &checkpoint_prices,    &checkpoint_tiers,
+    &checkpoint_limits,  &checkpoint_series,      &checkpoint_usage,     &checkpoint_negatives,
+    &checkpoint_charges, &checkpoint_projections, &checkpoint_estimates,
 };
 
 enum record_output { OUTPUT_RECORDS, OUTPUT_ADJUSTMENTS, OUTPUTS_COUNT };
@@ -35,6 +39,8 @@ struct recorder {
     const struct stage_session *session;
     const struct terms *terms;
     const struct previous_tables *previous; /* NULL: a first result */
+    const struct ledger *ledger;            /* NULL: no database */
+    const char *reason;                     /* of a revision; NULL: none */
     struct totals **totals;                 /* per shard */
 };
 
@@ -45,6 +51,8 @@ struct record_shard {
     const struct recorder *recorder;
     struct totals *totals;
     struct rated_walk walk;
+    const struct ledger_org *next_org; /* of those that are rated */
+    enum ledger_state state;           /* of the org at hand */
     struct table_writer *records;
     struct table_writer *adjustments;
     struct previous_orgs previous_orgs;
@@ -68,6 +76,7 @@ struct result {
 struct previous_result {
     bool is_found; /* the metric was rated there */
     bool has_record;
+    bool is_waived; /* nothing is billed for it, whatever it costs */
     int64_t revision;
     struct result result;
 };
@@ -96,7 +105,7 @@ static const struct table_cursor *previous_row(struct previous_walk *walk, struc
 
 static struct previous_result record_previous(struct record_shard *shard) {
     struct previous_result previous = {.is_found = false};
-    if (shard->recorder->previous == NULL) {
+    if (shard->state == LEDGER_NEW) {
         return previous;
     }
     struct text org_id = shard->walk.org_id;
@@ -112,6 +121,8 @@ static struct previous_result record_previous(struct record_shard *shard) {
     if (record != NULL) {
         previous.has_record = true;
         previous.revision = table_get_int64(record, RECORDS_REVISION);
+        previous.is_waived =
+            shard->recorder->ledger != NULL && table_get_bool(record, RECORDED_RECORDS_IS_WAIVED);
     }
     return previous;
 }
@@ -130,6 +141,42 @@ static bool record_add_totals(struct totals *totals, struct text unit, struct de
            totals_add_right(totals, row, unit, billed, err);
 }
 
+/* What becomes of it, as far as is known now. */
+static struct text record_status(const struct record_shard *shard, struct decimal billed) {
+    const struct recorder *recorder = shard->recorder;
+    const char *status = report_record_status(&shard->walk.org, billed);
+    bool is_recorded = recorder->ledger != NULL && !run_is_dry(recorder->run);
+    return text_from(is_recorded && strcmp(status, "computed") == 0 ? "recorded" : status);
+}
+
+/* The record that stands, as the database has it: nothing new is billed. */
+static bool record_keep(struct record_shard *shard, struct err *err) {
+    struct table_writer *out = shard->records;
+    const struct rated_walk *walk = &shard->walk;
+    const struct table_cursor *row =
+        previous_row(&shard->previous_records, walk->org_id, walk->price->metric);
+    if (row == NULL) {
+        return true;
+    }
+    struct decimal cost = table_get_decimal(row, RECORDS_COST);
+    struct decimal previous_cost = table_get_decimal(row, RECORDS_PREVIOUS_COST);
+    struct decimal billed = table_get_decimal(row, RECORDS_BILLED);
+    struct text recorded_status = table_get_text(row, RECORDS_STATUS);
+    bool is_disabled = text_equals(recorded_status, text_from("disabled"));
+    table_put_text(out, RECORDS_ORG_ID, walk->org_id);
+    table_put_text(out, RECORDS_METRIC, walk->price->metric);
+    table_put_int64(out, RECORDS_REVISION, table_get_int64(row, RECORDS_REVISION));
+    table_put_decimal(out, RECORDS_COST, cost);
+    table_put_decimal(out, RECORDS_PREVIOUS_COST, previous_cost);
+    table_put_decimal(out, RECORDS_BILLED, billed);
+    /* What became of its item is the emit stage's to find out again. */
+    table_put_text(out, RECORDS_STATUS,
+                   is_disabled ? recorded_status : record_status(shard, billed));
+    return table_end_row(out, err) &&
+           record_add_totals(shard->totals, text_from(walk->plan->currency->code), cost,
+                             previous_cost, billed, err);
+}
+
 static bool record_put(struct record_shard *shard, const struct result *result,
                        const struct previous_result *previous, struct err *err) {
     struct table_writer *out = shard->records;
@@ -144,13 +191,16 @@ static bool record_put(struct record_shard *shard, const struct result *result,
     int64_t revision = previous->has_record ? previous->revision + (is_changed ? 1 : 0)
                        : previous->is_found ? 2
                                             : 1;
+    if (!is_changed && previous->has_record && shard->recorder->ledger != NULL) {
+        return record_keep(shard, err);
+    }
     table_put_text(out, RECORDS_ORG_ID, walk->org_id);
     table_put_text(out, RECORDS_METRIC, walk->price->metric);
     table_put_int64(out, RECORDS_REVISION, revision);
     table_put_decimal(out, RECORDS_COST, result->cost);
     table_put_decimal(out, RECORDS_PREVIOUS_COST, previous_cost);
     table_put_decimal(out, RECORDS_BILLED, billed);
-    table_put_text(out, RECORDS_STATUS, text_from(report_record_status(&walk->org, billed)));
+    table_put_text(out, RECORDS_STATUS, record_status(shard, billed));
     return table_end_row(out, err) &&
            record_add_totals(shard->totals, text_from(walk->plan->currency->code), result->cost,
                              previous_cost, billed, err);
@@ -177,8 +227,8 @@ static bool record_adjustment(struct record_shard *shard, const struct result *n
     table_put_decimal(out, ADJUSTMENTS_OLD_COST, before->cost);
     table_put_decimal(out, ADJUSTMENTS_NEW_COST, now->cost);
     table_put_text(out, ADJUSTMENTS_CURRENCY, text_from(walk->plan->currency->code));
-    if (shard->recorder->session->reason != NULL) {
-        table_put_text(out, ADJUSTMENTS_REASON, text_from(shard->recorder->session->reason));
+    if (shard->recorder->reason != NULL) {
+        table_put_text(out, ADJUSTMENTS_REASON, text_from(shard->recorder->reason));
     }
     return table_end_row(out, err);
 }
@@ -186,13 +236,19 @@ static bool record_adjustment(struct record_shard *shard, const struct result *n
 static bool record_price(struct record_shard *shard, struct err *err) {
     const struct rated_side *charge = &shard->walk.sides[SIDE_CHARGES];
     const struct rated_side *negative = &shard->walk.sides[SIDE_NEGATIVES];
-    if (shard->recorder->previous == NULL && !charge->is_here) {
+    if (shard->state == LEDGER_NEW && !charge->is_here) {
         return true; /* nothing was billed, and nothing is */
+    }
+    if (shard->state == LEDGER_SAME) {
+        return record_keep(shard, err);
     }
     struct previous_result previous = record_previous(shard);
     struct result result =
         record_result(&shard->walk.usage, charge->is_here ? &charge->cursor : NULL,
                       negative->is_here ? &negative->cursor : NULL);
+    if (previous.is_waived && !shard->recorder->session->is_repriced) {
+        result.cost = DECIMAL_ZERO;
+    }
     if ((!decimal_is_zero(result.overage) || previous.has_record) &&
         !record_put(shard, &result, &previous, err)) {
         return false;
@@ -254,9 +310,15 @@ static bool record_check_previous(struct record_shard *shard, struct err *err) {
 }
 
 static bool record_rows(struct record_shard *shard, struct err *err) {
+    bool is_first = shard->recorder->previous == NULL;
     while (rated_walk_next_any(&shard->walk, err)) {
         if (!record_check_previous(shard, err)) {
             return false;
+        }
+        shard->state = is_first ? LEDGER_NEW : LEDGER_CHANGED;
+        if (shard->recorder->ledger != NULL && shard->walk.plan != NULL) {
+            shard->state = shard->next_org->state;
+            shard->next_org++;
         }
         while (rated_walk_next_price(&shard->walk, err)) {
             if (!record_price(shard, err)) {
@@ -270,6 +332,18 @@ static bool record_rows(struct record_shard *shard, struct err *err) {
     return err->code == ERR_NONE;
 }
 
+/* Of a list that is not there nothing is asked. */
+static void record_start_previous(struct record_shard *shard,
+                                  const struct previous_tables *previous) {
+    size_t count = previous->shards_count;
+    shard->previous_orgs = (struct previous_orgs){.tables = previous->orgs, .tables_count = count};
+    shard->previous_billed = previous_walk_start(previous->records, count);
+    shard->previous_usage = previous_walk_start(previous->usage, count);
+    shard->previous_negatives = previous_walk_start(previous->negatives, count);
+    shard->previous_charges = previous_walk_start(previous->charges, count);
+    shard->previous_records = previous_walk_start(previous->records, count);
+}
+
 static bool record_one_shard(void *context, size_t shard_index, struct err *err) {
     const struct recorder *recorder = context;
     struct run *run = recorder->run;
@@ -280,14 +354,10 @@ static bool record_one_shard(void *context, size_t shard_index, struct err *err)
     struct table *charges = NULL;
     bool is_fine = false;
     if (recorder->previous != NULL) {
-        const struct previous_tables *previous = recorder->previous;
-        shard.previous_orgs = (struct previous_orgs){.tables = previous->orgs,
-                                                     .tables_count = previous->shards_count};
-        shard.previous_billed = previous_walk_start(previous->records, previous->shards_count);
-        shard.previous_usage = previous_walk_start(previous->usage, previous->shards_count);
-        shard.previous_negatives = previous_walk_start(previous->negatives, previous->shards_count);
-        shard.previous_charges = previous_walk_start(previous->charges, previous->shards_count);
-        shard.previous_records = previous_walk_start(previous->records, previous->shards_count);
+        record_start_previous(&shard, recorder->previous);
+    }
+    if (recorder->ledger != NULL) {
+        shard.next_org = recorder->ledger->shards[shard_index].orgs;
     }
     if (!run_input_open(run, &checkpoint_orgs, shard_index, &orgs, err) ||
         !run_input_open(run, &checkpoint_usage, shard_index, &usage, err) ||
@@ -349,6 +419,41 @@ out:
     return is_fine;
 }
 
+/* With a database: compares with what is there, makes the tables, and writes. */
+static bool record_in_database(struct recorder *recorder, struct stage_session *session,
+                               struct err *err) {
+    struct ledger ledger;
+    bool is_dry = run_is_dry(recorder->run);
+    bool is_done = ledger_open(&ledger, recorder->run, session, recorder->terms, err);
+    if (is_done) {
+        recorder->ledger = &ledger;
+        recorder->previous = &ledger.previous;
+        if (recorder->reason == NULL && ledger.reason.size_bytes > 0) {
+            is_done = buffer_append(&ledger.reason, (struct text){"", 1}, err);
+            recorder->reason = ledger.reason.bytes;
+        }
+    }
+    is_done = is_done && record_all_shards(recorder, err);
+    if (is_done && !is_dry && !ledger.is_written) {
+        bool is_refused = ledger.counts[LEDGER_CHANGED] > 0 && !session->is_forced;
+        is_done = is_refused ? ledger_refuse_changes(&ledger, err) : ledger_write(&ledger, err);
+    }
+    ledger_close(&ledger);
+    return is_done;
+}
+
+static bool record_in_folder(struct recorder *recorder, struct stage_session *session,
+                             struct err *err) {
+    struct previous_tables previous = {0};
+    bool is_done = session->previous == NULL || previous_open(session->previous, &previous, err);
+    if (is_done) {
+        recorder->previous = session->previous != NULL ? &previous : NULL;
+        is_done = record_all_shards(recorder, err);
+    }
+    previous_close(&previous);
+    return is_done;
+}
+
 static bool record_perform(struct run *run, const struct stage *stage,
                            struct stage_session *session, struct err *err) {
     (void)stage;
@@ -356,27 +461,18 @@ static bool record_perform(struct run *run, const struct stage *stage,
     struct table *plans = NULL;
     struct table *prices = NULL;
     struct table *tiers = NULL;
-    struct previous_tables previous = {0};
     struct arena *arena = arena_create(err);
-    bool is_fine = false;
-    if (arena == NULL || !run_input_open(run, &checkpoint_plans, 0, &plans, err) ||
-        !run_input_open(run, &checkpoint_prices, 0, &prices, err) ||
-        !run_input_open(run, &checkpoint_tiers, 0, &tiers, err) ||
-        !terms_load(&terms, plans, prices, tiers, arena, err)) {
-        goto out;
+    bool is_fine = arena != NULL && run_input_open(run, &checkpoint_plans, 0, &plans, err) &&
+                   run_input_open(run, &checkpoint_prices, 0, &prices, err) &&
+                   run_input_open(run, &checkpoint_tiers, 0, &tiers, err) &&
+                   terms_load(&terms, plans, prices, tiers, arena, err);
+    if (is_fine) {
+        struct recorder recorder = {
+            .run = run, .session = session, .terms = &terms, .reason = session->reason};
+        bool is_in_folder = session->conninfo == NULL || run_is_replay(run);
+        is_fine = is_in_folder ? record_in_folder(&recorder, session, err)
+                               : record_in_database(&recorder, session, err);
     }
-    if (session->previous != NULL && !previous_open(session->previous, &previous, err)) {
-        goto out;
-    }
-    struct recorder recorder = {
-        .run = run,
-        .session = session,
-        .terms = &terms,
-        .previous = session->previous != NULL ? &previous : NULL,
-    };
-    is_fine = record_all_shards(&recorder, err);
-out:
-    previous_close(&previous);
     table_close(plans);
     table_close(prices);
     table_close(tiers);
@@ -387,7 +483,7 @@ out:
 const struct stage stage_record = {
     .name = "record",
     .number = 50,
-    .version = 2,
+    .version = 3,
     .effect = EFFECT_DATABASE,
     .summary = "write records: revisions and the differences that are billed",
     .inputs = record_inputs,

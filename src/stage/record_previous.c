@@ -6,7 +6,8 @@
 #include "core/memory.h"
 
 struct previous_walk previous_walk_start(struct table *const *tables, size_t tables_count) {
-    struct previous_walk walk = {.tables = tables, .tables_count = tables_count};
+    struct previous_walk walk = {.tables = tables,
+                                 .tables_count = tables != NULL ? tables_count : 0};
     return walk;
 }
 

@@ -116,6 +116,18 @@ static bool writing_gather_totals(struct writing *writing, struct err *err) {
     return true;
 }
 
+/* What a database has recorded is revised by any run of the period that finds it changed. */
+static bool writing_has_adjusted(const struct run *run) {
+    size_t files_count;
+    uint64_t rows_count = 0;
+    const struct run_file *files = run_stage_files(run, &stage_record, &files_count);
+    for (size_t index = 0; index < files_count; index++) {
+        rows_count +=
+            strstr(files[index].path, "adjustments") != NULL ? files[index].rows_count : 0;
+    }
+    return rows_count > 0;
+}
+
 static bool writing_open(struct writing *writing, struct err *err) {
     struct run *run = writing->run;
     if (!run_stage_is_done(run, &stage_extract)) {
@@ -144,7 +156,7 @@ static bool writing_open(struct writing *writing, struct err *err) {
         .shards_count = shards_count,
         .terms = &writing->terms,
         .is_emitting = emission != NULL && strcmp(emission, "none") != 0,
-        .is_revision = run_pinned(run, PIN_INPUT, "previous") != NULL,
+        .is_revision = run_pinned(run, PIN_INPUT, "previous") != NULL || writing_has_adjusted(run),
     };
     for (size_t index = 0; index < shards_count; index++) {
         if (!writing_open_shard(writing, index, err)) {

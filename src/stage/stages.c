@@ -8,6 +8,7 @@ static const struct stage *const rows[] = {
 };
 
 const char pin_snapshot[] = "snapshot";
+const char pin_recorded[] = "recorded";
 
 struct stage_list stages_all(void) {
     return (struct stage_list){.stages = rows, .stages_count = sizeof rows / sizeof rows[0]};

@@ -54,6 +54,16 @@ static bool path_parent(const char *path, char parent[FILE_PATH_MAX], struct err
     return true;
 }
 
+bool path_absolute(const char *path, char absolute[FILE_PATH_MAX], struct err *err) {
+    char *resolved = realpath(path, NULL);
+    if (resolved == NULL) {
+        return sys_failure(err, "resolve", path, errno);
+    }
+    bool is_fine = path_format(absolute, err, "%s", resolved);
+    free(resolved);
+    return is_fine;
+}
+
 bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, struct err *err) {
     struct stat status;
     int result;

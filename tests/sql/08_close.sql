@@ -1,7 +1,7 @@
 -- What a close records, and how it stays.
 \set ECHO none
 begin;
-select plan(25);
+select plan(26);
 \ir fixture.psql
 insert into billing.close_runs (run_id, period, snapshot, cutoff) values
     (1, '2024-02-01', pg_current_snapshot(), '2024-03-01 02:00+00');
@@ -19,19 +19,21 @@ select is(pg_temp.claim('["acme", "beta"]', '/a'), '2 /a running t', 'a claim');
 select is(pg_temp.claim('["acme", "beta"]', '/a'), '2 /a running t', 'is its own again after a death');
 select is(pg_temp.claim('["beta", "cap"]', '/b'), '2 /a running f', 'is in the way of one that shares an org');
 select is(pg_temp.claim('"all"', '/b'), '2 /a running f', 'and of one for all');
-select is(pg_temp.claim('["cap"]', '/b'), '3 /b running t', 'not of one for others');
-select is((select count(*) from billing.period_claims), 2::bigint, 'both are listed');
 update billing.close_runs set state = 'failed' where run_id = 2;
 select is(pg_temp.claim('["acme", "beta"]', '/elsewhere', 2), '2 /a running t', 'one that failed goes on by its number');
-select is(pg_temp.claim('["paused"]', '/a'), '4 /a running t', 'a directory begun anew');
-select is((select state from billing.close_runs where run_id = 2), 'abandoned', 'gives up what it claimed before');
-select throws_ok($$ select billing.release_claim(4, '') $$, '22004', null, 'released with a reason');
+select is(pg_temp.claim('["cap"]', '/b'), '3 /b running t', 'it is not in the way of one for others');
+select is((select count(*) from billing.period_claims), 2::bigint, 'both are listed');
+update billing.close_runs set state = 'failed' where run_id = 2;
+select is(pg_temp.claim('["acme", "beta"]', '/a', 2), '4 /a running t', 'one that failed before another came gets a new number');
+select is(pg_temp.claim('["paused"]', '/a'), '5 /a running t', 'a directory begun anew');
+select is((select state from billing.close_runs where run_id = 4), 'abandoned', 'gives up what it claimed before');
+select throws_ok($$ select billing.release_claim(5, '') $$, '22004', null, 'released with a reason');
 select throws_ok($$ select billing.release_claim(99, 'gone') $$, '55000', null, 'of a run that is there');
-select lives_ok($$ select billing.release_claim(4, 'host is gone') $$, 'then it is free');
-select is((select state || ': ' || reason from billing.close_runs where run_id = 4),
+select lives_ok($$ select billing.release_claim(5, 'host is gone') $$, 'then it is free');
+select is((select state || ': ' || reason from billing.close_runs where run_id = 5),
     'abandoned: claim released by ' || session_user || ': host is gone', 'and the run given up');
-select throws_ok($$ select billing.release_claim(4, 'again') $$, '55000', null, 'once');
-select is(pg_temp.claim('["acme"]', '/a', 4), '5 /a running t', 'its number is no claim any more');
+select throws_ok($$ select billing.release_claim(5, 'again') $$, '55000', null, 'once');
+select is(pg_temp.claim('["acme"]', '/a', 5), '6 /a running t', 'its number is no claim any more');
 
 create function pg_temp.record(p_revision integer, p_cost numeric, p_before numeric, p_billed numeric) returns void
 language sql as $$

@@ -1,0 +1,21 @@
+-- The records that stand: of every org and metric the latest, as the checkpoint table records has
+-- them. Behind: whether it was waived.
+copy (
+    select distinct on (org_id, metric_type)
+        org_id,
+        metric_type,
+        revision::bigint,
+        cost,
+        previous_cost,
+        billed,
+        item_status,
+        is_waived
+    from billing.org_billing_overages
+    where period = current_setting('periodclose.period')::date
+        and run_id < current_setting('periodclose.run')::bigint
+        and (
+            current_setting('periodclose.orgs') = ''
+            or org_id = any (nullif(current_setting('periodclose.orgs'), '')::text[])
+        )
+    order by org_id, metric_type, revision desc
+) to stdout (format binary)

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Recording in PostgreSQL: claims, records, revisions. In a throw-away cluster of this suite.
+if [ -z "${DATABASE_SUITE:-}" ]; then
+    DATABASE_SUITE=1 exec "$(dirname "${BASH_SOURCE[0]}")/../support/with_cluster.sh" bash "$0" "$@"
+fi
+# shellcheck source=tests/program/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+here=$root/tests/program
+
+sql() { psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
+createdb --template template0 --encoding UTF8 records
+export PGDATABASE=records
+
+# The org with overlapping subscriptions is left out: tables refuse it.
+mkdir "$scratch/dataset"
+for file in "$root"/fixtures/acme/dataset/*.csv; do
+    grep -v '^doubled,' "$file" >"$scratch/dataset/$(basename "$file")"
+done
+periodclose migrate --database ""
+node "$here/load_dataset.mjs" "$scratch/dataset" | sql >/dev/null
+
+# close_as STATUS RUN OPTION...: February 2024, as of May.
+close_as() {
+    local status=$1 run=$2
+    shift 2
+    expect "$status" run --database "" --period 2024-02 --now 2024-05-01T00:00:00Z --run-dir "$scratch/$run" "$@"
+}
+
+# What is recorded.
+records() {
+    sql -c "copy (select * from billing.org_periods order by period, org_id, revision) to stdout csv" \
+        -c "copy (select * from billing.org_billing_usage_monthly order by period, org_id, metric, revision) to stdout csv" \
+        -c "copy (select * from billing.org_billing_overages order by period, org_id, metric_type, revision) to stdout csv" \
+        -c "copy (select * from billing.org_billing_terms order by period, org_id, revision) to stdout csv" \
+        -c "copy (select run_id, kind, state, reason, totals from billing.close_runs where state = 'recorded' order by run_id) to stdout csv"
+}
+
+is() { # SQL EXPECTED
+    local got
+    got=$(sql -c "$1") || return 1
+    [ "$got" = "$2" ] || { echo "$1: $got, expected $2"; return 1; }
+}
+
+# The rows of a report that begin so.
+rows_of() { # RUN REPORT TEXT
+    grep -F -- "$3" "$scratch/$1/reports/$2"
+}
+
+unchanged() { # COMMAND...
+    records >"$scratch/before.csv" && "$@" && records >"$scratch/after.csv" && same_file "$scratch/before.csv" "$scratch/after.csv"
+}
+
+same_as_files() {
+    expect 4 run --source "$scratch/dataset" --period 2024-02 --now 2024-05-01T00:00:00Z --run-dir "$scratch/files" || return 1
+    diff "$scratch/files/reports/usage.csv" "$scratch/first/reports/usage.csv" &&
+        diff "$scratch/files/reports/exceptions.csv" "$scratch/first/reports/exceptions.csv" &&
+        diff "$scratch/files/reports/overages.csv" <(sed 's/,recorded,$/,computed,/' "$scratch/first/reports/overages.csv")
+}
+
+sums_agree() {
+    is "select string_agg(sum, ' ' order by sum) from (select currency || ' ' || trim_scale(sum(billed)) as sum
+        from billing.org_billing_overages group by currency) as sums" \
+        "$(awk -F, '$1 == "record" && $2 == "cost - previous_cost = billed" { print $3 " " $5 }' "$scratch/first/reports/control_totals.csv" | sort | paste -sd ' ')"
+}
+
+# --- the first result ---------------------------------------------------------------------------
+
+check "a close records what it bills" close_as 4 first
+check "with the reports that files give" same_as_files
+check "and the sums of the report" sums_agree
+check "for every org that was rated, with its terms" is \
+    "select count(*), count(distinct plan_digest) > 1, (select count(*) from billing.org_periods where revision = 1) from billing.org_billing_terms" "30|t|30"
+check "typed again it writes nothing" unchanged close_as 4 first
+check "nor from another place" unchanged close_as 4 second
+check "and says the same" same_file "$scratch/first/reports/overages.csv" "$scratch/second/reports/overages.csv"
+check "nor as a dry run" unchanged close_as 4 second --dry-run
+check "verify finds the run whole" expect 0 verify "$scratch/first"
+
+# --- claims -------------------------------------------------------------------------------------
+
+claim() { # ORGS
+    sql -c "select run_id from billing.claim_period('close', '2024-03-01', jsonb_build_object('orgs', '$1'::jsonb), 'db9', '/srv/march', '1')"
+}
+march() { # STATUS RUN OPTION...
+    local status=$1 run=$2
+    shift 2
+    expect "$status" run --database "" --period 2024-03 --now 2024-05-01T00:00:00Z --run-dir "$scratch/$run" "$@"
+}
+
+other=$(claim '"all"')
+check "a period that another run holds is not closed, and that run is named" all \
+    march 11 march -- error_says "claimed by run $other: /srv/march on db9" "--release $other --reason"
+check "another period is" unchanged close_as 4 third
+check "a run that is not to record asks for no claim" march 4 look --until report --dry-run
+check "claims lists the run" all expect 0 claims --database "" -- grep -q "^run $other: period 2024-03, all orgs, in /srv/march on db9" "$scratch/out"
+check "a claim is not released without a reason" expect 2 claims --database "" --release "$other"
+check "nor one that is not there" expect 13 claims --database "" --release 99 --reason gone
+check "but with one" expect 0 claims --database "" --release "$other" --reason "host is gone"
+check "who and why is kept" is "select state, reason from billing.close_runs where run_id = $other" \
+    "abandoned|claim released by postgres: host is gone"
+other=$(claim '["peak", "acme"]')
+check "a run over other orgs goes beside it" march 0 leap --org leap
+check "one over the same does not" march 11 peak --org peak --org leap
+sql -c "select billing.release_claim($other, 'test')" >/dev/null
+
+# --- what comes late ----------------------------------------------------------------------------
+
+late() { # ORG METRIC QUANTITY TIME
+    sql -c "select billing.ensure_ledger_partition('$4')" \
+        -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at) values ('$1', '$2', 'delta', $3, '$4')" >/dev/null
+}
+
+late acme tokens 100000 2024-02-20T00:00:00Z
+check "late usage of a recorded period changes nothing" unchanged close_as 4 late
+check "but is listed" rows_of late exceptions.csv "acme,tokens,late,recorded_after_cutoff"
+not_late() { unchanged close_as 4 later && ! rows_of later exceptions.csv "acme,tokens,late,"; }
+sql -c "update billing.prices set unit_price = unit_price * 2 where metric = 'tokens'"
+refused() {
+    unchanged close_as 13 taken --cutoff 2999-01-01T00:00:00Z && error_says "another result is recorded already for 1 org" \
+        "acme, tokens: recorded usage 750000 cost 25.00 usd, now usage 850000 cost 35.00" "--force --reason"
+}
+check "taken in, it is another result: refused with the list, at the terms of then" refused
+check "--force alone is not enough" close_as 2 taken --force
+check "with a reason it is the next revision" close_as 4 taken --cutoff 2999-01-01T00:00:00Z --force --reason "import was late"
+check "of which the difference is billed" is \
+    "select revision, trim_scale(cost), trim_scale(previous_cost), trim_scale(billed) from billing.org_billing_overages where org_id = 'acme' and metric_type = 'tokens' order by revision" \
+    "1|25|0|25
+2|35|25|10"
+check "and nothing else" is "select count(*), max(revision), (select count(*) from billing.org_periods where period = '2024-02-01') from billing.org_billing_overages where run_id = (select max(run_id) from billing.close_runs) and period = '2024-02-01'" "1|2|31"
+check "which adjustments.csv shows" rows_of taken adjustments.csv "acme,tokens,1,100000,750000,850000,25.00,35.00,10.00,usd,import was late"
+check "it is late no more" not_late
+check "who, when and why is kept" is "select kind, state, is_forced, reason from billing.close_runs order by run_id desc limit 1" "close|recorded|t|import was late"
+
+finish
