@@ -5,7 +5,6 @@ if [ -z "${DATABASE_SUITE:-}" ]; then
 fi
 # shellcheck source=tests/program/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-here=$root/tests/program
 
 sql() { psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
 createdb --template template0 --encoding UTF8 records
@@ -17,7 +16,7 @@ for file in "$root"/fixtures/acme/dataset/*.csv; do
     grep -v '^doubled,' "$file" >"$scratch/dataset/$(basename "$file")"
 done
 periodclose migrate --database ""
-node "$here/load_dataset.mjs" "$scratch/dataset" | sql >/dev/null
+periodclose ingest --database "" "$scratch/dataset"
 
 # close_as STATUS RUN OPTION...: February 2024, as of May.
 close_as() {
@@ -69,7 +68,7 @@ check "a close records what it bills" close_as 4 first
 check "with the reports that files give" same_as_files
 check "and the sums of the report" sums_agree
 check "for every org that was rated, with its terms" is \
-    "select count(*), count(distinct plan_digest) > 1, (select count(*) from billing.org_periods where revision = 1) from billing.org_billing_terms" "30|t|30"
+    "select count(*), count(distinct plan_digest) > 1, (select count(*) from billing.org_periods where recorded_by > 0) from billing.org_billing_terms" "30|t|30"
 check "typed again it writes nothing" unchanged close_as 4 first
 check "nor from another place" unchanged close_as 4 second
 check "and says the same" same_file "$scratch/first/reports/overages.csv" "$scratch/second/reports/overages.csv"
@@ -126,7 +125,7 @@ check "of which the difference is billed" is \
     "select revision, trim_scale(cost), trim_scale(previous_cost), trim_scale(billed) from billing.org_billing_overages where org_id = 'acme' and metric_type = 'tokens' order by revision" \
     "1|25|0|25
 2|35|25|10"
-check "and nothing else" is "select count(*), max(revision), (select count(*) from billing.org_periods where period = '2024-02-01') from billing.org_billing_overages where run_id = (select max(run_id) from billing.close_runs) and period = '2024-02-01'" "1|2|31"
+check "and nothing else" is "select count(*), max(revision), (select count(*) from billing.org_periods where period = '2024-02-01' and recorded_by > 0) from billing.org_billing_overages where run_id = (select max(run_id) from billing.close_runs) and period = '2024-02-01'" "1|2|31"
 check "which adjustments.csv shows" rows_of taken adjustments.csv "acme,tokens,1,100000,750000,850000,25.00,35.00,10.00,usd,import was late"
 check "it is late no more" not_late
 check "who, when and why is kept" is "select kind, state, is_forced, reason from billing.close_runs order by run_id desc limit 1" "close|recorded|t|import was late"
