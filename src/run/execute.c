@@ -211,6 +211,22 @@ bool run_perform_reports(struct run *run, const struct stage *stage,
     return is_fine || err_wrap(err, "stage '%s'", stage->name);
 }
 
+/* Not by what lies in reports/, where people keep files of their own. */
+static bool remove_reports(const struct run *run, const struct sealed_stage *sealed,
+                           struct err *err) {
+    if (sealed->stage->effect != EFFECT_REPORTS) {
+        return true; /* folder_clean removes the tables */
+    }
+    for (size_t index = 0; index < sealed->files_count; index++) {
+        char path[FILE_PATH_MAX];
+        if (!run_path_format(run, path, sealed->files[index].path, err) ||
+            !path_remove_tree(run->sys, path, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool unseal(struct run *run, size_t kept, struct err *err) {
     struct manifest *manifest = &run->manifest;
     if (kept == manifest->stages_count) {
@@ -224,9 +240,10 @@ static bool unseal(struct run *run, size_t kept, struct err *err) {
         return false;
     }
     for (size_t index = kept; index < before; index++) {
+        is_fine = is_fine && remove_reports(run, &manifest->stages[index], err);
         sealed_stage_release(&manifest->stages[index]);
     }
-    return folder_clean(run, err);
+    return is_fine && folder_clean(run, err);
 }
 
 /* How many stages come before those of the effect that are sealed last. */

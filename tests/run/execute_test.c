@@ -179,14 +179,16 @@ static void what_was_left_over_is_removed_but_journals_and_notes_stay(void **sta
     scratch_write("again/10-gather/foreign.arrow", "x");
     scratch_write("again/40-send/outcomes.arrow", "torn");
     scratch_write("again/40-send/journal", "sent 1\n");
-    scratch_write("again/reports/old.csv", "x");
+    scratch_write("again/reports/torn.csv.tmp", "x");
+    scratch_write("again/reports/notes.csv", "org,why\n");
     scratch_write("again/reports/notes.txt", "ours");
     scratch_write("again/30-add/sums.arrow.tmp", "x");
     scratch_write("again/manifest.json.tmp", "x");
     run_fine("again", &one_job);
     assert_false(scratch_exists("again/scratch"));
     assert_false(scratch_exists("again/10-gather/foreign.arrow"));
-    assert_false(scratch_exists("again/reports/old.csv"));
+    assert_false(scratch_exists("again/reports/torn.csv.tmp"));
+    assert_true(scratch_holds("again/reports/notes.csv", "org,why\n"));
     assert_false(scratch_exists("again/30-add/sums.arrow.tmp"));
     assert_false(scratch_exists("again/manifest.json.tmp"));
     assert_true(scratch_holds("again/40-send/journal", "sent 1\n"));
