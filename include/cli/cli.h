@@ -58,6 +58,8 @@ bool cli_instant(const struct cli *cli, enum option option, struct instant *inst
                  struct err *err); /* the option must be set */
 /* Sets cli->next; cut, never overflowing. */
 void cli_next(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* How that run directory stands, or help of `run` where status could not tell, either. */
+void cli_next_status(struct cli *cli, const char *run_path);
 /* Positional RUN, or --run-dir. */
 bool cli_run_path(const struct cli *cli, const char **path, struct err *err);
 

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "run/run.h"
+#include "stage/stages.h"
 #include "sys/process.h"
 
 /* Options that every command takes. */
@@ -108,6 +110,18 @@ void cli_next(struct cli *cli, const char *format, ...) {
     va_end(arguments);
 }
 
+void cli_next_status(struct cli *cli, const char *run_path) {
+    struct run *run;
+    struct err err = {0};
+    if (run_open(cli->sys, run_path, stages_all(), RUN_STATUS, &run, &err)) {
+        run_close(run);
+        cli_next(cli, "periodclose status %s", shell_word(run_path, &(struct shell_word){0}));
+    } else {
+        err_release(&err); /* the failure to tell of is another one */
+        cli_next(cli, "periodclose run --help");
+    }
+}
+
 bool cli_run_path(const struct cli *cli, const char **path, struct err *err) {
     *path = cli->positionals_count > 0 ? cli->positionals[0]
                                        : option_value(&cli->options, OPTION_RUN_DIR);
@@ -208,7 +222,7 @@ static void cli_next_failed(struct cli *cli, const struct command *command, enum
     if (code == ERR_INTERRUPTED) {
         cli_next(cli, "%s", cli->command_line);
     } else if (is_state && path != NULL) {
-        cli_next(cli, "periodclose status %s", shell_word(path, &(struct shell_word){0}));
+        cli_next_status(cli, path);
     } else {
         cli_next(cli, "periodclose %s%s--help", command != NULL ? command->name : "",
                  command != NULL ? " " : "");

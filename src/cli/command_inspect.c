@@ -191,11 +191,14 @@ static bool inspect_command(struct cli *cli, struct err *err) {
         !cli_jobs(cli, &jobs, err) || !inspect_target_find(cli->sys, path, &target, err)) {
         return false;
     }
-    cli_next(cli, "periodclose status %s", shell_word(target.run_path, &(struct shell_word){0}));
     if (!run_open_jobs(cli->sys, target.run_path, stages_all(), RUN_INSPECT, jobs, &inspection.run,
                        err)) {
+        if (err->code == ERR_DAMAGED) {
+            cli_next_status(cli, target.run_path);
+        }
         return false;
     }
+    cli_next(cli, "periodclose status %s", shell_word(target.run_path, &(struct shell_word){0}));
     bool is_fine = inspect_target_resolve(&target, &inspection, err);
     if (is_fine && inspection.schema == NULL && option_is_set(&cli->options, OPTION_ORG)) {
         is_fine = err_set(err, ERR_USAGE, "--org: only with a table, as in RUN/rate/charges");

@@ -178,17 +178,35 @@ static bool replay_open_previous(struct replay *replay, struct stage_session *se
     return true;
 }
 
+/* Where the same command would only fail again: which of the two directories it is about. */
+static void replay_tell_remedy(struct replay *replay, const char *path, const char *new_path,
+                               const struct err *err) {
+    if (err->code == ERR_LOCKED) {
+        cli_next_status(replay->cli, new_path);
+    } else if (err->code == ERR_DAMAGED) {
+        cli_next_status(replay->cli, path);
+    } else if (err->code == ERR_MISMATCH) {
+        cli_next(replay->cli, "periodclose replay --help");
+    }
+}
+
 static bool replay_start(struct replay *replay, const char *path, const char *new_path,
                          struct err *err) {
     bool has_prices = replay->prices_folder != NULL;
     /* Without other prices only what is carried over is read and verified: a run whose later files
      * are damaged can be computed again. */
     enum run_mode mode = has_prices ? RUN_INSPECT : RUN_STATUS;
-    return run_open_jobs(replay->cli->sys, path, stages_all(), mode, replay->options.jobs,
-                         &replay->origin, err) &&
-           run_replay(replay->origin, new_path, replay->from, replaced_tables,
-                      has_prices ? REPLACED_COUNT : 0, &replay->run, err) &&
-           run_tell_command(replay->run, replay->cli->command_line, err);
+    if (!run_open_jobs(replay->cli->sys, path, stages_all(), mode, replay->options.jobs,
+                       &replay->origin, err)) {
+        return false;
+    }
+    closing_next_same(replay->cli);
+    if (!run_replay(replay->origin, new_path, replay->from, replaced_tables,
+                    has_prices ? REPLACED_COUNT : 0, &replay->run, err)) {
+        replay_tell_remedy(replay, path, new_path, err);
+        return false;
+    }
+    return run_tell_command(replay->run, replay->cli->command_line, err);
 }
 
 static bool replay_do(struct replay *replay, struct err *err) {
@@ -196,7 +214,6 @@ static bool replay_do(struct replay *replay, struct err *err) {
     struct stage_session session = {0};
     const char *path = cli->positionals[0];
     const char *new_path;
-    closing_next_same(cli);
     replay->prices_folder = option_value(&cli->options, OPTION_PRICES);
     if (!cli_required(cli, OPTION_RUN_DIR, &new_path, err) || !replay_find_from(replay, err) ||
         !closing_options(cli, &replay->options, err) ||

@@ -569,12 +569,17 @@ static bool run_close_period(struct closing *closing, struct err *err) {
 }
 
 /* What to type next, where the same command would only fail again: never what loses something. */
-static void run_tell_remedy(struct closing *closing, const struct err *err) {
+static void run_tell_remedy(struct closing *closing, struct err *err) {
     bool is_state = err->code == ERR_LOCKED || err->code == ERR_MISMATCH ||
                     err->code == ERR_DAMAGED || err->code == ERR_CONTROL;
     if (is_state && closing->path[0] != '\0') {
-        cli_next(closing->cli, "periodclose status %s",
-                 shell_word(closing->path, &(struct shell_word){0}));
+        cli_next_status(closing->cli, closing->path);
+    }
+    /* What is sealed was computed from the number that is too large. */
+    bool is_input = err->code == ERR_RANGE && err->hint[0] == '\0';
+    if (is_input && !option_is_set(&closing->cli->options, OPTION_RESTART)) {
+        (void)err_hint(err, "correct the quantity, price or limit, and begin anew with --restart");
+        cli_next(closing->cli, "%s --restart", closing->cli->command_line);
     }
 }
 

@@ -169,8 +169,8 @@ static bool check_versions(const struct run *run, struct err *err) {
             (void)err_set(err, ERR_MISMATCH,
                           "stage '%s': sealed by version %d of it, this program has version %d",
                           sealed->stage->name, sealed->version, sealed->stage->version);
-            return err_hint(err, "use the program version that began this run, or begin anew with "
-                                 "--restart");
+            return err_hint(err, "use the program version that began this run, or begin anew %s",
+                            run_is_replay(run) ? "in another --run-dir" : "with --restart");
         }
     }
     return true;

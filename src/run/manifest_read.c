@@ -22,17 +22,21 @@ struct reader {
 
 static bool damaged(const struct reader *reader, const char *what) {
     (void)err_set(reader->err, ERR_DAMAGED, "'%.500s' is damaged: %s", reader->path, what);
-    (void)err_hint(reader->err, "restore the file from a backup, or run again with --restart");
+    (void)err_hint(reader->err, HINT_RESTORE);
     return false;
+}
+
+static bool damaged_member(const struct reader *reader, const char *key, const char *what) {
+    char text[128];
+    (void)snprintf(text, sizeof text, "member '%.60s' is missing or %s", key, what);
+    return damaged(reader, text);
 }
 
 static bool read_string(const struct reader *reader, const json_t *object, const char *key,
                         const char **value) {
     const json_t *member = json_object_get(object, key);
     if (!json_is_string(member)) {
-        (void)damaged(reader, "a member is missing or is no text");
-        (void)err_wrap(reader->err, "'%s'", key);
-        return false;
+        return damaged_member(reader, key, "is no text");
     }
     *value = json_string_value(member);
     return true;
@@ -43,9 +47,7 @@ static bool read_integer(const struct reader *reader, const json_t *object, cons
     const json_t *member = json_object_get(object, key);
     if (!json_is_integer(member) || json_integer_value(member) < 0 ||
         json_integer_value(member) > max) {
-        (void)damaged(reader, "a member is missing, is no whole number or is out of range");
-        (void)err_wrap(reader->err, "'%s'", key);
-        return false;
+        return damaged_member(reader, key, "is no whole number in its range");
     }
     *value = json_integer_value(member);
     return true;
@@ -55,9 +57,7 @@ static bool read_array(const struct reader *reader, const json_t *object, const 
                        size_t count_max, const json_t **array) {
     *array = json_object_get(object, key);
     if (!json_is_array(*array) || json_array_size(*array) > count_max) {
-        (void)damaged(reader, "a member is missing, is no list or is too long");
-        (void)err_wrap(reader->err, "'%s'", key);
-        return false;
+        return damaged_member(reader, key, "is no list, or a too long one");
     }
     return true;
 }
@@ -66,9 +66,7 @@ static bool read_pins(const struct reader *reader, json_t *root, const char *key
                       struct pins *pins) {
     json_t *object = json_object_get(root, key);
     if (!json_is_object(object) || json_object_size(object) > PINS_COUNT_MAX) {
-        (void)damaged(reader, "a member is missing or is no object");
-        (void)err_wrap(reader->err, "'%s'", key);
-        return false;
+        return damaged_member(reader, key, "is no object");
     }
     const char *name;
     json_t *value;

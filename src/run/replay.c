@@ -90,7 +90,7 @@ static bool prepare_manifest(struct run *replay, const struct run *run, const st
             replay->path, run_is_replay(replay) ? "a replay of " : "a run", manifest->replay_of,
             manifest->replay_from == NULL ? "the source" : manifest->replay_from->name, origin,
             from->name);
-        return err_hint(err, "take another --run-dir, or begin anew with --restart");
+        return err_hint(err, HINT_REPLAY_ELSEWHERE);
     }
     for (size_t group = 0; group < PIN_GROUPS_COUNT; group++) {
         const struct pins *pins = &run->manifest.pins[group];
@@ -211,7 +211,7 @@ static bool compare_stages(const struct run *replay, const struct run *run, size
             if (!is_equal && !is_replaced(replay, sealed->stage, file->path)) {
                 (void)err_set(err, ERR_MISMATCH, "'%.400s/%.300s' is not that of '%.300s'",
                               replay->path, file->path, run->path);
-                return err_hint(err, "take another --run-dir, or begin anew with --restart");
+                return err_hint(err, HINT_REPLAY_ELSEWHERE);
             }
         }
     }
@@ -322,7 +322,7 @@ static bool compare_replaced(struct run *replay, const char *relative, const cha
     if (sealed == NULL || !digest_equals(&sealed->digest, &seal->digest)) {
         (void)err_set(err, ERR_MISMATCH, "'%.400s/%.300s': this replay was begun with another one",
                       replay->path, relative);
-        return err_hint(err, "take another --run-dir, or begin anew with --restart");
+        return err_hint(err, HINT_REPLAY_ELSEWHERE);
     }
     return path_remove(replay->sys, beside, err);
 }

@@ -81,6 +81,8 @@ static bool load_manifest(struct run *run, struct err *err) {
     return is_fine;
 }
 
+#define HINT_NAME_A_RUN "name a folder that `periodclose run --run-dir` was given"
+
 /* Refuses what is not, or no longer, a run directory. *is_run: there is a manifest to load. */
 static bool check_folder(const struct run *run, bool *is_run, struct err *err) {
     enum folder_kind kind;
@@ -93,19 +95,24 @@ static bool check_folder(const struct run *run, bool *is_run, struct err *err) {
         return true;
     case FOLDER_MISSING:
         return run->mode == RUN_CREATE ||
-               err_set(err, ERR_FILE, "there is no run directory '%.700s'", run->path);
+               (err_set(err, ERR_FILE, "there is no run directory '%.700s'", run->path),
+                err_hint(err, HINT_NAME_A_RUN));
     case FOLDER_FRESH:
         return run->mode == RUN_CREATE ||
-               err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has no %s",
-                       run->path, MANIFEST_FILE);
+               (err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has no %s",
+                        run->path, MANIFEST_FILE),
+                err_hint(err, HINT_NAME_A_RUN));
     case FOLDER_TORN:
         (void)err_set(err, ERR_DAMAGED, "'%.600s/%s' is missing, and there are checkpoints",
                       run->path, MANIFEST_FILE);
-        return err_hint(err, "restore the file from a backup, or run again with --restart");
+        return err_hint(err, HINT_RESTORE);
     case FOLDER_FOREIGN:
         (void)err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has other files",
                       run->path);
-        return err_hint(err, "take another --run-dir; what is in this one is left alone");
+        return err_hint(err, "%s",
+                        run->mode == RUN_CREATE
+                            ? "take another --run-dir; what is in this one is left alone"
+                            : HINT_NAME_A_RUN);
     }
     return false;
 }

@@ -35,6 +35,13 @@ enum {
 #define PROGRESS_FILE "progress.json"
 #define SCRATCH_FOLDER "scratch"
 #define REPORTS_FOLDER "reports"
+
+/* What to do about a file that nothing can compute again. A manifest does not tell any more whether
+ * it is that of a replay, which has no --restart. */
+#define HINT_RESTORE                                                                               \
+    "restore the file from a backup, or begin anew: run with --restart, replay into another "      \
+    "--run-dir"
+#define HINT_REPLAY_ELSEWHERE "take another --run-dir, or remove this one first"
 #define DRY_RUN_FOLDER "dry-run"
 
 /* --- manifest.c ------------------------------------------------------------------------------- */

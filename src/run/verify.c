@@ -24,11 +24,12 @@ static bool hint(const struct run *run, const struct stage *stage, struct err *e
     }
     if (stage->effect == EFFECT_NONE) {
         return err_hint(err,
-                        "run again with --restart, or compute it again elsewhere: periodclose "
-                        "replay %s --from %s --run-dir NEW",
+                        "%scompute it again elsewhere: periodclose replay %s --from %s "
+                        "--run-dir NEW",
+                        run_is_replay(run) ? "" : "run again with --restart, or ",
                         shell_word(run->path, &(struct shell_word){0}), stage->name);
     }
-    return err_hint(err, "restore the file from a backup, or run again with --restart");
+    return err_hint(err, HINT_RESTORE);
 }
 
 static bool verify_file(void *context, size_t index, struct err *err) {

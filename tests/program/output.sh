@@ -35,6 +35,33 @@ for command in status report verify; do
 done
 cp -r "$run" "$scratch/flipped"
 printf '\125' | dd of="$scratch/flipped/20-meter/usage.arrow" bs=1 seek=300 conv=notrunc status=none
+mkdir "$scratch/empty"
+cp -r "$run" "$scratch/blank"
+: >"$scratch/blank/manifest.json"
+# What cannot be typed with success is no next command: status would fail like everything else.
+no_dead_end() { # no_dead_end STATUS COMMAND ARGUMENT...
+    local told
+    next_is "$@" || return 1
+    told=$(tail -n 1 "$scratch/err" | sed -n 's/^next: periodclose //p')
+    eval "expect 0 $told"
+}
+for path in none empty blank; do
+    case $path in none) expected=30 ;; empty) expected=13 ;; *) expected=12 ;; esac
+    for command in status report verify inspect 'explain --org alder' 'summary --org alder' \
+        'replay --from rate --run-dir '"$scratch/new"; do
+        # shellcheck disable=SC2086 # words
+        check "${command%% *} of $path tells a command that does not fail, too" \
+            no_dead_end $expected $command "$scratch/$path"
+    done
+done
+check 'so does run, of one without its manifest' no_dead_end 12 run --run-dir "$scratch/blank" \
+    --source "$tiny" --period 2025-03
+says_which() {
+    expect 13 "$@" && error_says 'name a folder that' '--run-dir' && ! grep -q restart "$scratch/err"
+}
+check 'who reads a folder that is no run is told what to name' says_which status "$scratch/empty"
+check 'replay is not told to --restart, which it has not' says_which replay "$scratch/empty" \
+    --from rate --run-dir "$scratch/new"
 check 'verify of a damaged one too' next_is 12 verify "$scratch/flipped"
 shows_status() { # shows_status STATUS COMMAND ARGUMENT...
     next_is "$@" && tail -n 1 "$scratch/err" | grep -qx "next: periodclose status $scratch/flipped"
@@ -101,6 +128,21 @@ unknown_org() {
         --now 2025-04-05T00:00:00Z --org aldr && error_says "--org: 'aldr' is not in orgs.csv"
 }
 check 'an org that is not there is a mistake on the command line' unknown_org
+
+# What is sealed was computed from the number that does not fit: the same command would meet 13.
+too_large() {
+    rm -rf "$scratch/large"
+    cp -r "$tiny" "$scratch/large"
+    echo 'alder,tokens,99999999999999999999999,2025-03-06T10:00:00Z,e5,,,' >>"$scratch/large/usage.csv"
+    sed -i 's/,0\.25,/,75,/' "$scratch/large/prices.csv"
+    expect 32 run --source "$scratch/large" --run-dir "$scratch/large-run" --period 2025-03 \
+        --now 2025-04-05T00:00:00Z || return 1
+    cat "$scratch/err"
+    error_says 'hint: correct the quantity' || return 1
+    sed -i '$d' "$scratch/large/usage.csv"
+    eval "expect 0 $(tail -n 1 "$scratch/err" | sed 's/^next: periodclose //')"
+}
+check 'what is told after a number out of range works once it is corrected' too_large
 
 # A month that is not over: nothing is closed, and that is said.
 open_month() {
