@@ -8,6 +8,7 @@ extern const struct command command_run;
 extern const struct command command_migrate;
 extern const struct command command_ingest;
 extern const struct command command_claims;
+extern const struct command command_backfill;
 extern const struct command command_status;
 extern const struct command command_report;
 extern const struct command command_replay;

@@ -1,6 +1,7 @@
 -- Usage of one physical range of one partition. Times and quantities travel as they are; what most
 -- rows do not need is null: recorded_at where it decides nothing, reasons but those of rows that are
--- no usage, ids but those that order the sets of a level.
+-- no usage, ids but those that order the sets of a level. With a seat book, seats are counted from it:
+-- what a backfill wrote to keep the cache of seats equal is left out.
 copy (
     select
         org_id,
@@ -22,6 +23,11 @@ copy (
         and ctid >= current_setting('periodclose.block_from')::tid
         and ctid < current_setting('periodclose.block_until')::tid
         and occurred_at < current_setting('periodclose.end')::timestamptz
+        and (
+            reason is distinct from 'migration'
+            or metric <> 'seats'
+            or not exists (select from billing.seat_events)
+        )
         and (
             occurred_at >= current_setting('periodclose.start')::timestamptz
             or metric = any (current_setting('periodclose.levels')::text[])

@@ -1,0 +1,21 @@
+-- Rows of the truth that cannot be: of no org, given twice, or no quantity.
+select judged.line, judged.org_id::text, judged.metric::text, judged.fault
+from (
+    select
+        truth.line,
+        truth.org_id,
+        truth.metric,
+        case
+            when org.org_id is null then 'org'
+            when truth.quantity = 'NaN' or abs(truth.quantity) >= 1e23
+                or min_scale(truth.quantity) > 15 then 'quantity'
+            when octet_length(truth.metric) not between 1 and 128 then 'metric'
+            when row_number() over (
+                partition by truth.org_id, truth.metric order by truth.line) > 1 then 'repeated'
+        end as fault
+    from pg_temp.backfill_truth as truth
+    left join billing.orgs as org on org.org_id = truth.org_id
+) as judged
+where judged.fault is not null
+order by judged.line, judged.org_id, judged.metric
+limit 10000
