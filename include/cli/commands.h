@@ -17,6 +17,7 @@ extern const struct command command_explain;
 extern const struct command command_diff;
 extern const struct command command_verify;
 extern const struct command command_emit;
+extern const struct command command_push;
 extern const struct command command_summary;
 extern const struct command command_check;
 extern const struct command command_seats;

@@ -12,6 +12,9 @@
 
 /* Pins --emit and what decides the content of items; fills the session. Reads the API key. */
 bool emission_pin(struct cli *cli, struct run *run, struct stage_session *session, struct err *err);
+/* The same without a run: address, key and pace, from the options and the environment alone. */
+bool emission_address(struct cli *cli, enum emission emission, struct stage_sending *sending,
+                      struct err *err);
 /* A finished run with outcomes that are not known: its sending is opened again, to settle them. */
 bool emission_reopen(struct run *run, const struct stage_session *session, struct err *err);
 /* How many items were sent, held, failed, are unknown; sets cli->status: 22, 21 or 4. */

@@ -65,6 +65,8 @@ bool client_get(struct client *client, struct text path, struct client_reply *re
 bool client_post(struct client *client, struct text path, struct text body,
                  struct client_reply *reply, struct err *err);
 void client_reply_release(struct client_reply *reply);
+/* The pause before the next try of a caller that tries again itself. */
+bool client_rest(struct client *client, unsigned tries, struct err *err);
 
 /* The text of a field, "" when it is not there or no text. */
 const char *client_text(const json_t *object, const char *name);

@@ -139,6 +139,20 @@ static bool rate_of(const char *rate, struct stage_sending *sending, struct err 
     return true;
 }
 
+static bool speed_of(const struct cli *cli, const char *rate, struct stage_sending *sending,
+                     struct err *err) {
+    int64_t in_flight;
+    if (!rate_of(rate, sending, err) ||
+        !option_number(cli, OPTION_IN_FLIGHT, 8, HTTP_IN_FLIGHT_MAX, &in_flight, err) ||
+        !option_number(cli, OPTION_TIMEOUT, 80000, 600000, &sending->timeout_ms, err) ||
+        !option_number(cli, OPTION_RETRY_DELAY, 500, 60000, &sending->retry_delay_ms, err) ||
+        !option_number(cli, OPTION_DEADLINE, 86400, 30 * 86400, &sending->deadline_s, err)) {
+        return false;
+    }
+    sending->in_flight = (size_t)in_flight;
+    return true;
+}
+
 /* Going on later keeps the rate, unless another one is typed. */
 static bool pin_speed(const struct cli *cli, struct run *run, const char *usual_rate,
                       struct stage_sending *sending, struct err *err) {
@@ -149,18 +163,8 @@ static bool pin_speed(const struct cli *cli, struct run *run, const char *usual_
     if (rate == NULL) {
         rate = usual_rate;
     }
-    if (!rate_of(rate, sending, err)) {
-        return false;
-    }
-    int64_t in_flight;
-    if (!option_number(cli, OPTION_IN_FLIGHT, 8, HTTP_IN_FLIGHT_MAX, &in_flight, err) ||
-        !option_number(cli, OPTION_TIMEOUT, 80000, 600000, &sending->timeout_ms, err) ||
-        !option_number(cli, OPTION_RETRY_DELAY, 500, 60000, &sending->retry_delay_ms, err) ||
-        !option_number(cli, OPTION_DEADLINE, 86400, 30 * 86400, &sending->deadline_s, err)) {
-        return false;
-    }
-    sending->in_flight = (size_t)in_flight;
-    return run_pin(run, PIN_VERSION, pin_rate, rate, false, err);
+    return speed_of(cli, rate, sending, err) &&
+           run_pin(run, PIN_VERSION, pin_rate, rate, false, err);
 }
 
 static bool key_of_stripe(const struct sys *sys, struct secret *key, struct err *err) {
@@ -205,21 +209,45 @@ static bool check_key_mode(const struct cli *cli, struct run *run, const struct 
     return run_pin(run, PIN_VERSION, pin_key_mode, mode, false, err);
 }
 
-static bool prepare_stripe(struct cli *cli, struct run *run, struct stage_sending *sending,
+static const char stripe_rate[] = "20";
+static const char dodo_rate[] = "100/min";
+
+/* What only writes down what it would send needs no key. */
+static bool address_stripe(const struct sys *sys, bool is_dry, struct stage_sending *sending,
                            struct err *err) {
     sending->base = environment_or("STRIPE_API_BASE", "https://api.stripe.com");
     sending->version = stripe_version;
-    return pin_content(cli, run, sending, err) && pin_speed(cli, run, "20", sending, err) &&
-           (option_is_set(&cli->options, OPTION_DRY_RUN) ||
-            (key_of_stripe(cli->sys, &sending->key, err) &&
-             check_key_mode(cli, run, &sending->key, err)));
+    return is_dry || key_of_stripe(sys, &sending->key, err);
+}
+
+static bool address_dodo(const struct sys *sys, bool is_dry, struct stage_sending *sending,
+                         struct err *err) {
+    sending->base = environment_or("DODO_PAYMENTS_API_BASE", "https://live.dodopayments.com");
+    return is_dry || secret_load(sys, "DODO_PAYMENTS_API_KEY", &sending->key, err);
+}
+
+static bool prepare_stripe(struct cli *cli, struct run *run, struct stage_sending *sending,
+                           struct err *err) {
+    bool is_dry = option_is_set(&cli->options, OPTION_DRY_RUN);
+    return pin_content(cli, run, sending, err) && pin_speed(cli, run, stripe_rate, sending, err) &&
+           address_stripe(cli->sys, is_dry, sending, err) &&
+           (is_dry || check_key_mode(cli, run, &sending->key, err));
 }
 
 static bool prepare_dodo(struct cli *cli, struct run *run, struct stage_sending *sending,
                          struct err *err) {
-    sending->base = environment_or("DODO_PAYMENTS_API_BASE", "https://live.dodopayments.com");
-    return pin_speed(cli, run, "100/min", sending, err) &&
-           secret_load(cli->sys, "DODO_PAYMENTS_API_KEY", &sending->key, err);
+    return pin_speed(cli, run, dodo_rate, sending, err) &&
+           address_dodo(cli->sys, option_is_set(&cli->options, OPTION_DRY_RUN), sending, err);
+}
+
+bool emission_address(struct cli *cli, enum emission emission, struct stage_sending *sending,
+                      struct err *err) {
+    const char *rate = option_value(&cli->options, OPTION_RATE);
+    bool is_dodo = emission == EMISSION_DODO;
+    const char *usual = is_dodo ? dodo_rate : stripe_rate;
+    return speed_of(cli, rate != NULL ? rate : usual, sending, err) &&
+           (is_dodo ? address_dodo(cli->sys, false, sending, err)
+                    : address_stripe(cli->sys, false, sending, err));
 }
 
 /* Where items may go: what is typed, and how that is made ready. */

@@ -115,6 +115,11 @@ static int64_t client_delay_us(struct client *client, unsigned tries) {
     return delay_us / 2 + (int64_t)(client->random % (uint64_t)(delay_us / 2 + 1));
 }
 
+bool client_rest(struct client *client, unsigned tries, struct err *err) {
+    return client_pause(
+        client, clock_monotonic_us(client->options.sys) + client_delay_us(client, tries), err);
+}
+
 /* --- one request --------------------------------------------------------------------------------
  */
 

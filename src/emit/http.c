@@ -305,6 +305,7 @@ bool http_create(const struct http_options *options, struct http **http, struct 
     (void)curl_multi_setopt(made->multi, CURLMOPT_TIMERFUNCTION, on_timer);
     (void)curl_multi_setopt(made->multi, CURLMOPT_TIMERDATA, made);
     (void)curl_multi_setopt(made->multi, CURLMOPT_MAXCONNECTS, (long)options->in_flight_max + 4);
+    made->options.secret = NULL; /* it stands in the headers, and the caller may clear its own */
     *http = made;
     return true;
 }
