@@ -34,7 +34,30 @@ static inline void add_to_cell(struct condense *condense, uint32_t slot, int64_t
     state->last_us = last_us > state->last_us ? last_us : state->last_us;
 }
 
+/* Asks for the cell of a pair that comes later: cells are more than the nearest cache holds. */
+static inline void prefetch_cell(const struct condense *condense, const unsigned char *bytes) {
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+    uint32_t slot = (uint32_t)(word >> PAIR_TIME_BITS);
+    if (slot >= condense->window_from && slot < condense->window_until) {
+        size_t day = (size_t)((word & PAIR_TIME_MASK) / INSTANT_DAY_US);
+        __builtin_prefetch(&cells_of(condense, slot)[day], 1);
+    }
+}
+
+static inline void take_pair(struct condense *condense, const unsigned char *bytes) {
+    uint64_t pair[2];
+    memcpy(pair, bytes, sizeof pair);
+    uint32_t slot = (uint32_t)(pair[0] >> PAIR_TIME_BITS);
+    if (slot >= condense->window_from && slot < condense->window_until) {
+        const struct calendar *calendar = condense->slots[slot - condense->window_from].calendar;
+        int64_t at_us = calendar->starts_us[0] + (int64_t)(pair[0] & PAIR_TIME_MASK);
+        add_to_cell(condense, slot, at_us, at_us, packed_to_decimal((int64_t)pair[1]), 1);
+    }
+}
+
 static bool take_pairs(struct condense *condense, struct spill_reader *reader, struct err *err) {
+    enum { AHEAD_BYTES = 16 * SPILL_PAIR_BYTES };
     while (!spill_is_at_end(reader)) {
         const unsigned char *bytes;
         size_t size_bytes;
@@ -42,16 +65,10 @@ static bool take_pairs(struct condense *condense, struct spill_reader *reader, s
             return false;
         }
         for (size_t at = 0; at < size_bytes; at += SPILL_PAIR_BYTES) {
-            uint64_t pair[2];
-            memcpy(pair, bytes + at, sizeof pair);
-            uint32_t slot = (uint32_t)(pair[0] >> PAIR_TIME_BITS);
-            if (slot < condense->window_from || slot >= condense->window_until) {
-                continue;
+            if (at + AHEAD_BYTES < size_bytes) {
+                prefetch_cell(condense, bytes + at + AHEAD_BYTES);
             }
-            const struct calendar *calendar =
-                condense->slots[slot - condense->window_from].calendar;
-            int64_t at_us = calendar->starts_us[0] + (int64_t)(pair[0] & PAIR_TIME_MASK);
-            add_to_cell(condense, slot, at_us, at_us, packed_to_decimal((int64_t)pair[1]), 1);
+            take_pair(condense, bytes + at);
         }
     }
     return true;

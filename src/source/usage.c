@@ -252,7 +252,7 @@ static bool usage_init(struct usage *usage, const struct usage_options *options,
     plan_memory(usage, options);
     usage->names = metric_names_create(err);
     if (usage->names == NULL || !make_secret(usage, err) || !plan_buckets(usage, err) ||
-        !org_index_create(usage->catalog, &usage->org_index, err)) {
+        !usage_orgs_create(usage, err)) {
         return false;
     }
     usage->partitions_max = (uint32_t)(usage->memory_bytes / 4 / usage->chunk_bytes);
@@ -309,7 +309,7 @@ void usage_destroy(struct usage *usage) {
     (void)pthread_mutex_destroy(&usage->metered_mutex);
     mem_free(usage->buckets);
     mem_free(usage->places);
-    mem_free(usage->org_index);
+    usage_orgs_destroy(usage);
     mem_free(usage->files);
     mem_free(usage->metered);
     mem_free(usage->metric_ranks);

@@ -63,7 +63,6 @@ void feed_look_at_org(struct usage_feed *feed, uint32_t rank) {
         .length_us = (uint64_t)(calendar_end(&org->calendar->calendar).us - start_us),
         .place = feed->usage->places[rank],
         .is_rated = is_rated,
-        .is_plain = is_rated && org->is_whole_period,
     };
 }
 
@@ -448,9 +447,6 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
     if (line->rank >= CATALOG_NOT_SELECTED) {
         return true;
     }
-    if (line->rank != feed->org.rank) {
-        feed_look_at_org(feed, line->rank);
-    }
     struct text metric = fields[USAGE_COLUMN_METRIC];
     if (metric.size_bytes == 0 || metric.size_bytes > CATALOG_METRIC_BYTES_MAX) {
         return true;
@@ -458,19 +454,20 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
     if (!metric_table_find(&feed->metrics, metric, &entry_index, err)) {
         return false;
     }
-    const struct feed_org *org = &feed->org;
+    const struct usage_org *org = &feed->usage->orgs[line->rank];
     struct metric_entry *entry = &feed->metrics.entries[entry_index];
     uint64_t offset_us = (uint64_t)occurred_at.us - (uint64_t)org->start_us;
-    if (!org->is_plain || offset_us >= org->length_us || entry->refusal != NULL) {
+    if (org->plan == NULL || offset_us >= org->length_us || entry->refusal != NULL) {
         return true;
     }
-    const struct feed_route *route = find_route(feed, org->org->plan, entry);
-    uint32_t slot = org->place.slot_first + route->slot;
+    const struct feed_route *route = find_route(feed, org->plan, entry);
+    uint32_t slot = org->slot_first + route->slot;
     if (!route->is_plain || slot >= PAIR_SLOTS_MAX) {
         return true;
     }
     *is_taken = true;
     feed->fold.is_ready = true;
+    feed->fold.rank = line->rank;
     feed->fold.entry = entry_index;
     feed->fold.slot = slot;
     feed->fold.date = date;
@@ -478,7 +475,7 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
     entry->totals.events_read++;
     tally_add(&entry->totals.units_read, packed_to_decimal(packed));
     uint64_t pair[2] = {(uint64_t)slot << PAIR_TIME_BITS | offset_us, (uint64_t)packed};
-    return spill_append_pair(feed->usage->spill, &feed->streams[STREAM_FLOWS][org->place.bucket],
+    return spill_append_pair(feed->usage->spill, &feed->streams[STREAM_FLOWS][org->bucket],
                              feed->usage->chunk_bytes, pair, err);
 }
 

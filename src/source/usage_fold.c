@@ -34,7 +34,8 @@ void fold_open(struct usage_feed *feed, const struct text *fields, struct text r
     if (!fold->is_open) {
         return;
     }
-    const struct calendar *calendar = &feed->org.org->calendar->calendar;
+    const struct catalog_org *org = &feed->usage->catalog->orgs[fold->rank];
+    const struct calendar *calendar = &org->calendar->calendar;
     size_t day = condense_day(calendar, fold->occurred_at_us);
     fold->day_from_us = calendar->starts_us[day];
     fold->day_length_us = (uint64_t)(calendar->starts_us[day + 1] - calendar->starts_us[day]);
@@ -166,11 +167,11 @@ bool fold_close(struct usage_feed *feed, struct err *err) {
     struct metric_totals *totals = &feed->metrics.entries[fold->entry].totals;
     totals->events_read += record.count;
     tally_add(&totals->units_read, record.sum);
-    uint32_t bucket = feed->org.place.bucket;
+    uint32_t bucket = feed->usage->orgs[fold->rank].bucket;
     if (record.count > 1) {
         return feed_append(feed, STREAM_FLOWS_WIDE, bucket, &record, sizeof record, err);
     }
-    uint64_t offset_us = (uint64_t)(record.first_us - feed->org.start_us);
+    uint64_t offset_us = (uint64_t)(record.first_us - feed->usage->orgs[fold->rank].start_us);
     uint64_t pair[2] = {(uint64_t)fold->slot << PAIR_TIME_BITS | offset_us, (uint64_t)sum->packed};
     return feed_append(feed, STREAM_FLOWS, bucket, pair, sizeof pair, err);
 }

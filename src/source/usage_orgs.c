@@ -1,10 +1,11 @@
 /*
  * Which orgs the rows are of, for a batch of rows.
  *
- * In an ordered file a row is nearly always of the org of the row before or of the one after that.
- * In one without order, each org is somewhere else in memory, three steps away (index, org, text of
- * its id), and waiting for memory is most of the work. So the batch takes each step for all of its
- * rows before the next one, and asks for what that will need ahead.
+ * What the plain lane needs of an org lies in one line of the cache: see struct usage_org. In an
+ * ordered file a row is nearly always of the org of the row before or of one of the next few. In
+ * one without order, each org is somewhere else in memory, and waiting for memory is most of the
+ * work. So the batch takes each step for all of its rows before the next one, and asks for what
+ * that will need ahead. Which of the two ways a batch goes, the batch before it says.
  */
 #include <assert.h>
 #define XXH_INLINE_ALL
@@ -13,34 +14,82 @@
 #include "core/memory.h"
 #include "usage_state.h"
 
+enum {
+    LINE_BYTES = 64,
+    FOLLOWERS_COUNT = 8, /* an ordered row is of one of so many orgs, as a rule */
+};
+
+_Static_assert(sizeof(struct usage_org) == LINE_BYTES, "an org takes one line of the cache");
+
 /* Open addressing: upper half of the hash, then rank + 1; 0 is empty. */
 struct org_index {
+    void *orgs_memory;
     size_t mask;
     uint64_t slots[];
 };
 
-bool org_index_create(const struct catalog *catalog, struct org_index **index, struct err *err) {
-    size_t slots_count = 16;
-    while (slots_count < 2 * (size_t)catalog->orgs_count) {
-        slots_count *= 2;
+static void fill_org(const struct usage *usage, uint32_t rank, struct usage_org *filled) {
+    const struct catalog_org *org = &usage->catalog->orgs[rank];
+    const struct usage_place place = usage->places[rank];
+    int64_t start_us = calendar_start(&org->calendar->calendar).us;
+    bool is_plain = org->plan != NULL && org->disposition == ORG_RATED && org->is_whole_period;
+    *filled = (struct usage_org){
+        .bucket = place.bucket,
+        .slot_first = place.slot_first,
+        .start_us = start_us,
+        .length_us = (uint64_t)(calendar_end(&org->calendar->calendar).us - start_us),
+        .plan = is_plain ? org->plan : NULL,
+    };
+    if (org->org_id.size_bytes <= sizeof filled->org_id) {
+        filled->org_id_bytes = (uint8_t)org->org_id.size_bytes;
+        memcpy(filled->org_id, org->org_id.bytes, org->org_id.size_bytes);
     }
-    size_t size_bytes = sizeof **index + slots_count * sizeof(uint64_t);
-    struct org_index *created = mem_alloc(size_bytes);
-    if (created == NULL) {
-        return err_memory(err, size_bytes);
-    }
-    created->mask = slots_count - 1;
+}
+
+static void fill_index(struct org_index *index, const struct catalog *catalog) {
     for (uint32_t rank = 0; rank < catalog->orgs_count; rank++) {
         struct text org_id = catalog->orgs[rank].org_id;
         uint64_t hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
-        size_t place = hash & created->mask;
-        while (created->slots[place] != 0) {
-            place = (place + 1) & created->mask;
+        size_t place = hash & index->mask;
+        while (index->slots[place] != 0) {
+            place = (place + 1) & index->mask;
         }
-        created->slots[place] = (hash & UINT64_C(0xFFFFFFFF00000000)) | (rank + UINT64_C(1));
+        index->slots[place] = (hash & UINT64_C(0xFFFFFFFF00000000)) | (rank + UINT64_C(1));
     }
-    *index = created;
+}
+
+bool usage_orgs_create(struct usage *usage, struct err *err) {
+    uint32_t orgs_count = usage->catalog->orgs_count;
+    size_t slots_count = 16;
+    while (slots_count < 2 * (size_t)orgs_count) {
+        slots_count *= 2;
+    }
+    size_t index_bytes = sizeof *usage->org_index + slots_count * sizeof(uint64_t);
+    struct org_index *index = mem_alloc(index_bytes);
+    if (index == NULL) {
+        return err_memory(err, index_bytes);
+    }
+    usage->org_index = index;
+    index->mask = slots_count - 1;
+    size_t orgs_bytes = (orgs_count + (size_t)1) * sizeof *usage->orgs;
+    index->orgs_memory = mem_alloc(orgs_bytes);
+    if (index->orgs_memory == NULL) {
+        return err_memory(err, orgs_bytes);
+    }
+    uintptr_t aligned = ((uintptr_t)index->orgs_memory + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    usage->orgs = (struct usage_org *)aligned;
+    for (uint32_t rank = 0; rank < orgs_count; rank++) {
+        fill_org(usage, rank, &usage->orgs[rank]);
+    }
+    fill_index(index, usage->catalog);
     return true;
+}
+
+void usage_orgs_destroy(struct usage *usage) {
+    if (usage->org_index != NULL) {
+        mem_free(usage->org_index->orgs_memory);
+        mem_free(usage->org_index);
+    }
 }
 
 /* The first org whose hash is like this one: nearly always the right one. */
@@ -54,65 +103,86 @@ static uint32_t guess_rank(const struct org_index *index, uint64_t hash) {
     return CATALOG_NONE;
 }
 
-/* Rows of the org before, and of the one after it; the others are left to be found. */
-static size_t find_followers(struct usage_feed *feed, struct feed_line *lines, size_t count,
-                             struct feed_line **pending) {
-    const struct catalog *catalog = feed->usage->catalog;
-    const struct org_index *index = feed->usage->org_index;
-    uint32_t rank = feed->rank_before;
-    size_t pending_count = 0;
+static inline bool is_of(const struct usage *usage, uint32_t rank, struct text org_id) {
+    const struct usage_org *org = &usage->orgs[rank];
+    return org->org_id_bytes > 0
+               ? parse_is_same(org_id, (struct text){org->org_id, org->org_id_bytes})
+               : text_equals(org_id, usage->catalog->orgs[rank].org_id);
+}
+
+static uint32_t settle_rank(const struct usage *usage, uint32_t guessed, struct text org_id) {
+    return guessed < usage->catalog->orgs_count && is_of(usage, guessed, org_id)
+               ? guessed
+               : catalog_find_org(usage->catalog, org_id);
+}
+
+static uint32_t find_alone(const struct usage *usage, struct text org_id) {
+    uint64_t hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
+    return settle_rank(usage, guess_rank(usage->org_index, hash), org_id);
+}
+
+static void find_in_order(struct usage_feed *feed, struct feed_line *lines, size_t count) {
+    const struct usage *usage = feed->usage;
+    uint32_t orgs_count = usage->catalog->orgs_count;
+    uint32_t before = feed->rank_before < orgs_count ? feed->rank_before : 0;
     for (size_t row = 0; row < count; row++) {
-        struct text org_id = lines[row].fields[0];
         if (lines[row].is_as_before) {
             lines[row].rank = lines[row - 1].rank;
             continue;
         }
-        if (rank < catalog->orgs_count && parse_is_same(org_id, catalog->orgs[rank].org_id)) {
-            lines[row].rank = rank;
-        } else if (rank + 1 < catalog->orgs_count &&
-                   parse_is_same(org_id, catalog->orgs[rank + 1].org_id)) {
-            lines[row].rank = ++rank;
-        } else {
-            lines[row].hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
-            __builtin_prefetch(&index->slots[lines[row].hash & index->mask]);
-            pending[pending_count++] = &lines[row];
+        struct text org_id = lines[row].fields[0];
+        uint32_t left = orgs_count - before;
+        uint32_t until = before + (left < FOLLOWERS_COUNT ? left : FOLLOWERS_COUNT);
+        uint32_t rank = before;
+        while (rank < until && !is_of(usage, rank, org_id)) {
+            rank++;
+        }
+        lines[row].rank = rank < until ? rank : find_alone(usage, org_id);
+        before = lines[row].rank < orgs_count ? lines[row].rank : before;
+    }
+}
+
+static void find_without_order(struct usage_feed *feed, struct feed_line *lines, size_t count) {
+    const struct usage *usage = feed->usage;
+    uint32_t orgs_count = usage->catalog->orgs_count;
+    for (size_t row = 0; row < count; row++) {
+        struct text org_id = lines[row].fields[0];
+        lines[row].hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
+        __builtin_prefetch(&usage->org_index->slots[lines[row].hash & usage->org_index->mask]);
+    }
+    for (size_t row = 0; row < count; row++) {
+        uint32_t rank = guess_rank(usage->org_index, lines[row].hash);
+        lines[row].rank = rank;
+        if (rank < orgs_count) {
+            __builtin_prefetch(&usage->orgs[rank]);
         }
     }
-    return pending_count;
+    for (size_t row = 0; row < count; row++) {
+        uint32_t rank = settle_rank(usage, lines[row].rank, lines[row].fields[0]);
+        lines[row].rank = rank;
+        if (rank < orgs_count) {
+            /* Where its pair will go, as a rule. */
+            const struct spill_stream *stream =
+                &feed->streams[STREAM_FLOWS][usage->orgs[rank].bucket];
+            if (stream->buffer != NULL) {
+                __builtin_prefetch(stream->buffer + stream->used_bytes, 1);
+            }
+        }
+    }
 }
 
 void feed_find_orgs(struct usage_feed *feed, struct feed_line *lines, size_t count) {
     assert(count > 0 && count <= FEED_LINES_MAX);
-    const struct catalog *catalog = feed->usage->catalog;
-    struct feed_line *pending[FEED_LINES_MAX];
-    size_t pending_count = find_followers(feed, lines, count, pending);
-    if (pending_count > 0) {
-        for (size_t row = 0; row < pending_count; row++) {
-            uint32_t rank = guess_rank(feed->usage->org_index, pending[row]->hash);
-            pending[row]->rank = rank;
-            if (rank < catalog->orgs_count) {
-                __builtin_prefetch(&catalog->orgs[rank]);
-                __builtin_prefetch((const char *)(&catalog->orgs[rank] + 1) - 1);
-                __builtin_prefetch(&feed->usage->places[rank]);
-            }
-        }
-        for (size_t row = 0; row < pending_count; row++) {
-            if (pending[row]->rank < catalog->orgs_count) {
-                __builtin_prefetch(catalog->orgs[pending[row]->rank].org_id.bytes);
-            }
-        }
-        for (size_t row = 0; row < pending_count; row++) {
-            struct text org_id = pending[row]->fields[0];
-            uint32_t rank = pending[row]->rank;
-            if (rank >= catalog->orgs_count || !parse_is_same(org_id, catalog->orgs[rank].org_id)) {
-                pending[row]->rank = catalog_find_org(catalog, org_id);
-            }
-        }
-        for (size_t row = 1; row < count; row++) {
-            if (lines[row].is_as_before) {
-                lines[row].rank = lines[row - 1].rank;
-            }
-        }
+    if (feed->is_ordered) {
+        find_in_order(feed, lines, count);
+    } else {
+        find_without_order(feed, lines, count);
     }
-    feed->rank_before = lines[count - 1].rank;
+    size_t followers_count = 0;
+    for (size_t row = 0; row < count; row++) {
+        uint32_t rank = lines[row].rank;
+        followers_count += rank - feed->rank_before < FOLLOWERS_COUNT;
+        feed->rank_before = rank;
+    }
+    feed->is_ordered = 2 * followers_count > count;
 }

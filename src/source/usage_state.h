@@ -177,7 +177,6 @@ struct feed_org {
     uint64_t length_us; /* of the period */
     struct usage_place place;
     bool is_rated; /* it has a plan and is not set aside */
-    bool is_plain; /* rated, and subscribed through the whole period */
 };
 
 /* Price of a metric in a plan, found before. */
@@ -212,7 +211,8 @@ struct fold_sum {
 };
 
 struct feed_fold {
-    bool is_ready; /* the row before went the plain lane; the next four are what it was */
+    bool is_ready; /* the row before went the plain lane; the next five are what it was */
+    uint32_t rank;
     uint32_t entry;
     uint32_t slot;
     const struct parse_date *date;
@@ -229,9 +229,22 @@ struct feed_fold {
     struct fold_sum taken;
 };
 
-/* A hash table of org ids, for feed_find_orgs; mem_free it. */
+/* What the plain lane needs of an org. */
+struct usage_org {
+    char org_id[23];
+    uint8_t org_id_bytes; /* 0: longer than that, it is in the catalog */
+    uint32_t bucket;
+    uint32_t slot_first; /* in the bucket */
+    int64_t start_us;
+    uint64_t length_us;              /* of the period */
+    const struct catalog_plan *plan; /* NULL: not rated, or not subscribed all the time */
+    uint64_t padding;
+};
+
+/* A hash table of org ids, for feed_find_orgs. */
 struct org_index;
-bool org_index_create(const struct catalog *catalog, struct org_index **index, struct err *err);
+bool usage_orgs_create(struct usage *usage, struct err *err);
+void usage_orgs_destroy(struct usage *usage); /* none is fine */
 
 struct usage_feed {
     struct usage *usage;
@@ -240,6 +253,7 @@ struct usage_feed {
     struct spill_stream *partitions;             /* events with an id, by hash */
     struct metric_table metrics;
     uint32_t rank_before; /* what the last row's org was */
+    bool is_ordered;      /* so were those of most rows lately, or shortly before theirs */
     struct feed_org org;
     struct feed_fold fold;
     struct parse_dates dates;
@@ -352,6 +366,7 @@ struct usage {
     uint32_t buckets_count;
     struct usage_place *places; /* by rank */
     struct org_index *org_index;
+    struct usage_org *orgs; /* by rank */
     uint32_t partitions_count;
     uint32_t partitions_max;
     struct metric_names *names;
