@@ -10,13 +10,33 @@
      OPTION_BIT(OPTION_NO_STANDALONE) | OPTION_BIT(OPTION_DISCOUNTABLE) |                          \
      OPTION_BIT(OPTION_TIMEOUT) | OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE))
 
+extern const char pin_emit[];
+
 /* Pins --emit and what decides the content of items; fills the session. Reads the API key. */
 bool emission_pin(struct cli *cli, struct run *run, struct stage_session *session, struct err *err);
 /* The same without a run: address, key and pace, from the options and the environment alone. */
 bool emission_address(struct cli *cli, enum emission emission, struct stage_sending *sending,
                       struct err *err);
+/*
+ * What sending needs besides the run: the runs that it revises; with is_again also what orgs whose
+ * items could not be sent are now, where a folder is the source. Into the session, until closed;
+ * close also after a failure.
+ */
+enum { EMISSION_EARLIER_MAX = 64 };
+struct emission_aids {
+    struct run *runs[EMISSION_EARLIER_MAX];
+    size_t runs_count;
+    struct emit_earlier *earlier;
+    struct emit_fresh *fresh;
+};
+bool emission_aids_open(struct cli *cli, struct run *run, bool is_again,
+                        struct stage_session *session, struct emission_aids *aids, struct err *err);
+void emission_aids_close(struct emission_aids *aids); /* a zeroed one is fine */
+
 /* A finished run with outcomes that are not known: its sending is opened again, to settle them. */
 bool emission_reopen(struct run *run, const struct stage_session *session, struct err *err);
+/* Was something to be sent, and has every item an outcome? */
+bool emission_is_done(const struct run *run);
 /* How many items were sent, held, failed, are unknown; sets cli->status: 22, 21 or 4. */
 bool emission_tell(struct cli *cli, struct run *run, struct err *err);
 

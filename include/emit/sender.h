@@ -41,12 +41,13 @@ struct emit_result {
     char detail[EMIT_DETAIL_MAX];
 };
 
-/* One item under way; behind result: the sender's own. */
+/* One item under way; behind held_reason: the sender's own. */
 struct emit_work {
     struct emit_item item;
     struct emit_result result;
-    bool has_intent;   /* durable, under the attempt at hand */
-    bool is_unsettled; /* a request may have been carried out */
+    const char *held_reason; /* it is not sent now: a constant; NULL: it may be */
+    bool has_intent;         /* durable, under the attempt at hand */
+    bool is_unsettled;       /* a request may have been carried out */
     bool needs_list;
     bool is_kept; /* its key will for ever be answered by the same failure */
     unsigned attempt;

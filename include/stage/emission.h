@@ -12,4 +12,20 @@
 bool emission_preview(struct run *run, const struct stage_session *session,
                       const struct preview_sink *sink, struct err *err);
 
+/*
+ * The runs of all earlier revisions, whose items must be settled before a difference to them goes;
+ * they stay open as long. Close also after a failure.
+ */
+bool emission_earlier_open(struct run *const *runs, size_t runs_count,
+                           struct emit_earlier **earlier, struct err *err);
+void emission_earlier_close(struct emit_earlier *earlier); /* NULL is fine */
+
+/*
+ * Customers, subscriptions and suspensions of orgs whose items could not be sent, as orgs.csv has
+ * them now. Release also after a failure. ERR_INPUT: rows of it are bad.
+ */
+bool emission_fresh_load(struct run *run, const char *folder, struct emit_fresh **fresh,
+                         struct err *err);
+void emission_fresh_release(struct emit_fresh *fresh); /* NULL is fine */
+
 #endif

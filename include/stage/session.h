@@ -43,6 +43,9 @@ struct stage_claim {
     struct instant started_at;
 };
 
+struct emit_earlier;
+struct emit_fresh;
+
 struct stage_session {
     const char *source_folder; /* NULL on a replay, and with a database */
     const char *conninfo;      /* of the database; NULL: none, or a replay */
@@ -60,6 +63,8 @@ struct stage_session {
     bool is_repriced;     /* --reprice: today's terms also for orgs rated before */
     bool is_overage_off;  /* --overage-billing false: no org is billed for overage */
     enum emission emission;
+    const struct emit_earlier *earlier; /* items of earlier revisions; NULL: none */
+    const struct emit_fresh *fresh;     /* what orgs are now; NULL: as they were extracted */
     struct stage_sending sending;
     /* a note for people (an unknown column …); may be NULL */
     void (*note)(void *context, const char *text);

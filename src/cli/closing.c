@@ -86,6 +86,7 @@ struct summary {
     uint64_t set_aside;
     uint64_t listed;
     uint64_t held;             /* records */
+    bool is_emitted;           /* items tell what is held now */
     uint64_t open;             /* orgs whose period is not over at the cutoff */
     struct instant open_until; /* when the last of them is */
     struct currency_sums currencies[CURRENCIES_MAX];
@@ -161,7 +162,7 @@ static bool summary_record(struct summary *summary, const struct table_cursor *r
         currency_add_largest(sums, table_get_text(record, RECORDS_ORG_ID),
                              table_get_text(record, RECORDS_METRIC), overage, cost);
     }
-    if (text_equals(status, text_from("held"))) {
+    if (!summary->is_emitted && text_equals(status, text_from("held"))) {
         summary->held++;
         return sum_add(&sums->held, billed, err);
     }
@@ -413,6 +414,7 @@ bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
         return console_out(&cli->console, err, "period %s: stopped before stage '%s', as asked\n",
                            run_pinned(run, PIN_OPTION, pin_period), next->name);
     }
+    summary.is_emitted = emission_is_done(run);
     if (!summary_load(&summary, run, err) || !summary_tell_orgs(cli, &summary, run, err) ||
         !summary_tell_events(cli, run, err) || !summary_tell_costs(cli, &summary, err) ||
         !summary_tell_largest(cli, &summary, err)) {

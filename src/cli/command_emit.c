@@ -9,7 +9,8 @@ static bool put_request(void *context, struct text line, struct err *err) {
     return console_out_text(&cli->console, line, err) && console_out(&cli->console, err, "\n");
 }
 
-static bool emit_again(struct cli *cli, struct run *run, struct err *err) {
+static bool emit_again(struct cli *cli, struct run *run, struct emission_aids *aids,
+                       struct err *err) {
     struct stage_session session = {0};
     struct run_options options = {0};
     const char *period = run_pinned(run, PIN_OPTION, pin_period);
@@ -33,6 +34,9 @@ static bool emit_again(struct cli *cli, struct run *run, struct err *err) {
         return err_hint(err, "nothing of it is to be sent");
     }
     session.sending.retries_failed = true;
+    if (!emission_aids_open(cli, run, true, &session, aids, err)) {
+        return false;
+    }
     if (option_is_set(&cli->options, OPTION_DRY_RUN)) {
         const struct preview_sink sink = {.context = cli, .put = put_request};
         if (session.emission != EMISSION_STRIPE) {
@@ -53,7 +57,10 @@ static bool emit_run(struct cli *cli, struct err *err) {
         !run_open(cli->sys, path, stages_all(), RUN_UPDATE, &run, err)) {
         return false;
     }
-    bool is_fine = run_tell_command(run, cli->command_line, err) && emit_again(cli, run, err);
+    struct emission_aids aids = {0};
+    bool is_fine =
+        run_tell_command(run, cli->command_line, err) && emit_again(cli, run, &aids, err);
+    emission_aids_close(&aids);
     run_close(run);
     return is_fine;
 }
@@ -67,8 +74,9 @@ const struct command command_emit = {
                OPTION_BIT(OPTION_DRY_RUN) | EMISSION_OPTIONS,
     .description = "Goes through the items of a run again: what was sent stays as it is, what is\n"
                    "unknown is settled first, what was refused is tried under a new attempt, and\n"
-                   "what was held for want of an invoice is sent if there is one now. Then the\n"
-                   "reports are written again.\n\n"
+                   "what was held is sent if it can be sent now. Customers, subscriptions and\n"
+                   "suspensions of orgs whose items were not sent are read again from orgs.csv of\n"
+                   "the folder that the run began with. Then the reports are written again.\n\n"
                    "--dry-run prints the requests that it would begin with, a JSON object a line,\n"
                    "and sends nothing; it needs no API key.",
     .example = "periodclose emit /var/lib/periodclose/2026-10",

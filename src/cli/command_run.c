@@ -34,6 +34,7 @@ struct closing {
     struct run *previous;
     struct buffer conninfo; /* of a run that is gone on with */
     struct stage_session session;
+    struct emission_aids aids;
     struct run_options options;
     bool is_guarded;
     char path[FILE_PATH_MAX];
@@ -559,7 +560,9 @@ static bool run_close_period(struct closing *closing, struct err *err) {
         return false;
     }
     run_tell_start(closing);
-    if (!emission_reopen(closing->run, &closing->session, err)) {
+    if (!emission_reopen(closing->run, &closing->session, err) ||
+        (!run_stage_is_done(closing->run, &stage_emit) &&
+         !emission_aids_open(cli, closing->run, false, &closing->session, &closing->aids, err))) {
         return false;
     }
     return run_take_claim(closing, err) &&
@@ -590,6 +593,7 @@ static bool run_run(struct cli *cli, struct err *err) {
         run_give_back_claim(&closing);
         run_tell_remedy(&closing, err);
     }
+    emission_aids_close(&closing.aids);
     db_close(closing.session.database);
     buffer_release(&closing.conninfo);
     run_close(closing.previous);

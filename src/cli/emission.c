@@ -8,7 +8,7 @@
 #include "stage/stages.h"
 #include "sys/clock.h"
 
-static const char pin_emit[] = "emit";
+const char pin_emit[] = "emit";
 static const char pin_max_wait[] = "max_wait";
 static const char pin_standalone[] = "standalone";
 static const char pin_discountable[] = "discountable";
@@ -328,10 +328,14 @@ bool emission_reopen(struct run *run, const struct stage_session *session, struc
     return count_items(run, &counts, err) && (counts.unknown == 0 || run_unseal_sending(run, err));
 }
 
+bool emission_is_done(const struct run *run) {
+    const char *emit = run_pinned(run, PIN_OPTION, pin_emit);
+    return emit != NULL && strcmp(emit, "none") != 0 && run_stage_is_done(run, &stage_emit);
+}
+
 bool emission_tell(struct cli *cli, struct run *run, struct err *err) {
     struct item_counts counts;
-    const char *emit = run_pinned(run, PIN_OPTION, pin_emit);
-    if (emit == NULL || strcmp(emit, "none") == 0 || !run_stage_is_done(run, &stage_emit)) {
+    if (!emission_is_done(run)) {
         return true;
     }
     if (!count_items(run, &counts, err)) {

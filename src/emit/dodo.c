@@ -246,7 +246,7 @@ static void hold(struct emit_work *work, const char *reason, const char *detail)
 static bool decide(struct dodo *dodo, const struct emit_group *group, struct dodo_open *open,
                    struct err *err) {
     struct emit_work *work = open->work;
-    const char *reason = group->held_reason;
+    const char *reason = group->held_reason != NULL ? group->held_reason : work->held_reason;
     char detail[EMIT_DETAIL_MAX] = "";
     if (reason == NULL && group->customer.size_bytes == 0) {
         reason = "no_dodo_customer";

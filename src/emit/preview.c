@@ -149,6 +149,7 @@ static bool preview_group(struct preview *preview, struct err *err) {
     } else {
         for (size_t index = 0; index < slot->group.works_count; index++) {
             slot->group.works[index].attempt = 1;
+            work_hold(&slot->group.works[index]);
         }
     }
     if ((has_open(slot, true) && !put_request(preview, STEP_LIST, err)) ||

@@ -190,13 +190,13 @@ static bool fill_one(struct sender *sender, const struct emit_feed *feed, bool *
     if (!*is_found) {
         return true;
     }
+    if (!slot_load(sender, slot, err)) {
+        return false;
+    }
     slot->customer_hash = hash_text(slot->group.customer);
     struct slot *same = find_same_customer(sender, slot);
     sender->slots_count++;
     sender->works_count += slot->group.works_count;
-    if (!slot_load(sender, slot, err)) {
-        return false;
-    }
     if (same != NULL) {
         slot->state = SLOT_WAITS_FOR_CUSTOMER;
         slot->waits_for = same;

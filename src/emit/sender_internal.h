@@ -123,6 +123,7 @@ bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err)
 bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
                    enum journal_outcome outcome, const struct http_answer *answer,
                    const json_t *object, const char *detail, struct err *err);
+void work_hold(struct emit_work *work); /* if it is to be held and nothing of it is open */
 /* What was refused is open again, under the next attempt. */
 void work_reopen(struct emit_work *work);
 /* Is the object what we would have made? ERR_CONTENT otherwise. */

@@ -77,9 +77,8 @@ bool work_check_object(const struct emit_work *work, struct text customer, const
     return check_known(work, customer, &answer, err);
 }
 
-static bool load_answer(struct sender *sender, const struct emit_group *group,
-                        struct emit_work *work, const struct journal_answer *answer,
-                        struct err *err) {
+static bool load_answer(struct sender *sender, struct text customer, struct emit_work *work,
+                        const struct journal_answer *answer, struct err *err) {
     work->attempt = answer->attempt;
     work->result.attempts = answer->attempt;
     keep_text(work->result.request_id, sizeof work->result.request_id, answer->request_id);
@@ -88,7 +87,7 @@ static bool load_answer(struct sender *sender, const struct emit_group *group,
     case OUTCOME_FOUND:
         work->result.status = EMIT_SENT;
         keep_text(work->result.object_id, sizeof work->result.object_id, answer->object_id);
-        return work->item.currency == NULL || check_known(work, group->customer, answer, err);
+        return work->item.currency == NULL || check_known(work, customer, answer, err);
     case OUTCOME_REFUSED:
         keep_text(work->result.detail, sizeof work->result.detail, answer->detail);
         if (!sender->options.retries_failed) {
@@ -130,11 +129,17 @@ static bool load_work(struct sender *sender, struct slot *slot, struct emit_work
         return false;
     }
     if (known.has_answer && !known.is_unsettled) {
-        return load_answer(sender, &slot->group, work, &known.answer, err);
+        /* Sent there on purpose: the org may have another customer now. */
+        bool is_meant =
+            known.has_intent && text_equals(known.intent.customer, known.answer.customer);
+        return load_answer(sender, is_meant ? (struct text){"", 0} : slot->group.customer, work,
+                           &known.answer, err);
     }
     if (!known.is_unsettled) {
         return true;
     }
+    /* Until it is settled the whole group stays with the customer that it was asked for. */
+    slot->group.customer = known.intent.customer;
     work->attempt = known.intent.attempt;
     work->first_at_us = known.intent.at.us;
     work->has_intent = true;
@@ -168,6 +173,14 @@ void work_stays_unknown(struct emit_work *work, const char *why) {
                    at, why);
 }
 
+/* What may have been carried out is settled first, whatever holds it now. */
+void work_hold(struct emit_work *work) {
+    if (work->held_reason != NULL && work->result.status == EMIT_OPEN && !work->is_unsettled) {
+        work->result.status = EMIT_HELD;
+        work->result.reason = work->held_reason;
+    }
+}
+
 bool slot_load(struct sender *sender, struct slot *slot, struct err *err) {
     for (size_t index = 0; index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
@@ -180,6 +193,7 @@ bool slot_load(struct sender *sender, struct slot *slot, struct err *err) {
             work->result.status = EMIT_HELD;
             work->result.reason = "negative_amount";
         }
+        work_hold(work);
     }
     return true;
 }
@@ -232,6 +246,7 @@ bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *w
     case OUTCOME_ABSENT:
         work->attempt++;
         work->raised++;
+        work_hold(work);
         break;
     }
     return true;

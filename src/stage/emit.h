@@ -9,12 +9,15 @@
 
 #include "emit/sender.h"
 #include "rating/terms.h"
+#include "record_previous.h"
 #include "stage/session.h"
 
 struct emit_shard {
     struct run *run;
     const struct terms *terms;
     const char *period;
+    const struct stage_session *session;
+    struct emit_earlier_walk *earlier;
     struct table *orgs;
     struct table *records;
     struct table *charges;
@@ -30,12 +33,32 @@ struct emit_shard {
     uint64_t total; /* orgs of all shards */
 };
 
-bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct terms *terms,
-                     const char *period, size_t shard_index, struct err *err);
+bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct stage_session *session,
+                     const struct terms *terms, const char *period, size_t shard_index,
+                     struct err *err);
 void emit_shard_close(struct emit_shard *shard);
 /* For struct emit_feed; the context is the shard. */
 bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err);
 bool emit_shard_done(void *context, const struct emit_group *group, struct err *err);
+
+/* emit_earlier.c. Orgs and metrics are asked for in their order. */
+bool emit_earlier_walk_open(const struct emit_earlier *earlier, struct emit_earlier_walk **walk,
+                            struct err *err);
+void emit_earlier_walk_close(struct emit_earlier_walk *walk); /* NULL is fine */
+bool emit_earlier_is_settled(struct emit_earlier_walk *walk, struct text org_id,
+                             struct text metric);
+
+/* emit_fresh.c */
+struct emit_fresh_org {
+    struct text org_id;
+    struct text customer; /* empty: none */
+    struct text subscription;
+    struct text dodo_customer;
+    bool is_found;
+    bool is_suspended;
+};
+/* NULL: as it was extracted. */
+const struct emit_fresh_org *emit_fresh_find(const struct emit_fresh *fresh, struct text org_id);
 
 /* billed = sent + held + failed + unknown + not emitted */
 extern const char emit_equation[];

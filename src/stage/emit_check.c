@@ -129,8 +129,8 @@ static bool check_shard(struct emit_check *check, size_t shard_index, struct err
     struct emit_shard shard;
     struct emit_group group = {0};
     bool is_found = true;
-    if (!emit_shard_open(&shard, emission->run, &emission->terms, emission->period, shard_index,
-                         err)) {
+    if (!emit_shard_open(&shard, emission->run, emission->session, &emission->terms,
+                         emission->period, shard_index, err)) {
         return false;
     }
     bool is_fine = true;
@@ -142,7 +142,8 @@ static bool check_shard(struct emit_check *check, size_t shard_index, struct err
         bool is_held = group.held_reason != NULL || group.customer.size_bytes == 0;
         for (size_t index = 0; is_fine && !check->is_counting && index < group.works_count;
              index++) {
-            is_fine = add_item(check, &group.works[index].item, is_held, err);
+            bool is_waiting = group.works[index].held_reason != NULL;
+            is_fine = add_item(check, &group.works[index].item, is_held || is_waiting, err);
         }
         is_fine = is_fine && (is_held || count_group(check, &group, err));
     }

@@ -66,7 +66,8 @@ static bool check_group(struct dodo_run *sending, const struct emit_group *group
 
 static bool open_shard(struct dodo_run *sending, struct emit_shard *shard, size_t shard_index,
                        struct err *err) {
-    if (!emit_shard_open(shard, sending->run, sending->terms, sending->period, shard_index, err)) {
+    if (!emit_shard_open(shard, sending->run, sending->session, sending->terms, sending->period,
+                         shard_index, err)) {
         return false;
     }
     shard->is_dodo = true;

@@ -10,8 +10,8 @@ static bool preview_shard(struct emission_run *emission, size_t shard_index,
                           const struct preview_sink *sink, struct err *err) {
     struct emit_shard shard;
     struct sender_options options = emission_options(emission);
-    if (!emit_shard_open(&shard, emission->run, &emission->terms, emission->period, shard_index,
-                         err)) {
+    if (!emit_shard_open(&shard, emission->run, emission->session, &emission->terms,
+                         emission->period, shard_index, err)) {
         return false;
     }
     struct emit_feed feed = {.context = &shard, .next = emit_shard_next};

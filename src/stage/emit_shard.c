@@ -1,10 +1,12 @@
 /* The items of one shard: from its records to groups, and from their results to rows. */
 #include "emit.h"
 
-bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct terms *terms,
-                     const char *period, size_t shard_index, struct err *err) {
-    *shard = (struct emit_shard){.run = run, .terms = terms, .period = period};
-    if (!run_input_open(run, &checkpoint_orgs, shard_index, &shard->orgs, err) ||
+bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct stage_session *session,
+                     const struct terms *terms, const char *period, size_t shard_index,
+                     struct err *err) {
+    *shard = (struct emit_shard){.run = run, .session = session, .terms = terms, .period = period};
+    if (!emit_earlier_walk_open(session->earlier, &shard->earlier, err) ||
+        !run_input_open(run, &checkpoint_orgs, shard_index, &shard->orgs, err) ||
         !run_input_open(run, &checkpoint_records, shard_index, &shard->records, err) ||
         !run_input_open(run, &checkpoint_charges, shard_index, &shard->charges, err) ||
         !run_input_open(run, &checkpoint_limits, shard_index, &shard->limits, err)) {
@@ -21,6 +23,8 @@ bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct ter
 }
 
 void emit_shard_close(struct emit_shard *shard) {
+    emit_earlier_walk_close(shard->earlier);
+    shard->earlier = NULL;
     table_writer_destroy(shard->items);
     table_close(shard->orgs);
     table_close(shard->records);
@@ -74,14 +78,16 @@ static bool fill_item(struct emit_shard *shard, const struct terms_plan *plan,
 }
 
 /* What keeps a group from being sent, from the status of its records. */
-static const char *held_reason(struct text record_status) {
-    return text_equals(record_status, text_from("held"))       ? "suspended"
+static const char *held_reason(struct text record_status, bool is_released) {
+    return text_equals(record_status, text_from("held"))       ? (is_released ? NULL : "suspended")
            : text_equals(record_status, text_from("disabled")) ? "disabled"
                                                                : NULL;
 }
 
 static bool add_records(struct emit_shard *shard, struct emit_group *group,
                         const struct terms_plan *plan, struct err *err) {
+    const struct emit_fresh_org *fresh = emit_fresh_find(shard->session->fresh, group->org_id);
+    bool is_released = fresh != NULL && !fresh->is_suspended;
     while (shard->has_record &&
            text_equals(table_get_text(&shard->record, RECORDS_ORG_ID), group->org_id)) {
         if (!decimal_is_zero(table_get_decimal(&shard->record, RECORDS_BILLED))) {
@@ -89,11 +95,27 @@ static bool add_records(struct emit_shard *shard, struct emit_group *group,
             if (work == NULL || !fill_item(shard, plan, &work->item, err)) {
                 return false;
             }
-            group->held_reason = held_reason(table_get_text(&shard->record, RECORDS_STATUS));
+            if (!emit_earlier_is_settled(shard->earlier, group->org_id, work->item.metric)) {
+                work->held_reason = "earlier_revision";
+            }
+            group->held_reason =
+                held_reason(table_get_text(&shard->record, RECORDS_STATUS), is_released);
         }
         shard->has_record = table_cursor_next(&shard->record);
     }
     return true;
+}
+
+static void set_customer(struct emit_shard *shard, struct emit_group *group) {
+    const struct emit_fresh_org *fresh = emit_fresh_find(shard->session->fresh, group->org_id);
+    if (fresh != NULL) {
+        group->customer = shard->is_dodo ? fresh->dodo_customer : fresh->customer;
+        group->subscription = fresh->subscription;
+        return;
+    }
+    group->customer = optional_text(&shard->org, shard->is_dodo ? ORGS_DODO_CUSTOMER_ID
+                                                                : ORGS_STRIPE_CUSTOMER_ID);
+    group->subscription = optional_text(&shard->org, ORGS_STRIPE_SUBSCRIPTION_ID);
 }
 
 bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err) {
@@ -112,9 +134,7 @@ bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, st
                            table_path(shard->records));
         }
         group->org_id = org_id;
-        group->customer = optional_text(&shard->org, shard->is_dodo ? ORGS_DODO_CUSTOMER_ID
-                                                                    : ORGS_STRIPE_CUSTOMER_ID);
-        group->subscription = optional_text(&shard->org, ORGS_STRIPE_SUBSCRIPTION_ID);
+        set_customer(shard, group);
         group->held_reason = NULL;
         if (!terms_find_plan(shard->terms, table_get_int64(&shard->org, ORGS_TERMS),
                              table_get_text(&shard->org, ORGS_PLAN_ID), &plan, err) ||

@@ -72,8 +72,8 @@ static bool complete_journal(struct emission_run *emission, struct err *err) {
 
 static bool settle_shard(struct emission_run *emission, size_t shard_index, struct err *err) {
     struct emit_shard shard;
-    if (!emit_shard_open(&shard, emission->run, &emission->terms, emission->period, shard_index,
-                         err)) {
+    if (!emit_shard_open(&shard, emission->run, emission->session, &emission->terms,
+                         emission->period, shard_index, err)) {
         return false;
     }
     struct emit_feed feed = {.context = &shard, .next = emit_shard_next};
@@ -96,8 +96,8 @@ static bool settle_all(struct emission_run *emission, struct err *err) {
 
 static bool send_shard(struct emission_run *emission, size_t shard_index, struct err *err) {
     struct emit_shard shard;
-    if (!emit_shard_open(&shard, emission->run, &emission->terms, emission->period, shard_index,
-                         err)) {
+    if (!emit_shard_open(&shard, emission->run, emission->session, &emission->terms,
+                         emission->period, shard_index, err)) {
         return false;
     }
     struct emit_feed feed = {.context = &shard, .next = emit_shard_next, .done = emit_shard_done};

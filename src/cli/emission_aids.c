@@ -1,0 +1,77 @@
+/* What sending needs besides the run itself: the runs it revises, and what orgs are now. */
+#include "cli/emission.h"
+#include "stage/emission.h"
+#include "stage/stages.h"
+
+static bool open_earlier(struct cli *cli, struct run *run, struct emission_aids *aids,
+                         struct err *err) {
+    const struct run *revision = run;
+    const char *path;
+    while ((path = run_pinned(revision, PIN_VERSION, pin_previous_path)) != NULL) {
+        const char *id = run_pinned(revision, PIN_INPUT, pin_previous);
+        struct run *earlier;
+        if (aids->runs_count == EMISSION_EARLIER_MAX) {
+            return err_set(err, ERR_RANGE, "%s revises more than %d runs", run_path(run),
+                           (int)EMISSION_EARLIER_MAX);
+        }
+        if (!run_open(cli->sys, path, stages_all(), RUN_INSPECT, &earlier, err)) {
+            (void)err_wrap(err, "the revision before");
+            return err_hint(err, "its items must be settled before a difference to them is sent: "
+                                 "bring the run directory back to where it was");
+        }
+        aids->runs[aids->runs_count++] = earlier;
+        if (id != NULL && (run_id(earlier) == NULL || strcmp(run_id(earlier), id) != 0)) {
+            return err_set(err, ERR_MISMATCH, "%s is not the run that was revised (%s)", path, id);
+        }
+        revision = earlier;
+    }
+    return true;
+}
+
+/* What a run without --emit billed is billed by other means: nothing of it is waited for. */
+static size_t choose_emitting(const struct emission_aids *aids, struct run **runs) {
+    size_t count = 0;
+    for (size_t index = 0; index < aids->runs_count; index++) {
+        const char *emit = run_pinned(aids->runs[index], PIN_OPTION, pin_emit);
+        if (emit != NULL && strcmp(emit, "none") != 0) {
+            runs[count++] = aids->runs[index];
+        }
+    }
+    return count;
+}
+
+bool emission_aids_open(struct cli *cli, struct run *run, bool is_again,
+                        struct stage_session *session, struct emission_aids *aids,
+                        struct err *err) {
+    struct run *emitting[EMISSION_EARLIER_MAX];
+    const char *folder = run_pinned(run, PIN_VERSION, pin_source);
+    if (session->emission == EMISSION_NONE || run_is_replay(run)) {
+        return true;
+    }
+    if (!open_earlier(cli, run, aids, err)) {
+        return false;
+    }
+    size_t count = choose_emitting(aids, emitting);
+    if (count > 0 && !emission_earlier_open(emitting, count, &aids->earlier, err)) {
+        return false;
+    }
+    session->earlier = aids->earlier;
+    if (!is_again || folder == NULL) {
+        return true;
+    }
+    if (!emission_fresh_load(run, folder, &aids->fresh, err)) {
+        (void)err_wrap(err, "what changed in %s", folder);
+        return false;
+    }
+    session->fresh = aids->fresh;
+    return true;
+}
+
+void emission_aids_close(struct emission_aids *aids) {
+    emission_earlier_close(aids->earlier);
+    emission_fresh_release(aids->fresh);
+    for (size_t index = 0; index < aids->runs_count; index++) {
+        run_close(aids->runs[index]);
+    }
+    *aids = (struct emission_aids){0};
+}

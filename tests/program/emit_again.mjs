@@ -1,0 +1,88 @@
+// What is sent later: orgs that have a customer by now, revisions: emit_again.mjs PERIODCLOSE SIMULATOR FOLDER
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { assertSent, closeWords, openAccount, quick, readReport, runProgram, writeDataset } from '../emit/close.mjs';
+import { startSimulator } from '../stripe_sim/simulator.mjs';
+
+const [program, simulatorProgram, folder] = process.argv.slice(2);
+const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const run = (words, env) => runProgram(program, simulator, words, env);
+const statuses = (runDir) => readReport(runDir, 'invoice_items.csv')
+  .map((row) => `${row.org_id} ${row.metric} ${row.status} ${row.reason}`.trim());
+const edit = (dataset, file, from, to) => {
+  const name = path.join(dataset, file);
+  const text = fs.readFileSync(name, 'utf8');
+  assert.ok(text.includes(from));
+  fs.writeFileSync(name, text.replaceAll(from, to));
+};
+let cases = 0;
+async function check(name, orgs, body) {
+  const place = path.join(folder, String(cases += 1));
+  await openAccount(simulator, orgs);
+  await body(writeDataset(path.join(place, 'dataset'), orgs), path.join(place, 'run'));
+  console.log(`ok ${name}`);
+}
+
+const orgs = [{ id: 'a', customer: 'cus_a' }, { id: 'b', metrics: 2 }, { id: 'c', customer: 'cus_c', status: 'suspended' },
+  { id: 'd', customer: 'cus_d' }];
+await check('customers and suspensions are read again', orgs, async (dataset, runDir) => {
+  edit(dataset, 'orgs.csv', 'cus_d', 'cus_wrong');
+  let result = await run(closeWords(dataset, runDir));
+  assert.equal(result.status, 21, result.out);
+  assert.deepEqual(statuses(runDir), ['a m0 sent', 'b m0 held no_stripe_customer', 'b m1 held no_stripe_customer',
+    'c m0 held suspended', 'd m0 failed']);
+  result = await run(['emit', runDir, ...quick]);
+  assert.equal(result.status, 21, result.out);
+  assert.equal((await simulator.ask({ do: 'dump' })).items.length, 1);
+  edit(dataset, 'orgs.csv', 'cus_wrong', 'cus_d');
+  edit(dataset, 'orgs.csv', 'b,b,active,usd,,', 'b,b,active,usd,cus_b,');
+  edit(dataset, 'orgs.csv', 'suspended', 'active');
+  await simulator.ask({ do: 'add', customers: [{ id: 'cus_b', currency: 'usd' }] });
+  result = await run(['emit', runDir, ...quick]);
+  assert.equal(result.status, 0, result.out);
+  assert.deepEqual(statuses(runDir), ['a m0 sent', 'b m0 sent', 'b m1 sent', 'c m0 sent', 'd m0 sent']);
+  await assertSent(simulator, runDir, orgs.map((org) => ({ ...org, customer: `cus_${org.id}` })));
+  // Another customer than where it was sent is no conflict: what was sent stays.
+  edit(dataset, 'orgs.csv', 'cus_b', 'cus_a');
+  result = await run(['emit', runDir, ...quick]);
+  assert.equal(result.status, 0, result.out);
+  assert.equal((await simulator.ask({ do: 'dump' })).items.length, 5);
+});
+
+const revised = [{ id: 'a', customer: 'cus_a', metrics: 2 }, { id: 'b', customer: 'cus_b' }, { id: 'c', customer: 'cus_c' }];
+await check('a difference waits for the item before it', revised, async (dataset, runDir) => {
+  await simulator.ask({ do: 'faults', plan: { script: [{ method: 'POST', path: '/v1/invoiceitems', nth: 1, times: 1, kind: '402' }] } });
+  let result = await run(closeWords(dataset, runDir, ['--in-flight', '1']));
+  assert.equal(result.status, 21, result.out);
+  const failed = readReport(runDir, 'invoice_items.csv').filter((row) => row.status === 'failed');
+  assert.equal(failed.length, 1);
+  const { org_id: org, metric } = failed[0];
+  const corrected = path.join(path.dirname(runDir), 'corrected');
+  fs.cpSync(dataset, corrected, { recursive: true });
+  edit(corrected, 'usage.csv', ',15,', ',18,');
+  const second = `${runDir}-2`;
+  result = await run(closeWords(corrected, second, ['--previous', runDir, '--reason', 'late']));
+  assert.equal(result.status, 4, result.out);
+  assert.deepEqual(statuses(second).filter((line) => line.includes('held')), [`${org} ${metric} held earlier_revision`]);
+  assert.equal((await simulator.ask({ do: 'dump' })).items.length, 3 + 2);
+  // A third revision waits for both.
+  const again = path.join(path.dirname(runDir), 'again');
+  fs.cpSync(corrected, again, { recursive: true });
+  edit(again, 'usage.csv', ',18,', ',16,');
+  const third = `${runDir}-3`;
+  result = await run(closeWords(again, third, ['--previous', second, '--reason', 'later']));
+  assert.equal(result.status, 4, result.out);
+  assert.deepEqual(statuses(third).filter((line) => line.includes('held')), [`${org} ${metric} held earlier_revision`]);
+  for (const [revision, status] of [[third, 4], [second, 4], [runDir, 0], [third, 4], [second, 0], [third, 0]]) {
+    result = await run(['emit', revision, ...quick]);
+    assert.equal(result.status, status, result.out);
+  }
+  const there = (await simulator.ask({ do: 'dump' })).items;
+  assert.equal(there.length, 4 + 3 + 3);
+  const sums = {};
+  for (const item of there) sums[`${item.customer} ${item.metadata.metric}`] = (sums[`${item.customer} ${item.metadata.metric}`] ?? 0) + item.amount;
+  assert.deepEqual(sums, { 'cus_a m0': 1100, 'cus_a m1': 2000, 'cus_b m0': 1100, 'cus_c m0': 1100 });
+});
+
+await simulator.stop();
