@@ -37,7 +37,7 @@ step 10 ingest fixtures/acme/dataset --database ''
 echo
 echo "== exit 4 is expected: some orgs are set aside or held"
 step 4 run "${args[@]}" --database '' --run-dir "$run"
-step 0 summary "$run" --org acme
+step 0 summary --org acme --database ''
 step 0 check --org acme --action use_tokens --database ''
 step 0 seats --org acme --database ''
 

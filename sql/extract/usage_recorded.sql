@@ -51,6 +51,11 @@ copy (
         and ledger.ctid < current_setting('periodclose.block_until')::tid
         and ledger.occurred_at < current_setting('periodclose.end')::timestamptz
         and (
+            ledger.reason is distinct from 'migration'
+            or ledger.metric <> 'seats'
+            or not exists (select from billing.seat_events)
+        )
+        and (
             ledger.occurred_at >= current_setting('periodclose.start')::timestamptz
             or ledger.metric = any (current_setting('periodclose.levels')::text[])
             and (

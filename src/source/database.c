@@ -1,6 +1,7 @@
 #include "source/database.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "core/memory.h"
@@ -9,6 +10,9 @@
 enum { SNAPSHOT_MAX = 8192, CONNECTIONS_MAX = 64 };
 
 struct source_database {
+    const struct sys *sys;
+    const char *conninfo;
+    _Atomic bool has_lost; /* a connection that was replaced */
     struct db *connections[CONNECTIONS_MAX];
     size_t connections_count;
     char *snapshot; /* as long as many transactions are under way */
@@ -19,16 +23,29 @@ struct source_database {
     bool keeps_cutoff;
 };
 
-static bool open_connection(const struct sys *sys, const char *conninfo,
-                            struct source_database *database, struct err *err) {
+static bool begin_reading(const struct sys *sys, const char *conninfo, struct db **result,
+                          struct err *err) {
     const struct db_options options = {
         .conninfo = conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true};
     struct db *db;
     if (!db_open(sys, &options, &db, err)) {
         return false;
     }
-    database->connections[database->connections_count++] = db;
-    return db_begin(db, "isolation level repeatable read read only", err);
+    if (!db_begin(db, "isolation level repeatable read read only", err)) {
+        db_close(db);
+        return false;
+    }
+    *result = db;
+    return true;
+}
+
+static bool open_connection(const struct sys *sys, const char *conninfo,
+                            struct source_database *database, struct err *err) {
+    if (!begin_reading(sys, conninfo, &database->connections[database->connections_count], err)) {
+        return false;
+    }
+    database->connections_count++;
+    return true;
 }
 
 static bool take_snapshot(struct source_database *database, struct err *err) {
@@ -79,6 +96,8 @@ static bool set_period(struct source_database *database, struct month month, str
 
 static bool open_all(const struct sys *sys, const struct source_database_options *options,
                      struct source_database *database, struct err *err) {
+    database->sys = sys;
+    database->conninfo = options->conninfo;
     database->keeps_cutoff = options->keeps_cutoff;
     if (!open_connection(sys, options->conninfo, database, err) ||
         !migrate_check(database->connections[0], err) || !take_snapshot(database, err) ||
@@ -140,8 +159,27 @@ const char *source_database_period(const struct source_database *database) {
     return database->period;
 }
 
+bool source_database_reconnect(struct source_database *database, size_t index, struct err *err) {
+    struct db *db;
+    assert(index < database->connections_count);
+    if (index == 0) {
+        return err_set(err, ERR_DATABASE, "the connection that held the snapshot is lost");
+    }
+    if (!begin_reading(database->sys, database->conninfo, &db, err)) {
+        return false;
+    }
+    if (!join_snapshot(database, db, err)) {
+        db_close(db);
+        return false;
+    }
+    db_close(database->connections[index]);
+    database->connections[index] = db;
+    atomic_store(&database->has_lost, true);
+    return true;
+}
+
 bool source_database_is_lost(const struct source_database *database) {
-    bool is_lost = false;
+    bool is_lost = atomic_load(&database->has_lost);
     for (size_t index = 0; index < database->connections_count; index++) {
         is_lost = is_lost || db_is_lost(database->connections[index]);
     }

@@ -7,14 +7,14 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "core/memory.h"
 #include "db/copy.h"
-#include "db/wire.h"
 #include "sys/process.h"
-#include "usage_state.h"
+#include "usage_database.h"
 
-static const char ledger[] = "billing.usage_ledger";
 static const char seat_book[] = "billing.seat_intervals";
 
 enum {
@@ -23,19 +23,7 @@ enum {
     BLOCK_LAST = INT32_MAX,
     BLOCK_BYTES = 8192,
     PROGRESS_ROWS = 4096,
-};
-
-enum {
-    COLUMN_ORG_ID,
-    COLUMN_METRIC,
-    COLUMN_QUANTITY,
-    COLUMN_OCCURRED_AT,
-    COLUMN_IS_SET,
-    COLUMN_UNIQUE_KEY,
-    COLUMN_EVENT_ID,
-    COLUMN_RECORDED_AT,
-    COLUMN_REASON,
-    COLUMNS_COUNT,
+    RANGE_TRIES_MAX = 4,
 };
 
 struct range {
@@ -162,216 +150,62 @@ static bool add_ranges(struct reading *reading, const struct db_result *parts, s
     return true;
 }
 
-/* --- one row --------------------------------------------------------------------------------- */
-
-static struct text text_of(const struct db_field *field) {
-    return (struct text){(const char *)field->bytes, field->size_bytes};
-}
-
-/* Up to sixteen digits and twelve decimals, as nearly every quantity: exact, or false. */
-static bool pack_numeric(const struct db_field *field, int64_t *packed) {
-    size_t groups = field->size_bytes >= 8 ? wire_uint16(field->bytes) : 0;
-    if (groups == 0 || groups > 4 || field->size_bytes != 8 + 2 * groups) {
-        return false;
-    }
-    int weight = (int16_t)wire_uint16(field->bytes + 2);
-    unsigned sign = wire_uint16(field->bytes + 4);
-    int behind = (int)groups - 1 - weight; /* groups behind the point */
-    if ((sign != 0 && sign != 0x4000) || behind > 3 || weight > 3 || weight < -3) {
-        return false;
-    }
-    int64_t mantissa = 0;
-    for (size_t index = 0; index < groups; index++) {
-        unsigned group = wire_uint16(field->bytes + 8 + 2 * index);
-        if (group > 9999) {
-            return false;
-        }
-        mantissa = mantissa * 10000 + group;
-    }
-    for (; behind < 0; behind++) {
-        mantissa *= 10000;
-    }
-    *packed = packed_from(sign == 0 ? mantissa : -mantissa, 4 * (unsigned)behind);
-    return true;
-}
-
-struct row {
-    struct usage_feed *feed;
-    const struct db_field *fields;
-    struct metric_entry *entry;
-    uint32_t rank;
-    bool is_bad;
-    struct feed_event event;
-};
-
-/* A row has no number here: it is called by what it says. */
-static bool refuse(struct row *row, const char *column, struct text value, const char *reason,
-                   struct err *err) {
-    struct text org_id = text_of(&row->fields[COLUMN_ORG_ID]);
-    struct text metric = text_of(&row->fields[COLUMN_METRIC]);
-    row->is_bad = true;
-    return problems_add(row->feed->problems, ledger, 0, column, value, err,
-                        "%s (org_id %.*s, metric %.*s)", reason, (int)org_id.size_bytes,
-                        org_id.bytes, (int)metric.size_bytes, metric.bytes);
-}
-
-static bool take_org(struct row *row, struct err *err) {
-    struct usage_feed *feed = row->feed;
-    struct text org_id = text_of(&row->fields[COLUMN_ORG_ID]);
-    const struct catalog *catalog = feed->usage->catalog;
-    if (feed->org.rank != CATALOG_NONE &&
-        parse_is_same(org_id, catalog->orgs[feed->org.rank].org_id)) {
-        row->rank = feed->org.rank;
-        return true;
-    }
-    struct feed_line line = {.fields = {org_id}};
-    feed_find_orgs(feed, &line, 1);
-    row->rank = line.rank;
-    if (row->rank == CATALOG_NONE) {
-        row->is_bad = true;
-        /* With bad rows among the orgs, an unknown one may be one of those. */
-        return catalog->is_incomplete ||
-               refuse(row, "org_id", org_id, "is not in billing.orgs", err);
-    }
-    if (row->rank != CATALOG_NOT_SELECTED) {
-        feed_look_at_org(feed, row->rank);
-    }
-    return true;
-}
-
-static bool take_metric(struct row *row, struct err *err) {
-    struct text metric = text_of(&row->fields[COLUMN_METRIC]);
-    uint32_t entry;
-    const char *refusal = metric.size_bytes == 0 ? "is not given" : NULL;
-    if (metric.size_bytes > CATALOG_METRIC_BYTES_MAX) {
-        refusal = catalog_check_metric(metric);
-    }
-    if (refusal != NULL) {
-        return refuse(row, "metric", metric, refusal, err);
-    }
-    if (!metric_table_find(&row->feed->metrics, metric, &entry, err)) {
-        return false;
-    }
-    row->entry = &row->feed->metrics.entries[entry];
-    return row->entry->refusal == NULL || refuse(row, "metric", metric, row->entry->refusal, err);
-}
-
-static bool take_quantity(struct row *row, struct err *err) {
-    const struct db_field *field = &row->fields[COLUMN_QUANTITY];
-    struct feed_event *event = &row->event;
-    if (field->bytes != NULL && pack_numeric(field, &event->packed)) {
-        event->is_packed = true;
-        event->quantity = packed_to_decimal(event->packed);
-        return true;
-    }
-    enum decimal_fault fault = field->bytes != NULL
-                                   ? wire_decimal(field->bytes, field->size_bytes, &event->quantity)
-                                   : DECIMAL_NOT_A_NUMBER;
-    if (fault != DECIMAL_OK) {
-        return refuse(row, "quantity", (struct text){0}, decimal_fault_text(fault), err);
-    }
-    event->is_packed = packed_from_decimal(event->quantity, &event->packed);
-    return true;
-}
-
-static bool take_times(struct row *row, struct err *err) {
-    const struct db_field *occurred_at = &row->fields[COLUMN_OCCURRED_AT];
-    const struct db_field *recorded_at = &row->fields[COLUMN_RECORDED_AT];
-    struct instant recorded;
-    const char *reason = occurred_at->size_bytes != 8
-                             ? "is no timestamptz"
-                             : wire_instant(occurred_at->bytes, &row->event.occurred_at);
-    if (reason != NULL) {
-        return refuse(row, "occurred_at", (struct text){0}, reason, err);
-    }
-    if (recorded_at->bytes == NULL) {
-        return true;
-    }
-    reason = recorded_at->size_bytes != 8 ? "is no timestamptz"
-                                          : wire_instant(recorded_at->bytes, &recorded);
-    if (reason != NULL) {
-        return refuse(row, "recorded_at", (struct text){0}, reason, err);
-    }
-    const struct catalog *catalog = row->feed->usage->catalog;
-    row->event.is_late = catalog->has_cutoff && instant_compare(recorded, catalog->cutoff) > 0;
-    row->event.is_after_start =
-        row->rank != CATALOG_NOT_SELECTED && recorded.us >= row->feed->org.start_us;
-    return true;
-}
-
-static bool take_kind(struct row *row, struct err *err) {
-    const struct price *price =
-        row->rank == CATALOG_NOT_SELECTED ? NULL : feed_find_price(row->feed, row->entry);
-    const struct db_field *is_set = &row->fields[COLUMN_IS_SET];
-    struct text key = text_of(&row->fields[COLUMN_UNIQUE_KEY]);
-    struct text reason = text_of(&row->fields[COLUMN_REASON]);
-    row->event.is_set = is_set->size_bytes == 1 && is_set->bytes[0] != 0;
-    row->event.is_reset = text_equals(reason, text_from("monthly_reset"));
-    row->event.is_migration = text_equals(reason, text_from("migration"));
-    bool is_flow = price != NULL && !aggregation_table[price->aggregation].is_level;
-    bool is_usage = !row->event.is_reset && !(row->event.is_migration && is_flow);
-    if (row->event.is_set && is_flow && is_usage) {
-        return refuse(row, "kind", text_from("set"),
-                      "the org's plan adds this metric up: it cannot be set", err);
-    }
-    row->event.has_key = key.size_bytes > 0;
-    if (row->event.has_key) {
-        feed_hash(row->feed->usage, key, row->event.key_hash);
-    } else if (price != NULL && price->aggregation == AGGREGATION_UNIQUE && is_usage) {
-        return refuse(row, "unique_key", key, "is not given, but the org's plan counts unique ones",
-                      err);
-    }
-    if (price != NULL && !is_flow) {
-        row->event.event_id = text_of(&row->fields[COLUMN_EVENT_ID]);
-    }
-    return true;
-}
-
-static bool take_row(struct usage_feed *feed, const struct db_field *fields, struct err *err) {
-    struct row row = {.feed = feed, .fields = fields};
-    if (!take_org(&row, err) || !take_metric(&row, err)) {
-        return false;
-    }
-    if (row.is_bad) {
-        return true;
-    }
-    if (!take_quantity(&row, err) || !take_times(&row, err) || !take_kind(&row, err)) {
-        return false;
-    }
-    if (row.is_bad) {
-        return true;
-    }
-    row.entry->totals.events_read++;
-    if (!row.event.is_set) {
-        tally_add(&row.entry->totals.units_read, row.event.quantity);
-    }
-    if (row.rank == CATALOG_NOT_SELECTED) {
-        feed_count_unselected(row.entry, &row.event);
-        return true;
-    }
-    return feed_event(feed, row.entry, &row.event, err);
-}
-
 /* --- one range ------------------------------------------------------------------------------- */
 
-static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct err *err) {
+/*
+ * How far a range was read, and what: over a new connection the same snapshot gives the same rows
+ * again in the same order, so that those that were taken are passed over. Should it not, that shows
+ * in the hash, and reading begins anew from the start.
+ */
+struct range_mark {
+    uint64_t rows_count;
+    uint64_t hash;
+};
+
+static void mark_row(struct range_mark *mark, const struct db_copy_out *copy) {
+    const unsigned char *first = copy->fields[0].bytes;
+    size_t size_bytes = first != NULL ? (size_t)(copy->at - first) : 0;
+    mark->rows_count++;
+    mark->hash = XXH3_64bits_withSeed(first, size_bytes, mark->hash);
+}
+
+static bool fail_order(struct err *err) {
+    return err_set(err, ERR_DATABASE,
+                   "the server gave the rows of a range in another order than "
+                   "before its connection was lost");
+}
+
+static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct range_mark *taken,
+                      struct err *err) {
     struct db_copy_row row;
-    for (uint64_t count = 1;; count++) {
+    struct range_mark mark = {0};
+    for (;;) {
         if (!db_copy_out_next(copy, &row, err)) {
             return false;
         }
         if (row.fields == NULL) {
-            return db_copy_out_end(copy, err);
+            return db_copy_out_end(copy, err) &&
+                   (mark.rows_count >= taken->rows_count || fail_order(err));
         }
-        if (!take_row(feed, row.fields, err) ||
-            (count % PROGRESS_ROWS == 0 && !interrupt_check(err))) {
+        mark_row(&mark, copy);
+        if (mark.rows_count % PROGRESS_ROWS == 0 && !interrupt_check(err)) {
             return false;
         }
+        if (mark.rows_count == taken->rows_count && mark.hash != taken->hash) {
+            return fail_order(err);
+        }
+        if (mark.rows_count <= taken->rows_count) {
+            continue;
+        }
+        if (!feed_database_row(feed, row.fields, err)) {
+            return false;
+        }
+        *taken = mark;
     }
 }
 
 static bool read_range(struct usage_feed *feed, struct db *db, const char *statement,
-                       const struct range *range, struct err *err) {
+                       const struct range *range, struct range_mark *taken, struct err *err) {
     struct db_params params = {0};
     struct db_copy_out copy;
     db_params_text(&params, range->from);
@@ -382,7 +216,7 @@ static bool read_range(struct usage_feed *feed, struct db *db, const char *state
         !db_copy_out_begin(db, statement, COLUMNS_COUNT, &copy, err)) {
         return false;
     }
-    if (!read_rows(feed, &copy, err)) {
+    if (!read_rows(feed, &copy, taken, err)) {
         db_copy_out_abort(&copy);
         return false;
     }
@@ -391,10 +225,47 @@ static bool read_range(struct usage_feed *feed, struct db *db, const char *state
     return true;
 }
 
-static bool work_on_ranges(struct reading *reading, struct usage_feed *feed, struct db *db,
+static bool prepare_connection(const struct reading *reading, size_t worker, struct err *err) {
+    struct db *db = source_database_connection(reading->database, worker);
+    return db_run(db, "extract/prepare.sql", NULL, NULL, err) &&
+           db_run(db, "extract/scope.sql", reading->scope, NULL, err);
+}
+
+/* A lost connection is replaced as long as the snapshot lives; err stays what it was otherwise. */
+static bool replace_connection(const struct reading *reading, size_t worker,
+                               struct usage_feed *feed, struct err *err) {
+    struct err failure = {0};
+    bool is_replaced =
+        err->code == ERR_DATABASE &&
+        db_is_lost(source_database_connection(reading->database, worker)) &&
+        source_database_reconnect(reading->database, worker, &failure) &&
+        prepare_connection(reading, worker, &failure) &&
+        problems_note(feed->problems, &failure, "%s; its range was read again in the same snapshot",
+                      err->message);
+    err_release(&failure);
+    if (is_replaced) {
+        err_release(err);
+    }
+    return is_replaced;
+}
+
+static bool read_range_through(const struct reading *reading, size_t worker, size_t index,
+                               struct usage_feed *feed, struct err *err) {
+    struct range_mark taken = {0};
+    for (int attempt = 1;; attempt++) {
+        if (read_range(feed, source_database_connection(reading->database, worker),
+                       reading->statement, &reading->ranges[index], &taken, err)) {
+            return true;
+        }
+        if (attempt == RANGE_TRIES_MAX || !replace_connection(reading, worker, feed, err)) {
+            return false;
+        }
+    }
+}
+
+static bool work_on_ranges(struct reading *reading, size_t worker, struct usage_feed *feed,
                            struct err *err) {
-    if (!db_run(db, "extract/prepare.sql", NULL, NULL, err) ||
-        !db_run(db, "extract/scope.sql", reading->scope, NULL, err)) {
+    if (!prepare_connection(reading, worker, err)) {
         return false;
     }
     while (!atomic_load(&reading->has_stopped)) {
@@ -402,7 +273,7 @@ static bool work_on_ranges(struct reading *reading, struct usage_feed *feed, str
         if (index >= reading->ranges_count) {
             break;
         }
-        if (!read_range(feed, db, reading->statement, &reading->ranges[index], err)) {
+        if (!read_range_through(reading, worker, index, feed, err)) {
             return false;
         }
     }
@@ -412,9 +283,8 @@ static bool work_on_ranges(struct reading *reading, struct usage_feed *feed, str
 static bool range_worker(void *context, size_t worker, struct err *err) {
     struct reading *reading = context;
     struct usage_feed *feed = &reading->usage->feeds[worker];
-    feed->file_name = ledger;
-    bool is_done =
-        work_on_ranges(reading, feed, source_database_connection(reading->database, worker), err);
+    feed->file_name = database_ledger;
+    bool is_done = work_on_ranges(reading, worker, feed, err);
     if (!is_done) {
         atomic_store(&reading->has_stopped, true);
     }
@@ -485,7 +355,7 @@ static bool read_seats(struct usage_feed *feed, struct db_copy_out *copy, struct
         struct feed_line line = {.line = number};
         for (size_t index = 0; index < copy->columns_count; index++) {
             bool is_null = row.fields[index].bytes == NULL;
-            line.fields[index] = is_null ? (struct text){"", 0} : text_of(&row.fields[index]);
+            line.fields[index] = is_null ? (struct text){"", 0} : database_text(&row.fields[index]);
         }
         feed_find_orgs(feed, &line, 1);
         if (!feed_seat(feed, &line, false, err)) {

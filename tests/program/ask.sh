@@ -97,9 +97,27 @@ needs_schema() {
     PGDATABASE=postgres expect 20 seats --org acme --database "" && error_says "periodclose migrate"
 }
 
+# The same of every org, out of a run and out of what it recorded.
+same_as_run() {
+    local org orgs=()
+    PGDATABASE=postgres createdb --template template0 --encoding UTF8 acme
+    export PGDATABASE=acme
+    args_of "$root/fixtures/acme/args"
+    all expect 0 migrate --database "" -- expect 10 ingest "$root/fixtures/acme/dataset" --database "" -- \
+        sql -c "select org_id from billing.orgs order by 1" || return 1
+    while read -r org; do
+        orgs+=(--org "$org")
+    done <"$scratch/sql"
+    all expect 4 run "${args[@]}" --database "" --run-dir "$scratch/acme" -- \
+        expect 0 summary "$scratch/acme" "${orgs[@]}" -- cp "$scratch/out" "$scratch/of-run" -- \
+        expect 0 summary "${orgs[@]}" --period 2024-02 --database "" -- same_file "$scratch/of-run" "$scratch/out" || return 1
+    [ "$(grep -c totalCost "$scratch/out")" -gt 20 ]
+}
+
 check "a summary is the latest revision of the last recorded period, or of the one asked for" summaries
 check "check says what an org may do, and why" checks
 check "seats says how many there are, and whose" counts_seats
 check "a database without the schema is told" needs_schema
+check "a summary out of the database is that of the run that recorded it" same_as_run
 
 finish
