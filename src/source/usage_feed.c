@@ -294,6 +294,10 @@ static bool judge_org(struct judged *judged, struct err *err) {
     if (org_id.size_bytes == 0) {
         return refuse(judged, USAGE_COLUMN_ORG_ID, err, "is not given");
     }
+    if (judged->rank == CATALOG_NONE && judged->feed->usage->catalog->is_incomplete) {
+        judged->is_bad = true; /* it may be one of the orgs that were told as bad */
+        return true;
+    }
     if (judged->rank == CATALOG_NONE) {
         return refuse(judged, USAGE_COLUMN_ORG_ID, err, "is not in orgs.csv");
     }

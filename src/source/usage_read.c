@@ -147,11 +147,13 @@ static bool tell_conflict(void *context, const struct csv_row *row, struct err *
     for (; telling->next < telling->end && row_line(telling->next->where) <= row->line;
          telling->next++) {
         const struct conflict *conflict = telling->next;
-        if (!problems_add(telling->problems, telling->usage->files[row_file(conflict->where)].name,
-                          row_line(conflict->where), "event_id", row->fields[USAGE_COLUMN_EVENT_ID],
-                          err, "says otherwise than the row of this event at %s:%llu",
-                          telling->usage->files[row_file(conflict->other)].name,
-                          (unsigned long long)row_line(conflict->other))) {
+        if (!problems_add(
+                telling->problems, telling->usage->files[row_file(conflict->where)].name,
+                row_line(conflict->where), "event_id", row->fields[USAGE_COLUMN_EVENT_ID], err,
+                "is an event that %s:%llu has with another metric, kind, quantity, time or "
+                "unique_key",
+                telling->usage->files[row_file(conflict->other)].name,
+                (unsigned long long)row_line(conflict->other))) {
             return false;
         }
     }
@@ -257,7 +259,9 @@ bool feed_seat(struct usage_feed *feed, const struct feed_line *row, bool is_pad
     const char *reason = "is not given";
     if (fields[SEATS_COLUMN_ORG_ID].size_bytes > 0) {
         rank = row->rank;
-        reason = rank == CATALOG_NONE ? "is not in orgs.csv" : NULL;
+        is_bad = rank == CATALOG_NONE;
+        /* Where rows of orgs were bad, it may be one of those, which are told. */
+        reason = is_bad && !feed->usage->catalog->is_incomplete ? "is not in orgs.csv" : NULL;
     }
     if (reason != NULL) {
         is_bad = true;

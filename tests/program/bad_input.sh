@@ -288,6 +288,16 @@ for ((row = 0; row < 5000; row++)); do
 done >>"$dataset/usage.csv"
 bad 'of five thousand bad rows the first are told, and how many more' "usage.csv:6: quantity 'x0'" \
     '5000 bad rows' 'more'
+bad_alone() { # what follows from a bad row of orgs.csv is not told as well
+    refused 10 'orgs.csv' && ! grep -e '^usage.csv' -e '^seats.csv' -e '^subscriptions.csv' \
+        "$scratch/err"
+}
+begin
+edit orgs.csv '1s/org_id/id/'
+check 'usage and seats of orgs that could not be read are no news' bad_alone
+begin
+edit orgs.csv '2s/usd/xyz/'
+check 'nor are those of an org whose row is bad' bad_alone
 begin
 put orgs.csv 'cedar,Cedar,usd,Mars/Olympus,1'
 check 'a correction is all it takes' all refused 10 "timezone 'Mars/Olympus'" -- \

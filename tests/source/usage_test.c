@@ -214,14 +214,14 @@ static void usage_rows_of_one_event_that_disagree_are_told(void **state) {
            "a,unique,5,2026-10-04T00:00:00Z,e2,k\na,unique,5,2026-10-04T00:00:00Z,e2,l\n"
            "a,sum,5,2026-10-04T00:00:00Z,e3,\na,count,5,2026-10-04T00:00:00Z,e3,\n",
            "ERROR 10: 4 bad rows: usage.csv 4\n"
-           "usage.csv:2: event_id 'e1': says otherwise than the row of this event at "
-           "usage-2.csv:3\n"
-           "usage.csv:3: event_id 'e1': says otherwise than the row of this event at "
-           "usage-2.csv:3\n"
-           "usage.csv:5: event_id 'e2': says otherwise than the row of this event at "
-           "usage.csv:4\n"
-           "usage.csv:7: event_id 'e3': says otherwise than the row of this event at "
-           "usage.csv:6\n");
+           "usage.csv:2: event_id 'e1': is an event that usage-2.csv:3 "
+           "has with another metric, kind, quantity, time or unique_key\n"
+           "usage.csv:3: event_id 'e1': is an event that usage-2.csv:3 "
+           "has with another metric, kind, quantity, time or unique_key\n"
+           "usage.csv:5: event_id 'e2': is an event that usage.csv:4 "
+           "has with another metric, kind, quantity, time or unique_key\n"
+           "usage.csv:7: event_id 'e3': is an event that usage.csv:6 "
+           "has with another metric, kind, quantity, time or unique_key\n");
 }
 
 static void usage_bad_rows_are_told_by_line_and_column(void **state) {
