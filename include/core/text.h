@@ -49,6 +49,12 @@ int text_compare(struct text left, struct text right);
 bool text_is_utf8(struct text text);
 
 /*
+ * Size of the character that begins at index; 0 for what people must not get as it is, because a
+ * terminal acts on it or nothing can show it: control characters and bytes that are not UTF-8.
+ */
+size_t text_shown_bytes(struct text text, size_t index);
+
+/*
  * Caller-owned growing bytes, zero-initialise to start. Not terminated; buffer_text gives the
  * slice, valid until the next append.
  */

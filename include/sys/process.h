@@ -16,6 +16,8 @@ bool interrupt_check(struct err *err); /* false and ERR_INTERRUPTED when one is 
 void interrupt_clear(void);            /* tests */
 
 bool process_is_terminal(int fd);
+/* 0: no terminal, or one that cannot draw over a line (TERM=dumb); 80 when it does not say. */
+size_t process_terminal_columns(int fd);
 int process_id(void);
 void process_host_name(char *name, size_t size_bytes);
 size_t process_processors_count(void);

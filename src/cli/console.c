@@ -77,8 +77,29 @@ static void console_clear_bar(struct console *console) {
     }
 }
 
+/* Names of files and words of the command line may hold anything; cut where it does not fit. */
+static void make_showable(const char *message, char shown[CONSOLE_LINE_MAX]) {
+    struct text text = text_from(message);
+    size_t length = 0;
+    for (size_t index = 0; index < text.size_bytes && length + 5 <= CONSOLE_LINE_MAX;) {
+        size_t size_bytes = text_shown_bytes(text, index);
+        if (size_bytes > 0) {
+            memcpy(shown + length, text.bytes + index, size_bytes);
+            length += size_bytes;
+            index += size_bytes;
+        } else {
+            length += (size_t)snprintf(shown + length, CONSOLE_LINE_MAX - length, "\\x%02x",
+                                       (unsigned)(unsigned char)text.bytes[index]);
+            index++;
+        }
+    }
+    shown[length] = '\0';
+}
+
 static void console_line(struct console *console, enum log_level level, const char *key,
-                         const char *message) {
+                         const char *raw_message) {
+    char message[CONSOLE_LINE_MAX];
+    make_showable(raw_message, message);
     console_clear_bar(console);
     if (!console->is_json) {
         console_write(console, STDERR_FILENO, message, strlen(message));
@@ -131,7 +152,8 @@ static void format_amount(char *text, size_t size_bytes, uint64_t amount, const 
 
 static void console_bar(struct console *console, const struct run_event *event) {
     int64_t now = clock_monotonic_us(console->sys);
-    if (event->total == 0 || now - console->bar_drawn_us < BAR_INTERVAL_US) {
+    size_t columns = process_terminal_columns(STDERR_FILENO);
+    if (columns == 0 || event->total == 0 || now - console->bar_drawn_us < BAR_INTERVAL_US) {
         return;
     }
     console->bar_drawn_us = now;
@@ -148,10 +170,15 @@ static void console_bar(struct console *console, const struct run_event *event) 
     char rate_text[48];
     char line[CONSOLE_LINE_MAX];
     format_amount(rate_text, sizeof rate_text, rate, event->unit);
-    int size = snprintf(line, sizeof line, "\r%-8s [%s] %3d %%  %s/s  %llu:%02llu left\033[K",
-                        event->stage->name, bar, (int)(done * 100 / event->total), rate_text,
-                        (unsigned long long)(left / 60), (unsigned long long)(left % 60));
-    console_write(console, STDERR_FILENO, line, (size_t)size);
+    int size =
+        snprintf(line, sizeof line, "%-8s %3d %%  %llu:%02llu left  %s/s  [%s]", event->stage->name,
+                 (int)(done * 100 / event->total), (unsigned long long)(left / 60),
+                 (unsigned long long)(left % 60), rate_text, bar);
+    /* A line that wraps could not be drawn over: its end, the bar, gives way. */
+    size_t shown = (size_t)size < columns ? (size_t)size : columns - 1;
+    console_write(console, STDERR_FILENO, "\r", 1);
+    console_write(console, STDERR_FILENO, line, shown);
+    console_write(console, STDERR_FILENO, "\033[K", 3);
     console->has_bar = true;
 }
 

@@ -130,3 +130,15 @@ void buffer_release(struct buffer *buffer) {
     mem_free(buffer->bytes);
     *buffer = (struct buffer){0};
 }
+
+size_t text_shown_bytes(struct text text, size_t index) {
+    assert(index < text.size_bytes);
+    unsigned char first = (unsigned char)text.bytes[index];
+    size_t size_bytes = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (first < 0x20 || first == 0x7F || index + size_bytes > text.size_bytes ||
+        !text_is_utf8((struct text){text.bytes + index, size_bytes})) {
+        return 0;
+    }
+    /* U+0080 to U+009F are control characters, too. */
+    return first == 0xC2 && (unsigned char)text.bytes[index + 1] < 0xA0 ? 0 : size_bytes;
+}

@@ -129,24 +129,11 @@ static struct file_count *find_file(struct problems *problems, const char *name,
 
 /* --- one problem ----------------------------------------------------------------------------- */
 
-/* Bytes of the character that begins there, 0 when it must be escaped. */
-static size_t shown_bytes(struct text value, size_t index) {
-    unsigned char first = (unsigned char)value.bytes[index];
-    size_t size_bytes = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    struct text character = {value.bytes + index, size_bytes};
-    if (first < 0x20 || first == 0x7F || first == '\\' || index + size_bytes > value.size_bytes ||
-        !text_is_utf8(character)) {
-        return 0;
-    }
-    /* U+0080 to U+009F are control characters that terminals act on. */
-    return first == 0xC2 && (unsigned char)value.bytes[index + 1] < 0xA0 ? 0 : size_bytes;
-}
-
 static void value_format(struct text value, char shown[VALUE_TEXT_MAX]) {
     size_t length = 0;
     size_t index = 0;
     while (index < value.size_bytes && index < PROBLEM_VALUE_MAX) {
-        size_t size_bytes = shown_bytes(value, index);
+        size_t size_bytes = value.bytes[index] == '\\' ? 0 : text_shown_bytes(value, index);
         if (size_bytes > PROBLEM_VALUE_MAX - index) {
             break;
         }

@@ -8,7 +8,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* --- signals -------------------------------------------------------------------------------- */
@@ -57,6 +59,15 @@ void interrupt_clear(void) {
 
 bool process_is_terminal(int fd) {
     return isatty(fd) == 1;
+}
+
+size_t process_terminal_columns(int fd) {
+    struct winsize size = {0};
+    const char *kind = getenv("TERM");
+    if (!process_is_terminal(fd) || kind == NULL || strcmp(kind, "dumb") == 0) {
+        return 0;
+    }
+    return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 int process_id(void) {

@@ -134,11 +134,39 @@ static void buffer_without_memory_keeps_what_it_has_and_says_so(void **state) {
     buffer_release(&buffer);
 }
 
+static void text_shown_bytes_leaves_out_what_a_terminal_acts_on(void **state) {
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t shown;
+    } rows[] = {{"a", 1},
+                {" ", 1},
+                {"\xc3\xbc", 2},
+                {"\xe6\x97\xa5", 3},
+                {"\x1b[0m", 0},
+                {"\x7f", 0},
+                {"\n", 0},
+                {"\xc2\x9b", 0},
+                {"\xc2\xa0", 2},
+                {"\xff", 0},
+                {"\xc3", 0},
+                {"\xed\xa0\x80", 0},
+                {"\x80", 0},
+                {"\xe6\x97", 0},
+                {"\xf0\x9f\x98\x80", 4},
+                {"\\", 1}};
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        assert_int_equal(text_shown_bytes(text_from(rows[row].bytes), 0), rows[row].shown);
+    }
+    assert_int_equal(text_shown_bytes(text_from("a\xc3\xbc"), 1), 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_order_is_by_unsigned_bytes_and_a_prefix_comes_first),
         cmocka_unit_test(text_is_utf8_takes_every_code_point_in_its_shortest_form_only),
         cmocka_unit_test(text_is_utf8_finds_a_bad_byte_at_any_place),
+        cmocka_unit_test(text_shown_bytes_leaves_out_what_a_terminal_acts_on),
         cmocka_unit_test(buffer_grows_and_keeps_what_it_has),
         cmocka_unit_test(buffer_without_memory_keeps_what_it_has_and_says_so),
     };

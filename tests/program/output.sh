@@ -144,6 +144,30 @@ too_large() {
 }
 check 'what is told after a number out of range works once it is corrected' too_large
 
+# What a name holds is told so that a terminal does not act on it, and no JSON line is lost for it.
+odd_names() {
+    expect 10 run --period 2025-03 --source $'no\xff\x1b[31m\nthere' --run-dir "$scratch/odd" \
+        --log-format json || return 1
+    node -e 'const lines = require("fs").readFileSync(process.argv[1], "utf8").trim().split("\n")
+        .map((line) => JSON.parse(line));
+        if (lines.length !== 3 || !lines[0].message.includes("no\\xff\\x1b[31m\\x0athere")) {
+            console.log(lines); process.exit(1); }' "$scratch/err" || return 1
+    expect 10 run --period 2025-03 --source $'no\x1b[31mthere' --run-dir "$scratch/odd" &&
+        error_says 'no\x1b[31mthere' && ! grep -q $'\x1b' "$scratch/err"
+}
+check 'what a terminal would act on is told as bytes, in JSON too' odd_names
+
+bar_fits() { # bar_fits COLUMNS: no line that is drawn over is longer
+    rm -rf "$scratch/bar"
+    TERM=xterm script -qc "stty cols $1; '$program' run --source '$tiny' --run-dir '$scratch/bar' \
+        --period 2025-03 --now 2025-04-05T00:00:00Z" /dev/null </dev/null >"$scratch/drawn" || return 1
+    tr '\r' '\n' <"$scratch/drawn" | grep -a $'\x1b\\[K$' | sed $'s/\x1b.*//' >"$scratch/bars"
+    cat "$scratch/bars"
+    grep -q '^extract .*%' "$scratch/bars" && ! grep -qE "^.{$1}" "$scratch/bars"
+}
+check 'the progress bar fits a terminal of 80 columns' bar_fits 80
+check 'and one of 30' bar_fits 30
+
 # A month that is not over: nothing is closed, and that is said.
 open_month() {
     expect 0 run --source "$tiny" --run-dir "$scratch/open" --period 2025-03 \
