@@ -244,12 +244,12 @@ $(BUILD)/periodclose.bash: $(BUILD)/periodclose
 .PHONY: docs install uninstall
 docs: $(BUILD)/periodclose.1 $(BUILD)/periodclose.bash
 install: all docs ## installs program, man page and bash completion; takes DESTDIR and PREFIX
-	$(INSTALL) -D -m 755 $(BUILD)/periodclose $(bin_file)
-	$(INSTALL) -D -m 644 $(BUILD)/periodclose.1 $(man_file)
-	$(INSTALL) -D -m 644 $(BUILD)/periodclose.bash $(completion_file)
+	$(INSTALL) -D -m 755 $(BUILD)/periodclose '$(bin_file)'
+	$(INSTALL) -D -m 644 $(BUILD)/periodclose.1 '$(man_file)'
+	$(INSTALL) -D -m 644 $(BUILD)/periodclose.bash '$(completion_file)'
 	@echo "installed; examples for systemd, cron, Kubernetes and Docker are in deploy/"
 uninstall: ## removes what install put there
-	rm -f $(bin_file) $(man_file) $(completion_file)
+	rm -f '$(bin_file)' '$(man_file)' '$(completion_file)'
 
 # --- the rest -----------------------------------------------------------------------------------
 

@@ -100,7 +100,9 @@ install_missing() {
         echo "deps: this is no Debian or Ubuntu; install their like and try again" >&2
         exit 1
     fi
-    echo "deps: installing Debian packages with apt-get: ${missing[*]}"
+    local with=apt-get
+    [ "$(id -u)" -eq 0 ] || with='sudo apt-get'
+    echo "deps: installing Debian packages with $with: ${missing[*]}"
     as_root apt-get -qq update
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -qq -y --no-install-recommends install "${missing[@]}" </dev/null >/dev/null

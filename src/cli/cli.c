@@ -150,6 +150,12 @@ static bool cli_check_positionals(const struct cli *cli, const struct command *c
     if (cli->positionals_count < command->positionals_min) {
         return err_set(err, ERR_USAGE, "%s: wants %s", command->name, command->arguments);
     }
+    for (size_t index = 0; index < cli->positionals_count; index++) {
+        if (cli->positionals[index][0] == '\0') {
+            (void)err_set(err, ERR_USAGE, "%s: word %zu is empty", command->name, index + 1);
+            return err_hint(err, "if it comes from a variable, that one is not set");
+        }
+    }
     return true;
 }
 

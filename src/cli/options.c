@@ -193,6 +193,12 @@ struct option_lists {
 static bool option_keep(struct option_lists *lists, struct option_word word, struct arena *arena,
                         size_t room, struct err *err) {
     const struct option_row *row = &option_table[word.option];
+    /* An empty connection string is libpq's environment; an empty reason says nothing, and may. */
+    bool may_be_empty = word.option == OPTION_DATABASE || word.option == OPTION_REASON;
+    if (row->argument != NULL && word.value[0] == '\0' && !may_be_empty) {
+        (void)err_set(err, ERR_USAGE, "--%s: is empty", row->name);
+        return err_hint(err, "if it comes from a variable, that one is not set");
+    }
     if (lists->lists[word.option] == NULL) {
         lists->lists[word.option] =
             arena_alloc_array(arena, room, sizeof *lists->lists[word.option], err);

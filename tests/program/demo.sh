@@ -24,11 +24,11 @@ demo_left() {
 
 install_to() { # PREFIX TARGET...
     env -u MAKEFLAGS -u MFLAGS make -s -C "$root" "BUILD=${program%/periodclose}" \
-        "DESTDIR=$scratch/stage" "PREFIX=$1" "${@:2}"
+        "DESTDIR=$scratch/the stage" "PREFIX=$1" "${@:2}"
 }
 
 installed_files() {
-    diff <(cd "$scratch/stage" && find . -type f -printf '%m %P\n' | sort) <(printf '%s' "$1")
+    diff <(cd "$scratch/the stage" && find . -type f -printf '%m %P\n' | sort) <(printf '%s' "$1")
 }
 
 # A clock and a periodclose of our own, which tells how it was called.
@@ -64,11 +64,11 @@ check "install puts down three files" all install_to /usr install -- installed_f
 644 usr/share/man/man1/periodclose.1
 755 usr/bin/periodclose
 "
-check "the installed program is this one" cmp "$scratch/stage/usr/bin/periodclose" "$program"
+check "the installed program is this one" cmp "$scratch/the stage/usr/bin/periodclose" "$program"
 check "the man page has its sections" grep -qE '^\.Sh EXIT STATUS' \
-    "$scratch/stage/usr/share/man/man1/periodclose.1"
+    "$scratch/the stage/usr/share/man/man1/periodclose.1"
 check "bash takes the completion" bash -n \
-    "$scratch/stage/usr/share/bash-completion/completions/periodclose"
+    "$scratch/the stage/usr/share/bash-completion/completions/periodclose"
 check "uninstall takes them away" all install_to /usr uninstall -- installed_files ""
 
 check "in November, October is closed" last_month 2026 11 1 2026-10

@@ -168,6 +168,12 @@ bar_fits() { # bar_fits COLUMNS: no line that is drawn over is longer
 check 'the progress bar fits a terminal of 80 columns' bar_fits 80
 check 'and one of 30' bar_fits 30
 
+unset_variable() {
+    expect 2 run --period 2025-03 --source "$tiny" --run-dir '' && error_says '--run-dir: is empty' &&
+        expect 2 run --run-dir= && expect 2 status '' && error_says 'word 1 is empty'
+}
+check 'an empty word, as of a variable that is not set, is told as such' unset_variable
+
 # A month that is not over: nothing is closed, and that is said.
 open_month() {
     expect 0 run --source "$tiny" --run-dir "$scratch/open" --period 2025-03 \
