@@ -116,9 +116,17 @@ void recompute_flow_add_count(struct recompute_flow *flow, int64_t count); /* wh
 /* more - less; zero when that is negative. */
 struct recompute_number recompute_flow_quantity(const struct recompute_flow *flow);
 
+/* A number of either sign. */
+struct recompute_signed {
+    bool is_negative; /* false for zero */
+    struct recompute_number size;
+};
+struct recompute_signed recompute_flow_signed(const struct recompute_flow *flow);
+bool recompute_signed_is(const struct recompute_signed *number, struct decimal value);
+
 /*
  * The average level: shares are level x time / period, in floored units, and what was left over
- * (checkpoint.h, levels). Half away; zero when negative.
+ * (checkpoint.h, levels). Half away.
  */
 struct recompute_average {
     struct recompute_flow shares;
@@ -126,8 +134,8 @@ struct recompute_average {
 };
 void recompute_average_add(struct recompute_average *average, struct decimal share,
                            int64_t left_over);
-struct recompute_number recompute_average_quantity(const struct recompute_average *average,
-                                                   int64_t period_us);
+struct recompute_signed recompute_average_net(const struct recompute_average *average,
+                                              int64_t period_us);
 
 /* --- trends -------------------------------------------------------------------------------------
  */
@@ -140,14 +148,6 @@ struct recompute_series {
     size_t days_with_data;
     struct decimal current;
 };
-
-/* A number of either sign. */
-struct recompute_signed {
-    bool is_negative; /* false for zero */
-    struct recompute_number size;
-};
-struct recompute_signed recompute_flow_signed(const struct recompute_flow *flow);
-bool recompute_signed_is(const struct recompute_signed *number, struct decimal value);
 
 /*
  * The line through the days by the textbook's normal equations (rating/trend.h centres its days and

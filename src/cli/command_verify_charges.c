@@ -206,6 +206,7 @@ static bool tables_open(struct run *run, size_t shard, struct verify_tables *tab
            run_input_open(run, &checkpoint_keys, shard, &tables->keys, err) &&
            run_input_open(run, &checkpoint_levels, shard, &tables->levels, err) &&
            run_input_open(run, &checkpoint_usage, shard, &tables->usage, err) &&
+           run_input_open(run, &checkpoint_negatives, shard, &tables->negatives, err) &&
            (!run_has_table(run, &checkpoint_charges) ||
             (run_input_open(run, &checkpoint_charges, shard, &tables->charges, err) &&
              run_input_open(run, &checkpoint_lines, shard, &tables->lines, err))) &&
@@ -217,10 +218,10 @@ static bool tables_open(struct run *run, size_t shard, struct verify_tables *tab
 }
 
 static void tables_close(struct verify_tables *tables) {
-    struct table *all[] = {tables->orgs,   tables->limits,  tables->series,      tables->days,
-                           tables->keys,   tables->levels,  tables->usage,       tables->charges,
-                           tables->lines,  tables->history, tables->projections, tables->estimates,
-                           tables->changes};
+    struct table *all[] = {
+        tables->orgs,        tables->limits,    tables->series,  tables->days,     tables->keys,
+        tables->levels,      tables->usage,     tables->charges, tables->lines,    tables->history,
+        tables->projections, tables->estimates, tables->changes, tables->negatives};
     for (size_t index = 0; index < sizeof all / sizeof all[0]; index++) {
         table_close(all[index]);
     }
@@ -268,7 +269,8 @@ static bool verify_rows(struct verify_shard *shard, struct err *err) {
         return err_set(err, ERR_CONTROL, "'%s', or 'lines', has rows of no rated org",
                        table_path(shard->tables.usage));
     }
-    return rows_are_all_found(shard->tables.charges, shard->charges_found, err) &&
+    return rows_are_all_found(shard->tables.negatives, shard->negatives_found, err) &&
+           rows_are_all_found(shard->tables.charges, shard->charges_found, err) &&
            rows_are_all_found(shard->tables.projections, shard->projections_found, err) &&
            rows_are_all_found(shard->tables.estimates, shard->estimates_found, err) &&
            rows_are_all_found(shard->tables.changes, shard->changes_found, err);

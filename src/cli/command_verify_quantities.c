@@ -27,6 +27,7 @@ void verify_quantities_start(struct verify_shard *shard) {
     shard->days = days_start(shard->tables.days);
     shard->keys = days_start(shard->tables.keys);
     shard->levels = days_start(shard->tables.levels);
+    shard->negatives = terms_walk_start(shard->tables.negatives);
 }
 
 /* A date of the period as the number of its day; false and told for one outside. */
@@ -40,10 +41,10 @@ static bool day_index(struct verify_shard *shard, int32_t date, size_t *index) {
     return false;
 }
 
-static struct recompute_number not_negative(struct decimal value) {
-    bool is_negative;
-    struct recompute_number number = recompute_read(value, &is_negative);
-    return is_negative ? (struct recompute_number){.count = 0} : number;
+static struct recompute_signed read_signed(struct decimal value) {
+    struct recompute_signed number;
+    number.size = recompute_read(value, &number.is_negative);
+    return number;
 }
 
 static void add_flow(struct recompute_flow *sum, const struct recompute_flow *addend) {
@@ -52,8 +53,8 @@ static void add_flow(struct recompute_flow *sum, const struct recompute_flow *ad
 }
 
 /* sum, count, unique; also the number of events. */
-static struct recompute_number quantity_of_flow(struct verify_shard *shard, int64_t series,
-                                                enum aggregation aggregation, int64_t *events) {
+static struct recompute_signed net_of_flow(struct verify_shard *shard, int64_t series,
+                                           enum aggregation aggregation, int64_t *events) {
     struct recompute_flow flow = {0};
     for (; days_are_of(&shard->days, series); days_next(&shard->days)) {
         int64_t count = table_get_int64(&shard->days.cursor, DAYS_COUNT);
@@ -82,7 +83,7 @@ static struct recompute_number quantity_of_flow(struct verify_shard *shard, int6
                                      table_get_int64(&shard->keys.cursor, KEYS_KEYS));
         }
     }
-    return recompute_flow_quantity(&flow);
+    return recompute_flow_signed(&flow);
 }
 
 /* A level that holds from a day to the next row's. */
@@ -100,10 +101,11 @@ static void run_end(struct verify_shard *shard, struct level_run *run, size_t un
 }
 
 /* last, max, time_weighted. */
-static struct recompute_number quantity_of_level(struct verify_shard *shard, int64_t series,
-                                                 enum aggregation aggregation) {
+static struct recompute_signed net_of_level(struct verify_shard *shard, int64_t series,
+                                            enum aggregation aggregation) {
     struct recompute_average average = {0};
-    struct decimal highest = DECIMAL_ZERO; /* a level below zero bills as zero */
+    struct decimal highest = DECIMAL_ZERO;
+    bool has_highest = false;
     struct level_run run = {0};
     for (; days_are_of(&shard->levels, series); days_next(&shard->levels)) {
         const struct table_cursor *row = &shard->levels.cursor;
@@ -114,8 +116,9 @@ static struct recompute_number quantity_of_level(struct verify_shard *shard, int
             run.level = run.has_level ? table_get_decimal(row, LEVELS_CLOSING) : DECIMAL_ZERO;
         }
         if (!table_is_null(row, LEVELS_HIGHEST) &&
-            table_get_decimal(row, LEVELS_HIGHEST).units > highest.units) {
+            (!has_highest || table_get_decimal(row, LEVELS_HIGHEST).units > highest.units)) {
             highest = table_get_decimal(row, LEVELS_HIGHEST);
+            has_highest = true;
         }
         if (aggregation == AGGREGATION_TIME_WEIGHTED) {
             int64_t left_over = table_get_int64(row, LEVELS_SHARE_REMAINDER);
@@ -125,16 +128,16 @@ static struct recompute_number quantity_of_level(struct verify_shard *shard, int
     }
     run_end(shard, &run, (size_t)table_get_int64(shard->org, ORGS_DAYS));
     if (aggregation == AGGREGATION_TIME_WEIGHTED) {
-        return recompute_average_quantity(&average,
-                                          table_get_instant(shard->org, ORGS_PERIOD_END).us -
-                                              table_get_instant(shard->org, ORGS_PERIOD_START).us);
+        return recompute_average_net(&average,
+                                     table_get_instant(shard->org, ORGS_PERIOD_END).us -
+                                         table_get_instant(shard->org, ORGS_PERIOD_START).us);
     }
     if (aggregation == AGGREGATION_MAX) {
-        return not_negative(highest);
+        return read_signed(highest);
     }
     return table_is_null(&shard->series.cursor, SERIES_METERED_LEVEL)
-               ? (struct recompute_number){.count = 0}
-               : not_negative(table_get_decimal(&shard->series.cursor, SERIES_METERED_LEVEL));
+               ? (struct recompute_signed){.is_negative = false}
+               : read_signed(table_get_decimal(&shard->series.cursor, SERIES_METERED_LEVEL));
 }
 
 static bool verify_count(struct verify_shard *shard, const char *what, int64_t sealed,
@@ -150,10 +153,28 @@ static bool verify_count(struct verify_shard *shard, const char *what, int64_t s
     return false;
 }
 
+/* A net below zero is a row of negatives, and only that: exceptions.csv tells it. */
+static bool verify_negative(struct verify_shard *shard, struct text org_id,
+                            const struct recompute_signed *net) {
+    if (!terms_walk_to(&shard->negatives, org_id, shard->metric)) {
+        if (net->is_negative) {
+            verify_disagree(shard, "negative net", "none", "a row of negatives");
+        }
+        return !net->is_negative;
+    }
+    struct decimal sealed = table_get_decimal(&shard->negatives.cursor, NEGATIVES_NET);
+    shard->negatives_found++;
+    if (net->is_negative && recompute_signed_is(net, sealed)) {
+        return true;
+    }
+    verify_signed_disagrees(shard, "negative net", sealed, net);
+    return false;
+}
+
 bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation) {
     struct decimal sealed = table_get_decimal(&shard->usage, USAGE_QUANTITY);
     struct text org_id = table_get_text(shard->org, ORGS_ORG_ID);
-    struct recompute_number expected = {.count = 0};
+    struct recompute_signed net = {.is_negative = false};
     int64_t events = 0;
     bool is_level = aggregation_table[aggregation].is_level;
     shard->days_with_data = 0;
@@ -166,19 +187,21 @@ bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation) {
         events = table_get_int64(&shard->series.cursor, SERIES_EVENTS);
         shard->days_with_data = 0;
         if (is_level) {
-            expected = quantity_of_level(shard, series, aggregation);
+            net = net_of_level(shard, series, aggregation);
         } else {
             events = 0;
-            expected = quantity_of_flow(shard, series, aggregation, &events);
+            net = net_of_flow(shard, series, aggregation, &events);
         }
     }
-    bool is_quantity = verify_value(shard, "quantity", sealed, &expected);
+    const struct recompute_number zero = {.count = 0};
+    bool is_quantity = verify_value(shard, "quantity", sealed, net.is_negative ? &zero : &net.size);
+    bool is_negative = verify_negative(shard, org_id, &net);
     bool is_events =
         verify_count(shard, "events", table_get_int64(&shard->usage, USAGE_EVENTS), events);
     bool is_days =
         verify_count(shard, "days_with_data", table_get_int64(&shard->usage, USAGE_DAYS_WITH_DATA),
                      shard->days_with_data);
-    return is_quantity && is_events && is_days;
+    return is_quantity && is_negative && is_events && is_days;
 }
 
 void verify_quantities_end(struct verify_shard *shard) {

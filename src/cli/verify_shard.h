@@ -35,6 +35,7 @@ struct verify_tables {
     struct table *keys;
     struct table *levels;
     struct table *usage;
+    struct table *negatives;
     struct table *charges; /* NULL: not rated yet, as are lines */
     struct table *lines;
     struct table *history;
@@ -68,6 +69,7 @@ struct verify_shard {
     struct verify_days keys;
     struct verify_days levels;
     struct table_cursor usage;
+    struct terms_walk negatives;
     struct terms_walk charges;
     struct table_cursor lines;
     bool has_line;
@@ -84,7 +86,8 @@ struct verify_shard {
     /* results */
     uint64_t quantities;
     uint64_t quantities_agreeing;
-    uint64_t charges_found; /* rows */
+    uint64_t negatives_found; /* rows */
+    uint64_t charges_found;   /* rows */
     uint64_t charges_checked;
     uint64_t charges_agreeing;
     uint64_t lines_checked;
@@ -106,7 +109,7 @@ bool verify_value(struct verify_shard *shard, const char *what, struct decimal s
                   const struct recompute_number *expected);
 
 void verify_quantities_start(struct verify_shard *shard);
-/* The row of usage at hand; true when it agrees. */
+/* The row of usage at hand, and whether its net was negative; true when it agrees. */
 bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation);
 /* Rows by day that no usage came from. */
 void verify_quantities_end(struct verify_shard *shard);

@@ -262,8 +262,8 @@ void recompute_average_add(struct recompute_average *average, struct decimal sha
     recompute_add(&average->left_over, &rest);
 }
 
-struct recompute_number recompute_average_quantity(const struct recompute_average *average,
-                                                   int64_t period_us) {
+struct recompute_signed recompute_average_net(const struct recompute_average *average,
+                                              int64_t period_us) {
     assert(period_us > 0);
     struct recompute_number period = number_from((uint128)period_us);
     struct recompute_flow area = {
@@ -271,6 +271,8 @@ struct recompute_number recompute_average_quantity(const struct recompute_averag
         .less = number_multiply(&average->shares.less, &period),
     };
     recompute_add(&area.more, &average->left_over);
-    struct recompute_number quantity = recompute_flow_quantity(&area);
-    return number_divide_half_away(&quantity, &period);
+    struct recompute_signed net = recompute_flow_signed(&area);
+    net.size = number_divide_half_away(&net.size, &period);
+    net.is_negative = net.is_negative && net.size.count > 0;
+    return net;
 }

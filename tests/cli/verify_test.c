@@ -168,6 +168,8 @@ struct sealed_column {
 
 static const struct sealed_column sealed_columns[] = {
     {"close/20-meter/usage.arrow", &checkpoint_usage, USAGE_QUANTITY, "quantity: sealed "},
+    {"close/20-meter/negatives.arrow", &checkpoint_negatives, NEGATIVES_NET,
+     "negative net: sealed "},
     {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_LIMIT, "limit: sealed "},
     {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_OVERAGE, "overage: sealed "},
     {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_BLOCKED, "blocked: sealed "},

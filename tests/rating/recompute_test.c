@@ -207,14 +207,14 @@ static void averages_are_rounded_once_at_the_end(void **state) {
     (void)state;
     struct recompute_average average = {0};
     recompute_average_add(&average, dec("0.000000000000001"), 4);
-    struct recompute_number quantity = recompute_average_quantity(&average, 7);
-    assert_number(quantity, "0.000000000000002"); /* 1 + 4/7 */
+    struct recompute_signed net = recompute_average_net(&average, 7);
+    assert_true(recompute_signed_is(&net, dec("0.000000000000002"))); /* 1 + 4/7 */
     recompute_average_add(&average, dec("-0.000000000000001"), 3);
-    quantity = recompute_average_quantity(&average, 7);
-    assert_number(quantity, "0.000000000000001"); /* 0 + 7/7 */
+    net = recompute_average_net(&average, 7);
+    assert_true(recompute_signed_is(&net, dec("0.000000000000001"))); /* 0 + 7/7 */
     recompute_average_add(&average, dec("-3"), 6);
-    quantity = recompute_average_quantity(&average, 7);
-    assert_number(quantity, "0");
+    net = recompute_average_net(&average, 7);
+    assert_true(recompute_signed_is(&net, dec("-2.999999999999998"))); /* -3 + 13/7 units */
 }
 
 /* --- two implementations, one result ------------------------------------------------------------
