@@ -396,8 +396,19 @@ bool http_send(struct http *http, struct http_call *call, struct err *err) {
     return true;
 }
 
-static enum http_fate fate_of(CURLcode code, CURL *easy) {
+/*
+ * Whether nobody can have seen the request. Where a connection that was kept dies under it, libcurl
+ * sends it again over a new one by itself: failing to connect is only half of that story then.
+ */
+static bool is_unseen(CURL *easy) {
     long sent_bytes = 0;
+    curl_off_t began_us = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    (void)curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &began_us);
+    return sent_bytes == 0 && began_us == 0;
+}
+
+static enum http_fate fate_of(CURLcode code, CURL *easy) {
     switch (code) {
     case CURLE_OK:
         return HTTP_ANSWERED;
@@ -405,14 +416,14 @@ static enum http_fate fate_of(CURLcode code, CURL *easy) {
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
-        return HTTP_NOT_SENT;
+    case CURLE_OPERATION_TIMEDOUT:
+        return is_unseen(easy) ? HTTP_NOT_SENT : HTTP_LOST;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
         return HTTP_UNTRUSTED;
     default:
-        (void)curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent_bytes);
-        return sent_bytes == 0 && code == CURLE_OPERATION_TIMEDOUT ? HTTP_NOT_SENT : HTTP_LOST;
+        return HTTP_LOST;
     }
 }
 

@@ -302,6 +302,29 @@ static void where_nobody_listens_nothing_was_sent(void **state) {
     tear_down(&fixture);
 }
 
+/* libcurl tries again by itself when a connection that was kept dies: it must not hide the first.
+ */
+static void tell_and_leave(void *context, const struct peer_request *request,
+                           struct peer_answer *answer) {
+    struct fixture *fixture = context;
+    (void)request;
+    peer_refuse(&fixture->peer);
+    answer->end = PEER_CLOSES;
+}
+
+static void what_was_sent_once_is_lost_even_if_a_second_try_cannot_connect(void **state) {
+    (void)state;
+    struct fixture fixture;
+    set_up(&fixture, 1, 5000);
+    http_finish(fixture.http, ask(&fixture, "/v1/x", "a=b", "k"));
+    fixture.peer.answer = tell_and_leave;
+    fixture.peer.context = &fixture;
+    assert_lost(&fixture, HTTP_LOST);
+    assert_int_equal(fixture.peer.requests_count, 2);
+    assert_lost(&fixture, HTTP_NOT_SENT); /* this one nobody saw */
+    tear_down(&fixture);
+}
+
 /* The key would follow to wherever it points. */
 static void a_redirect_is_an_answer_like_others(void **state) {
     (void)state;
@@ -380,6 +403,7 @@ int main(void) {
         cmocka_unit_test(who_never_answers_is_waited_for_so_long_and_no_longer),
         cmocka_unit_test(an_answer_without_end_is_cut_off),
         cmocka_unit_test(where_nobody_listens_nothing_was_sent),
+        cmocka_unit_test(what_was_sent_once_is_lost_even_if_a_second_try_cannot_connect),
         cmocka_unit_test(a_redirect_is_an_answer_like_others),
         cmocka_unit_test(the_key_goes_in_the_clear_to_this_machine_only),
         cmocka_unit_test(what_is_under_way_can_be_given_up),
