@@ -18,6 +18,7 @@ extern const struct command command_diff;
 extern const struct command command_verify;
 extern const struct command command_emit;
 extern const struct command command_push;
+extern const struct command command_sync;
 extern const struct command command_summary;
 extern const struct command command_check;
 extern const struct command command_seats;

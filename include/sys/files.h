@@ -81,6 +81,10 @@ bool file_replace(const struct sys *sys, const char *path, struct text content, 
 bool file_load(const struct sys *sys, const char *path, size_t bytes_max, struct buffer *buffer,
                struct err *err);
 
+/* The same of standard input, up to its end. */
+bool file_load_stdin(const struct sys *sys, size_t bytes_max, struct buffer *buffer,
+                     struct err *err);
+
 /* A read-only mapping; an empty file maps to NULL with size 0. */
 struct mapping {
     const unsigned char *bytes;

@@ -348,6 +348,13 @@ bool file_load(const struct sys *sys, const char *path, size_t bytes_max, struct
     return is_loaded;
 }
 
+bool file_load_stdin(const struct sys *sys, size_t bytes_max, struct buffer *buffer,
+                     struct err *err) {
+    struct file file = {.sys = sys, .fd = 0, .path = "standard input"};
+    buffer_clear(buffer);
+    return load_opened(&file, 0, bytes_max, buffer, err);
+}
+
 bool file_map(const struct sys *sys, const char *path, struct mapping *mapping, struct err *err) {
     *mapping = (struct mapping){0};
     struct file file;
