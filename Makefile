@@ -124,7 +124,7 @@ $(BUILD)/checked/tests/program/%_test: $(BUILD)/checked/tests/program/%_test.o $
 	$(CC_checked) $(LDFLAGS_checked) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS_ALL)
 .PHONY: test-program
 test-program: $(call unit_tests,program)
-	@set -e; for program in $^; do echo "== $program"; $program; done
+	@set -e; for program in $^; do echo "== $$program"; $$program; done
 
 .PHONY: test-unit
 test-unit: $(foreach module,$(MODULES),test-$(module)) ## unit tests alone; test-MODULE for those of one module

@@ -4,12 +4,14 @@
  * UTF-8, "\n", header row, fields quoted only where needed. A text that a spreadsheet would run as
  * a formula (it begins with = + - @ tab or CR) gets a leading apostrophe. Decimals in full, costs
  * with the currency's decimals, instants as YYYY-MM-DDTHH:MM:SS[.ffffff]Z. The file appears whole,
- * by file_replace, and is hashed while it is written.
+ * and is hashed and written beside the caller (sys/saver.h).
  *
  *     report_file_open(&file, sys, path, columns, columns_count, err)
  *     report_text(&file, …) report_decimal(&file, …) …   in the order of the columns
  *     report_end_row(&file, err)
- *     report_file_commit(&file, &seal, err)  or  report_file_abort(&file)
+ *     report_file_end(&file, err)                        no more rows; it is finished by itself
+ *     report_file_commit(&file, &seal, err)              waits until it is durable
+ *     report_file_abort(&file)                           instead, at any point
  *
  * Failures while putting are kept and returned by report_end_row.
  */
@@ -19,16 +21,14 @@
 #include "core/digest.h"
 #include "core/instant.h"
 #include "core/money.h"
-#include "sys/files.h"
+#include "sys/saver.h"
 
 struct report_file {
-    struct file_replacement replacement;
-    struct hasher *hasher;
+    struct saver *saver;
     struct buffer buffer;
     size_t columns_count;
     size_t column;       /* of the row being written */
     uint64_t rows_count; /* without the header */
-    uint64_t size_bytes; /* already handed to the OS */
     struct err failure;
 };
 
@@ -48,6 +48,7 @@ void report_int64(struct report_file *file, int64_t value);
 void report_instant(struct report_file *file, struct instant value);
 void report_empty(struct report_file *file);
 bool report_end_row(struct report_file *file, struct err *err);
+bool report_file_end(struct report_file *file, struct err *err);
 bool report_file_commit(struct report_file *file, struct report_seal *seal, struct err *err);
 void report_file_abort(struct report_file *file); /* after commit, or zeroed: nothing */
 

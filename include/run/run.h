@@ -183,8 +183,10 @@ void run_set_shards_count(struct run *run, size_t shards_count);
 
 /*
  * Creates an output table of the stage being performed, and commits it into its list of files (the
- * writer is gone after a commit, also a failed one). Thread-safe. Every table that the stage
- * declares must be there at its end, in every shard if it is sharded (asserted).
+ * writer is gone after a commit, also a failed one). A committed file is hashed, written and synced
+ * beside the stage, which waits for it before it is sealed; a failure may be told only there.
+ * Thread-safe. Every table that the stage declares must be there at its end, in every shard if it
+ * is sharded (asserted).
  */
 bool run_output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
                        struct table_writer **writer, struct err *err);

@@ -13,6 +13,7 @@
 #ifndef PERIODCLOSE_SYS_SYS_H
 #define PERIODCLOSE_SYS_SYS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,6 +53,10 @@ struct sys {
     int (*poll_wait)(void *self, int poll_fd, struct epoll_event *events, int events_max,
                      int timeout_ms);
     int (*forbid_dumps)(void *self); /* no core dump, no reading by a debugger */
+    /* a thread beside the caller; a wrapper that counts calls refuses it with -EAGAIN, so that the
+     * caller makes all of them itself, in one order */
+    int (*thread_start)(void *self, void *(*work)(void *), void *argument, pthread_t *thread);
+    void (*thread_join)(void *self, pthread_t thread);
     /* clock */
     int64_t (*now_us)(void *self);       /* wall clock, UTC */
     int64_t (*monotonic_us)(void *self); /* for rates and time left */

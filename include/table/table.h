@@ -12,6 +12,8 @@
  *     table_writer_create(sys, path, schema, metadata, &writer, err)
  *     for each row: table_put_decimal(writer, COLUMN, value) … for every column, in any order,
  *                   then table_end_row(writer, err)
+ *     table_writer_end(writer, err)             if there is more to do: no more rows, and the file
+ *                                               is finished beside the caller (saver.h)
  *     table_writer_commit(writer, &seal, err)   footer, fsync, rename; destroys the writer,
  *                                               whether it succeeds or not
  *     table_writer_destroy(writer)              instead, on failure: leaves no file; NULL is fine
@@ -129,6 +131,8 @@ bool table_writer_create(const struct sys *sys, const char *path, const struct t
                          const struct table_metadata *metadata, size_t metadata_count,
                          struct table_writer **writer, struct err *err);
 void table_writer_destroy(struct table_writer *writer);
+/* No row may follow, only a commit or a destroy; the memory of rows is given back. */
+bool table_writer_end(struct table_writer *writer, struct err *err);
 bool table_writer_commit(struct table_writer *writer, struct table_seal *seal, struct err *err);
 
 /* Not for callers: the rare cases of table_put_text and table_end_row. */

@@ -3,7 +3,8 @@
 #include <assert.h>
 #include <stdio.h>
 
-enum { REPORT_FLUSH_BYTES = 256 * 1024 };
+/* A row that begins before a buffer is full mostly still fits into it. */
+enum { REPORT_ROW_BYTES = 4 * 1024 };
 
 static void report_keep(struct report_file *file, bool is_fine, struct err *err) {
     if (is_fine) {
@@ -161,17 +162,8 @@ void report_empty(struct report_file *file) {
 
 static bool report_flush(struct report_file *file, struct err *err) {
     struct buffer *buffer = &file->buffer;
-    if (buffer->size_bytes == 0) {
-        return true;
-    }
-    if (!hasher_add(file->hasher, buffer->bytes, buffer->size_bytes, err) ||
-        !file_append(&file->replacement.file, buffer->bytes, buffer->size_bytes, err)) {
-        return false;
-    }
-    file_start_writeback(&file->replacement.file, file->size_bytes, buffer->size_bytes);
-    file->size_bytes += buffer->size_bytes;
-    buffer_clear(buffer);
-    return true;
+    return saver_give(file->saver, buffer, err) &&
+           buffer_reserve(buffer, SAVER_BUFFER_BYTES + REPORT_ROW_BYTES, err);
 }
 
 bool report_end_row(struct report_file *file, struct err *err) {
@@ -184,16 +176,14 @@ bool report_end_row(struct report_file *file, struct err *err) {
     file->column = 0;
     file->rows_count++;
     report_byte(file, '\n');
-    return file->buffer.size_bytes < REPORT_FLUSH_BYTES || report_flush(file, err);
+    return file->buffer.size_bytes < SAVER_BUFFER_BYTES || report_flush(file, err);
 }
 
 bool report_file_open(struct report_file *file, const struct sys *sys, const char *path,
                       const char *const *columns, size_t columns_count, struct err *err) {
-    *file =
-        (struct report_file){.replacement = FILE_REPLACEMENT_NONE, .columns_count = columns_count};
-    file->hasher = hasher_create(err);
-    if (file->hasher == NULL || !buffer_reserve(&file->buffer, 2 * REPORT_FLUSH_BYTES, err) ||
-        !file_replace_begin(sys, path, &file->replacement, err)) {
+    *file = (struct report_file){.columns_count = columns_count};
+    if (!buffer_reserve(&file->buffer, SAVER_BUFFER_BYTES + REPORT_ROW_BYTES, err) ||
+        !saver_create(sys, path, &file->saver, err)) {
         report_file_abort(file);
         return false;
     }
@@ -208,23 +198,29 @@ bool report_file_open(struct report_file *file, const struct sys *sys, const cha
     return true;
 }
 
-bool report_file_commit(struct report_file *file, struct report_seal *seal, struct err *err) {
+bool report_file_end(struct report_file *file, struct err *err) {
     assert(file->column == 0);
-    bool is_fine = report_flush(file, err) && hasher_finish(file->hasher, &seal->digest, err) &&
-                   file_replace_commit(&file->replacement, err);
+    if (!saver_give(file->saver, &file->buffer, err)) {
+        return false;
+    }
+    saver_end(file->saver);
+    buffer_release(&file->buffer);
+    return true;
+}
+
+bool report_file_commit(struct report_file *file, struct report_seal *seal, struct err *err) {
+    struct saver *saver = file->saver;
+    file->saver = NULL;
     seal->rows_count = file->rows_count;
-    seal->size_bytes = file->size_bytes;
+    seal->size_bytes = saver_size_bytes(saver);
+    bool is_fine = saver_finish(saver, &seal->digest, err);
     report_file_abort(file);
     return is_fine;
 }
 
 void report_file_abort(struct report_file *file) {
-    if (file->hasher == NULL && file->buffer.bytes == NULL && file->columns_count == 0) {
-        return;
-    }
-    file_replace_abort(&file->replacement);
-    hasher_destroy(file->hasher);
+    saver_destroy(file->saver);
     buffer_release(&file->buffer);
     err_release(&file->failure);
-    *file = (struct report_file){.replacement = FILE_REPLACEMENT_NONE};
+    *file = (struct report_file){0};
 }

@@ -55,6 +55,7 @@ static void remove_scratch(struct run *run) {
 }
 
 void performance_drop(struct run *run) {
+    outputs_drop(run);
     sealed_stage_release(&run->performance.sealed);
     for (size_t group = 0; group < PIN_GROUPS_COUNT; group++) {
         pins_drop_tentative(&run->manifest.pins[group]);
@@ -96,6 +97,9 @@ bool performance_seal(struct run *run, bool is_volatile, struct err *err) {
     assert(performance->stage == manifest->list.stages[manifest->stages_count]);
     if (manifest->shards_count == 0) {
         manifest->shards_count = 1;
+    }
+    if (!outputs_finish(run, err)) {
+        return false;
     }
     assert_outputs_complete(run);
     if (!totals_check(performance->sealed.totals, performance->stage->name, err)) {

@@ -1,6 +1,7 @@
 /* Tables and files of the stage being performed, and tables of the stages before it. */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "run_internal.h"
 
@@ -38,13 +39,76 @@ static bool add_file(struct run *run, const char *relative, const struct table_s
     return is_added;
 }
 
-bool run_output_commit(struct run *run, const struct table_schema *schema, size_t shard_index,
-                       struct table_writer *writer, struct err *err) {
+/* Waits until the table is durable, and lists it. */
+static bool finish_output(struct run *run, const struct ended_output *ended, struct err *err) {
     struct table_seal seal;
     char relative[FILE_PATH_MAX];
-    return table_writer_commit(writer, &seal, err) &&
-           table_path_format(relative, run->performance.stage, schema, shard_index, err) &&
+    return table_writer_commit(ended->writer, &seal, err) &&
+           table_path_format(relative, run->performance.stage, ended->schema, ended->shard_index,
+                             err) &&
            add_file(run, relative, &seal, err);
+}
+
+/* Takes the one that has been at it longest; false when there is none. */
+static bool take_ended(struct run *run, struct ended_output *ended) {
+    struct performance *performance = &run->performance;
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    bool is_taken = performance->ended_count > 0;
+    if (is_taken) {
+        *ended = performance->ended[0];
+        performance->ended_count--;
+        memmove(performance->ended, performance->ended + 1,
+                performance->ended_count * sizeof performance->ended[0]);
+    }
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return is_taken;
+}
+
+/* False: there are too many already. */
+static bool keep_ended(struct run *run, const struct ended_output *ended) {
+    struct performance *performance = &run->performance;
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    bool has_room = performance->ended_count < ENDED_OUTPUTS_MAX;
+    if (has_room) {
+        performance->ended[performance->ended_count++] = *ended;
+    }
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return has_room;
+}
+
+bool run_output_commit(struct run *run, const struct table_schema *schema, size_t shard_index,
+                       struct table_writer *writer, struct err *err) {
+    const struct ended_output ended = {
+        .schema = schema, .shard_index = shard_index, .writer = writer};
+    if (!table_writer_end(writer, err)) {
+        table_writer_destroy(writer);
+        return false;
+    }
+    while (!keep_ended(run, &ended)) {
+        struct ended_output oldest;
+        if (take_ended(run, &oldest) && !finish_output(run, &oldest, err)) {
+            table_writer_destroy(writer);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool outputs_finish(struct run *run, struct err *err) {
+    struct ended_output ended;
+    while (take_ended(run, &ended)) {
+        if (!finish_output(run, &ended, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void outputs_drop(struct run *run) {
+    struct ended_output ended;
+    while (take_ended(run, &ended)) {
+        table_writer_destroy(ended.writer);
+    }
 }
 
 bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_count,
@@ -107,6 +171,9 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
     const struct stage_output *output;
     const struct stage *stage = stage_of_table(run->manifest.list, schema, &output);
     assert(shard_index == 0 || output->is_sharded);
+    if (stage == run->performance.stage && !outputs_finish(run, err)) {
+        return false;
+    }
     char relative[FILE_PATH_MAX];
     char path[FILE_PATH_MAX];
     if (!table_path_format(relative, stage, schema, shard_index, err) ||

@@ -140,10 +140,22 @@ bool manifest_parse_content(struct manifest *manifest, struct stage_list list, s
 
 /* --- the run ---------------------------------------------------------------------------------- */
 
+/* A table whose writer is at its end, while its file is being finished (see sys/saver.h). */
+struct ended_output {
+    const struct table_schema *schema;
+    size_t shard_index;
+    struct table_writer *writer;
+};
+
+/* Each may have a thread and a few buffers. */
+enum { ENDED_OUTPUTS_MAX = 32 };
+
 /* The stage being performed. */
 struct performance {
     const struct stage *stage; /* NULL: none */
     struct sealed_stage sealed;
+    struct ended_output ended[ENDED_OUTPUTS_MAX]; /* in the order they ended */
+    size_t ended_count;
     size_t shards_count_before;
     int64_t started_us;
 };
@@ -167,7 +179,7 @@ struct run {
     bool is_verified;                  /* what it lists was read */
     const struct run_options *options; /* while executing */
     struct performance performance;
-    pthread_mutex_t outputs_mutex; /* guards performance.sealed */
+    pthread_mutex_t outputs_mutex; /* guards performance.sealed and .ended */
     struct progress progress;
     /* a replay that is being made, see replay.c */
     struct sealed_stage *carried;
@@ -215,6 +227,9 @@ bool compute_stage(struct run *run, const struct stage *stage, size_t jobs, stru
 /* output.c */
 bool output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
                    const char *input_sha256, struct table_writer **writer, struct err *err);
+/* Waits for the tables of the stage at hand that have ended, and lists them. */
+bool outputs_finish(struct run *run, struct err *err);
+void outputs_drop(struct run *run);
 
 /* progress.c */
 void progress_begin(struct run *run, const struct stage *stage);

@@ -58,6 +58,7 @@ struct writing {
     bool is_last_phase;                        /* the reports that read the totals of the others */
     struct totals *totals;                     /* of all reports of the first phase */
     struct totals *report_totals[REPORTS_MAX]; /* of one report each */
+    struct report_file files[REPORTS_MAX];     /* those that are due; ended, not yet committed */
     struct report_seal seals[REPORTS_MAX];
     bool is_due[REPORTS_MAX];
 };
@@ -175,6 +176,7 @@ static void writing_close(struct writing *writing) {
         }
     }
     for (size_t index = 0; index < REPORTS_MAX; index++) {
+        report_file_abort(&writing->files[index]);
         totals_destroy(writing->report_totals[index]);
     }
     totals_destroy(writing->totals);
@@ -192,17 +194,24 @@ static bool writing_write_one(void *context, size_t report_index, struct err *er
         return true;
     }
     writing->is_due[report_index] = true;
-    struct report_file file;
+    struct report_file *file = &writing->files[report_index];
     if (!path_format(path, err, "%s/reports/%s", run_path(writing->run), report->file_name) ||
-        !report_file_open(&file, run_sys(writing->run), path, report->columns,
-                          report->columns_count, err)) {
+        !report_file_open(file, run_sys(writing->run), path, report->columns, report->columns_count,
+                          err)) {
         return false;
     }
-    if (!report->write(&writing->source, &file, writing->report_totals[report_index], err)) {
-        report_file_abort(&file);
-        return false;
+    return report->write(&writing->source, file, writing->report_totals[report_index], err) &&
+           report_file_end(file, err);
+}
+
+static bool writing_commit(struct writing *writing, struct err *err) {
+    for (size_t index = 0; index < report_table_count; index++) {
+        if (writing->is_due[index] &&
+            !report_file_commit(&writing->files[index], &writing->seals[index], err)) {
+            return false;
+        }
     }
-    return report_file_commit(&file, &writing->seals[report_index], err);
+    return true;
 }
 
 static bool writing_sums(struct writing *writing, struct written_reports *written,
@@ -272,8 +281,8 @@ static bool reports_write(struct run *run, struct written_reports *written, stru
     bool is_fine =
         path_format(folder, err, "%s/reports", run_path(run)) && writing_open(&writing, err) &&
         writing_make_totals(&writing, err) && directory_create(run_sys(run), folder, err) &&
-        writing_write_all(&writing, err) && totals_merge(run_totals(run), writing.totals, err) &&
-        writing_sums(&writing, written, err);
+        writing_write_all(&writing, err) && writing_commit(&writing, err) &&
+        totals_merge(run_totals(run), writing.totals, err) && writing_sums(&writing, written, err);
     writing_close(&writing);
     return is_fine;
 }

@@ -217,6 +217,17 @@ static int real_forbid_dumps(void *self) {
     return answer(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
 }
 
+static int real_thread_start(void *self, void *(*work)(void *), void *argument,
+                             pthread_t *thread) {
+    (void)self;
+    return -pthread_create(thread, NULL, work, argument);
+}
+
+static void real_thread_join(void *self, pthread_t thread) {
+    (void)self;
+    (void)pthread_join(thread, NULL);
+}
+
 static int64_t clock_us(clockid_t clock) {
     struct timespec time = {0};
     (void)clock_gettime(clock, &time);
@@ -261,6 +272,8 @@ const struct sys *sys_real(void) {
         .poll_change = real_poll_change,
         .poll_wait = real_poll_wait,
         .forbid_dumps = real_forbid_dumps,
+        .thread_start = real_thread_start,
+        .thread_join = real_thread_join,
         .now_us = real_now_us,
         .monotonic_us = real_monotonic_us,
     };

@@ -2,64 +2,55 @@
  * Writing tables. See table.h for the contract and arrow.h for the layout.
  *
  * A batch is gathered column by column in memory that grows with its first rows and is kept for the
- * next batches. Small pieces (messages, short columns) are gathered in output->pending; long ones
- * go to the file as they stand. Everything passes table_output_add, which counts and hashes it.
+ * next batches. Everything then passes table_output_add, into output->pending, which is handed to
+ * the file's saver whenever it is full.
  */
 #include <assert.h>
 #include <string.h>
 
 #include "arrow.h"
 #include "core/memory.h"
-#include "sys/files.h"
+#include "sys/saver.h"
 
 enum {
     TABLE_ROWS_FIRST = 64, /* a multiple of 64, so that bitmaps grow by whole words */
     TABLE_TEXT_BYTES_FIRST = 256,
-    TABLE_PENDING_BYTES = 64 * 1024,
     TABLE_BUFFERS_MAX = 3 * TABLE_COLUMNS_MAX,
 };
 
 struct table_output {
     const struct table_schema *schema;
-    struct file_replacement replacement;
-    struct hasher *hasher;
-    struct buffer pending;
+    struct saver *saver;
+    struct buffer pending; /* not yet given to the saver */
     struct buffer message;
     struct buffer blocks;      /* Arrow's Block of each batch */
     struct buffer schema_part; /* see arrow_build_schema */
     size_t schema_table;
-    uint64_t size_bytes;         /* given to table_output_add */
-    uint64_t written_back_bytes; /* handed to file_start_writeback */
-    size_t text_refused_bytes;   /* of a put that failed, to be told by table_end_row */
+    uint64_t size_bytes;       /* given to table_output_add */
+    uint64_t rows_count;       /* when it is ended */
+    size_t text_refused_bytes; /* of a put that failed, to be told by table_end_row */
     bool is_broken;
+    bool is_ended;
 };
 
 /* --- bytes to the file -------------------------------------------------------------------- */
 
-static bool table_output_write(struct table_output *output, struct text bytes, struct err *err) {
-    return bytes.size_bytes == 0 ||
-           (hasher_add(output->hasher, bytes.bytes, bytes.size_bytes, err) &&
-            file_append(&output->replacement.file, bytes.bytes, bytes.size_bytes, err));
-}
-
-static bool table_output_flush(struct table_output *output, struct err *err) {
-    bool is_done = table_output_write(output, buffer_text(&output->pending), err);
-    buffer_clear(&output->pending);
-    return is_done;
-}
-
+/* As much as fits into the pending buffer at a time: nothing grows with the batch. */
 static bool table_output_add(struct table_output *output, const void *bytes, size_t size_bytes,
                              struct err *err) {
-    struct text text = {.bytes = bytes, .size_bytes = size_bytes};
+    struct buffer *pending = &output->pending;
+    struct text rest = {.bytes = bytes, .size_bytes = size_bytes};
     output->size_bytes += size_bytes;
-    if (output->pending.size_bytes + size_bytes > TABLE_PENDING_BYTES &&
-        !table_output_flush(output, err)) {
-        return false;
+    while (pending->size_bytes + rest.size_bytes >= SAVER_BUFFER_BYTES) {
+        size_t room_bytes = SAVER_BUFFER_BYTES - pending->size_bytes;
+        if (!buffer_append(pending, (struct text){rest.bytes, room_bytes}, err) ||
+            !saver_give(output->saver, pending, err)) {
+            return false;
+        }
+        rest.bytes += room_bytes;
+        rest.size_bytes -= room_bytes;
     }
-    if (size_bytes > TABLE_PENDING_BYTES / 4) {
-        return table_output_flush(output, err) && table_output_write(output, text, err);
-    }
-    return buffer_append(&output->pending, text, err);
+    return buffer_append(pending, rest, err);
 }
 
 static bool table_output_pad(struct table_output *output, struct err *err) {
@@ -341,12 +332,6 @@ static bool table_write_batch(struct table_writer *writer, struct err *err) {
     if (!buffer_append(&output->blocks, block_text, err)) {
         return false;
     }
-    uint64_t written = output->size_bytes - output->pending.size_bytes;
-    if (written - output->written_back_bytes >= TABLE_PENDING_BYTES) {
-        file_start_writeback(&output->replacement.file, output->written_back_bytes,
-                             written - output->written_back_bytes);
-        output->written_back_bytes = written;
-    }
     table_batch_clear(writer);
     return true;
 }
@@ -359,7 +344,7 @@ static bool table_text_refused(const struct table_writer *writer, struct err *er
         return err_memory(err, size_bytes);
     }
     return err_set(err, ERR_RANGE, "%s: a text of %zu bytes is longer than %d bytes",
-                   writer->output->replacement.path, size_bytes, TABLE_TEXT_BYTES_MAX);
+                   saver_path(writer->output->saver), size_bytes, TABLE_TEXT_BYTES_MAX);
 }
 
 /* Nulls hold zeros, so that a file's bytes do not depend on the batch before. */
@@ -410,12 +395,10 @@ static bool table_writer_start(const struct sys *sys, const char *path,
                                const struct table_metadata *metadata, size_t metadata_count,
                                struct table_writer *writer, struct err *err) {
     struct table_output *output = writer->output;
-    output->hasher = hasher_create(err);
-    return output->hasher != NULL && table_writer_grow(writer, TABLE_ROWS_FIRST, err) &&
+    return table_writer_grow(writer, TABLE_ROWS_FIRST, err) &&
            arrow_build_schema(output->schema, metadata, metadata_count, &output->schema_part,
                               &output->schema_table, err) &&
-           file_replace_begin(sys, path, &output->replacement, err) &&
-           table_write_head(output, err);
+           saver_create(sys, path, &output->saver, err) && table_write_head(output, err);
 }
 
 bool table_writer_create(const struct sys *sys, const char *path, const struct table_schema *schema,
@@ -432,7 +415,6 @@ bool table_writer_create(const struct sys *sys, const char *path, const struct t
         return err_memory(err, sizeof *made + sizeof *output);
     }
     output->schema = schema;
-    output->replacement = FILE_REPLACEMENT_NONE;
     made->output = output;
     for (size_t index = 0; index < TABLE_COLUMNS_MAX; index++) {
         made->columns[index].type = -1;
@@ -450,36 +432,60 @@ bool table_writer_create(const struct sys *sys, const char *path, const struct t
     return true;
 }
 
+/* The columns' memory, which an ended writer needs no more. */
+static void table_writer_forget_rows(struct table_writer *writer) {
+    for (size_t index = 0; index < TABLE_COLUMNS_MAX; index++) {
+        struct table_writer_column *column = &writer->columns[index];
+        mem_free(column->values);
+        mem_free(column->text_bytes);
+        mem_free(column->validity);
+        *column = (struct table_writer_column){.type = -1};
+    }
+}
+
 void table_writer_destroy(struct table_writer *writer) {
     if (writer == NULL) {
         return;
     }
     struct table_output *output = writer->output;
-    file_replace_abort(&output->replacement);
-    hasher_destroy(output->hasher);
+    saver_destroy(output->saver);
     buffer_release(&output->pending);
     buffer_release(&output->message);
     buffer_release(&output->blocks);
     buffer_release(&output->schema_part);
     mem_free(output);
-    for (size_t index = 0; index < TABLE_COLUMNS_MAX; index++) {
-        mem_free(writer->columns[index].values);
-        mem_free(writer->columns[index].text_bytes);
-        mem_free(writer->columns[index].validity);
-    }
+    table_writer_forget_rows(writer);
     mem_free(writer);
+}
+
+bool table_writer_end(struct table_writer *writer, struct err *err) {
+    struct table_output *output = writer->output;
+    assert(!output->is_broken && !output->is_ended);
+    assert(writer->columns_put == 0);
+    output->rows_count = table_writer_rows_count(writer);
+    if ((writer->row > 0 && !table_write_batch(writer, err)) || !table_write_footer(output, err) ||
+        !saver_give(output->saver, &output->pending, err)) {
+        output->is_broken = true;
+        return false;
+    }
+    saver_end(output->saver);
+    output->is_ended = true;
+    buffer_release(&output->pending);
+    table_writer_forget_rows(writer);
+    return true;
 }
 
 bool table_writer_commit(struct table_writer *writer, struct table_seal *seal, struct err *err) {
     struct table_output *output = writer->output;
-    assert(!output->is_broken);
-    assert(writer->columns_put == 0);
-    struct table_seal made = {.rows_count = table_writer_rows_count(writer)};
-    bool is_done = (writer->row == 0 || table_write_batch(writer, err)) &&
-                   table_write_footer(output, err) && table_output_flush(output, err) &&
-                   hasher_finish(output->hasher, &made.digest, err) &&
-                   file_replace_commit(&output->replacement, err);
-    made.size_bytes = output->size_bytes;
+    struct table_seal made = {0};
+    bool is_done = output->is_ended || table_writer_end(writer, err);
+    if (is_done) {
+        struct saver *saver = output->saver;
+        output->saver = NULL;
+        made.rows_count = output->rows_count;
+        made.size_bytes = output->size_bytes;
+        is_done = saver_finish(saver, &made.digest, err);
+    }
     table_writer_destroy(writer);
     if (is_done) {
         *seal = made;

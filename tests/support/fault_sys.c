@@ -210,6 +210,22 @@ static int fault_forbid_dumps(void *self) {
     return must_fail(fault) ? -fault->plan.error : fault->inner->forbid_dumps(fault->inner->self);
 }
 
+/* No thread: calls would get other numbers in every run. */
+static int fault_thread_start(void *self, void *(*work)(void *), void *argument,
+                              pthread_t *thread) {
+    (void)self;
+    (void)work;
+    (void)argument;
+    (void)thread;
+    return -EAGAIN;
+}
+
+static void fault_thread_join(void *self, pthread_t thread) {
+    (void)self;
+    (void)thread;
+    abort(); /* there is none */
+}
+
 static int64_t fault_now_us(void *self) {
     struct fault_sys *fault = self;
     return fault->inner->now_us(fault->inner->self);
@@ -256,6 +272,8 @@ void fault_sys_init(struct fault_sys *fault, struct fault_plan plan) {
         .poll_change = fault_poll_change,
         .poll_wait = fault_poll_wait,
         .forbid_dumps = fault_forbid_dumps,
+        .thread_start = fault_thread_start,
+        .thread_join = fault_thread_join,
         .now_us = fault_now_us,
         .monotonic_us = fault_monotonic_us,
     };

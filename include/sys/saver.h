@@ -1,0 +1,40 @@
+/*
+ * Savers: a file that matters, hashed, written and made durable beside the work that fills it.
+ *
+ *     saver_create(sys, path, &saver, err)    creates PATH.tmp, as file_replace_begin does
+ *     saver_give(saver, &buffer, err) …       the content in order, a buffer at a time
+ *     saver_end(saver)                        nothing more comes: the rest goes on by itself
+ *     saver_finish(saver, &digest, err)       waits until the file is there, durable
+ *     saver_destroy(saver)                    instead, at any point: leaves no PATH.tmp
+ *
+ * A saver has a thread of its own from its first buffer on, because SHA-256, writing and waiting
+ * for the disk take as long as computing what is written. Where no thread can be had the caller
+ * does all of it, in the same order: that is how the tests that count calls see it. What the thread
+ * fails at is told by the next saver_give or by saver_finish.
+ *
+ * A few buffers are under way at most; then saver_give waits. The thread allocates nothing. Each
+ * function is for one thread at a time.
+ */
+#ifndef PERIODCLOSE_SYS_SAVER_H
+#define PERIODCLOSE_SYS_SAVER_H
+
+#include "core/digest.h"
+#include "sys/files.h"
+
+/* A buffer is best given at about this size: it fits in a cache while it is hashed and copied. */
+enum { SAVER_BUFFER_BYTES = 128 * 1024 };
+
+struct saver;
+
+bool saver_create(const struct sys *sys, const char *path, struct saver **saver, struct err *err);
+const char *saver_path(const struct saver *saver);
+uint64_t saver_size_bytes(const struct saver *saver); /* given so far */
+
+/* The buffer comes back empty, with the memory of one given before. */
+bool saver_give(struct saver *saver, struct buffer *buffer, struct err *err);
+void saver_end(struct saver *saver);
+/* SHA-256 of the whole content. The saver is gone afterwards, also after a failure. */
+bool saver_finish(struct saver *saver, struct digest *digest, struct err *err);
+void saver_destroy(struct saver *saver); /* NULL is fine */
+
+#endif

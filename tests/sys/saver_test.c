@@ -1,0 +1,182 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "support/fault_sys.h"
+#include "support/scratch.h"
+#include "sys/saver.h"
+
+/* More than the saver keeps under way, and not a multiple of a buffer. */
+enum { BUFFERS_COUNT = 11, BUFFER_BYTES = 100 * 1000, LAST_BYTES = 77 };
+
+static void assert_no_error(bool is_done, const struct err *err) {
+    if (!is_done) {
+        fail_msg("%s", err->message);
+    }
+}
+
+/* The byte at a place of the content: no two buffers are alike. */
+static char content_byte(size_t place) {
+    return (char)('a' + place * 7 / 5 % 23);
+}
+
+static bool fill(struct buffer *buffer, size_t from, size_t size_bytes, struct err *err) {
+    if (!buffer_reserve(buffer, size_bytes, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < size_bytes; index++) {
+        buffer->bytes[buffer->size_bytes++] = content_byte(from + index);
+    }
+    return true;
+}
+
+/* Gives all the content; false when the saver says no. */
+static bool give_all(struct saver *saver, struct err *err) {
+    struct buffer buffer = {0};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < BUFFERS_COUNT; index++) {
+        is_fine = fill(&buffer, index * BUFFER_BYTES, BUFFER_BYTES, err) &&
+                  saver_give(saver, &buffer, err);
+        assert_true(!is_fine || buffer.size_bytes == 0);
+    }
+    is_fine = is_fine && fill(&buffer, BUFFERS_COUNT * BUFFER_BYTES, LAST_BYTES, err) &&
+              saver_give(saver, &buffer, err);
+    buffer_release(&buffer);
+    return is_fine;
+}
+
+static void assert_content(const char *path, const struct digest *digest) {
+    struct err err = {0};
+    struct buffer found = {0};
+    struct digest actual;
+    assert_no_error(file_load(sys_real(), path, SIZE_MAX / 4, &found, &err), &err);
+    assert_int_equal(found.size_bytes, BUFFERS_COUNT * BUFFER_BYTES + LAST_BYTES);
+    for (size_t place = 0; place < found.size_bytes; place++) {
+        if (found.bytes[place] != content_byte(place)) {
+            fail_msg("byte %zu differs", place);
+        }
+    }
+    assert_no_error(digest_of(found.bytes, found.size_bytes, &actual, &err), &err);
+    assert_true(digest_equals(&actual, digest));
+    buffer_release(&found);
+}
+
+static void save_whole(const struct sys *sys, const char *path) {
+    struct err err = {0};
+    struct saver *saver = NULL;
+    struct digest digest;
+    assert_no_error(saver_create(sys, path, &saver, &err), &err);
+    assert_string_equal(saver_path(saver), path);
+    assert_no_error(give_all(saver, &err), &err);
+    assert_int_equal(saver_size_bytes(saver), BUFFERS_COUNT * BUFFER_BYTES + LAST_BYTES);
+    saver_end(saver);
+    assert_no_error(saver_finish(saver, &digest, &err), &err);
+    assert_content(path, &digest);
+    assert_false(scratch_exists("whole.tmp"));
+}
+
+static void the_content_arrives_whole_and_in_order(void **state) {
+    (void)state;
+    save_whole(sys_real(), "whole");
+}
+
+static void it_arrives_where_no_thread_can_be_had(void **state) {
+    (void)state;
+    struct fault_sys fault;
+    fault_sys_init(&fault, (struct fault_plan){.mode = FAULT_NONE});
+    save_whole(&fault.sys, "whole");
+    fault_sys_release(&fault);
+}
+
+static void an_empty_file_is_a_file(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct saver *saver = NULL;
+    struct digest digest;
+    struct digest of_nothing;
+    assert_no_error(saver_create(sys_real(), "empty", &saver, &err), &err);
+    saver_end(saver);
+    assert_no_error(saver_finish(saver, &digest, &err), &err);
+    assert_no_error(digest_of("", 0, &of_nothing, &err), &err);
+    assert_true(digest_equals(&digest, &of_nothing));
+    assert_true(scratch_exists("empty"));
+}
+
+static void one_that_is_given_up_leaves_nothing(void **state) {
+    (void)state;
+    struct err err = {0};
+    for (int buffers_count = 0; buffers_count < 3; buffers_count++) {
+        struct saver *saver = NULL;
+        struct buffer buffer = {0};
+        assert_no_error(saver_create(sys_real(), "given-up", &saver, &err), &err);
+        assert_true(scratch_exists("given-up.tmp"));
+        for (int count = 0; count < buffers_count; count++) {
+            assert_true(fill(&buffer, 0, BUFFER_BYTES, &err));
+            assert_no_error(saver_give(saver, &buffer, &err), &err);
+        }
+        buffer_release(&buffer);
+        saver_destroy(saver);
+        assert_false(scratch_exists("given-up.tmp"));
+        assert_false(scratch_exists("given-up"));
+    }
+    saver_destroy(NULL);
+}
+
+/* The real one, whose writes fail from some call on. */
+struct full_disk {
+    struct sys sys;
+    atomic_int writes_left;
+};
+
+static struct full_disk disk;
+
+static ssize_t write_until_full(void *self, int fd, const void *bytes, size_t size_bytes) {
+    (void)self;
+    if (atomic_fetch_sub(&disk.writes_left, 1) <= 0) {
+        return -ENOSPC;
+    }
+    return sys_real()->write(sys_real()->self, fd, bytes, size_bytes);
+}
+
+static void a_failure_is_told_once_wherever_it_strikes(void **state) {
+    (void)state;
+    for (int writes = 0; writes <= BUFFERS_COUNT; writes++) {
+        struct err err = {0};
+        struct saver *saver = NULL;
+        struct digest digest;
+        disk.sys = *sys_real();
+        disk.sys.write = write_until_full;
+        atomic_store(&disk.writes_left, writes);
+        assert_no_error(saver_create(&disk.sys, "full", &saver, &err), &err);
+        if (give_all(saver, &err)) {
+            saver_end(saver);
+            assert_false(saver_finish(saver, &digest, &err));
+        } else {
+            saver_destroy(saver);
+        }
+        assert_int_equal(err.code, ERR_FILE);
+        assert_non_null(strstr(err.message, "full.tmp"));
+        err_release(&err);
+        assert_false(scratch_exists("full.tmp"));
+        assert_false(scratch_exists("full"));
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(the_content_arrives_whole_and_in_order),
+        TEST(it_arrives_where_no_thread_can_be_had),
+        TEST(an_empty_file_is_a_file),
+        TEST(one_that_is_given_up_leaves_nothing),
+        TEST(a_failure_is_told_once_wherever_it_strikes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
