@@ -23,7 +23,7 @@ static inline struct text text_from(const char *terminated) {
 }
 
 /*
- * Ids and metrics are compared millions of times and mostly are 8 to 16 bytes long: those are two
+ * Ids and metrics are compared millions of times and mostly are short: up to 16 bytes are two
  * words, which may overlap.
  */
 static inline bool text_equals(struct text left, struct text right) {
@@ -37,6 +37,14 @@ static inline bool text_equals(struct text left, struct text right) {
         memcpy(&words[1], right.bytes, 8);
         memcpy(&words[2], left.bytes + size_bytes - 8, 8);
         memcpy(&words[3], right.bytes + size_bytes - 8, 8);
+        return words[0] == words[1] && words[2] == words[3];
+    }
+    if (size_bytes >= 4 && size_bytes < 8) {
+        uint32_t words[4];
+        memcpy(&words[0], left.bytes, 4);
+        memcpy(&words[1], right.bytes, 4);
+        memcpy(&words[2], left.bytes + size_bytes - 4, 4);
+        memcpy(&words[3], right.bytes + size_bytes - 4, 4);
         return words[0] == words[1] && words[2] == words[3];
     }
     return size_bytes == 0 || memcmp(left.bytes, right.bytes, size_bytes) == 0;

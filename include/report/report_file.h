@@ -14,6 +14,13 @@
  *     report_file_abort(&file)                           instead, at any point
  *
  * Failures while putting are kept and returned by report_end_row.
+ *
+ * Fields that come again in many rows, at the same place, are kept as they stand in the file:
+ *
+ *     struct report_mark mark = report_mark(&file);
+ *     report_text(&file, …) …
+ *     report_keep_cells(&file, mark, &cells)             what was put since the mark, in this row
+ *     report_cells(&file, &cells)                        in another row, instead of these puts
  */
 #ifndef PERIODCLOSE_REPORT_REPORT_FILE_H
 #define PERIODCLOSE_REPORT_REPORT_FILE_H
@@ -32,6 +39,19 @@ struct report_file {
     struct err failure;
 };
 
+/* A place in the row being written. */
+struct report_mark {
+    size_t offset_bytes;
+    size_t column;
+};
+
+/* Zero-initialise to start; release with report_cells_release. */
+struct report_cells {
+    struct buffer text;
+    size_t column; /* of the first one */
+    size_t columns_count;
+};
+
 struct report_seal {
     uint64_t rows_count;
     uint64_t size_bytes;
@@ -47,6 +67,11 @@ void report_money(struct report_file *file, struct decimal amount, const struct 
 void report_int64(struct report_file *file, int64_t value);
 void report_instant(struct report_file *file, struct instant value);
 void report_empty(struct report_file *file);
+struct report_mark report_mark(const struct report_file *file);
+void report_keep_cells(struct report_file *file, struct report_mark mark,
+                       struct report_cells *cells);
+void report_cells(struct report_file *file, const struct report_cells *cells);
+void report_cells_release(struct report_cells *cells);
 bool report_end_row(struct report_file *file, struct err *err);
 bool report_file_end(struct report_file *file, struct err *err);
 bool report_file_commit(struct report_file *file, struct report_seal *seal, struct err *err);

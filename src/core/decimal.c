@@ -10,12 +10,14 @@ enum {
 };
 
 #define UNITS_PER_ONE UINT64_C(1000000000000000)
+#define FIVE_TO_15 UINT64_C(30517578125)
 #define TEN_TO_18 UINT64_C(1000000000000000000)
 #define UNITS_MAX ((int128)((uint128)TEN_TO_18 * 100 * TEN_TO_18 - 1)) /* 10^38 - 1 */
 
 _Static_assert(DECIMAL_PLACES == 15, "UNITS_PER_ONE is 10^15");
-_Static_assert(DECIMAL_TEXT_MAX >= 1 + 24 + 1 + DECIMAL_PLACES + 1,
-               "a format must have room for any 128-bit value, in range or not");
+_Static_assert(DECIMAL_TEXT_MAX >= 1 + 24 + 1 + 16,
+               "a format must have room for any 128-bit value, in range or not, and for a 16th "
+               "decimal that is written with the others");
 
 const char *decimal_fault_text(enum decimal_fault fault) {
     switch (fault) {
@@ -105,13 +107,10 @@ static char *format_whole(char *at, struct decimal value, uint64_t *fraction) {
         *at++ = '-';
         magnitude = -magnitude;
     }
-    if (magnitude <= UINT64_MAX) {
-        uint64_t low = (uint64_t)magnitude;
-        *fraction = low % UNITS_PER_ONE;
-        return digits_write(at, low / UNITS_PER_ONE);
-    }
-    uint128 whole = magnitude / UNITS_PER_ONE;
-    *fraction = (uint64_t)(magnitude - whole * UNITS_PER_ONE);
+    /* 10^15 is 2^15 x 5^15: without the first, most numbers are divided in 64 bits. */
+    uint128 shifted = magnitude >> DECIMAL_PLACES;
+    uint128 whole = shifted <= UINT64_MAX ? (uint64_t)shifted / FIVE_TO_15 : shifted / FIVE_TO_15;
+    *fraction = (uint64_t)magnitude - (uint64_t)whole * UNITS_PER_ONE;
     if (whole <= UINT64_MAX) {
         return digits_write(at, (uint64_t)whole);
     }
@@ -119,15 +118,32 @@ static char *format_whole(char *at, struct decimal value, uint64_t *fraction) {
     return digits_write_fixed(at, (uint64_t)(whole % TEN_TO_18), 18);
 }
 
+/* 15 digits without the zeros behind them, as two words of eight; fraction is not 0. */
+static char *format_fraction(char *at, uint64_t fraction) {
+    uint32_t first = (uint32_t)(fraction / (DIGITS_EIGHT / 10));
+    uint32_t second = (uint32_t)(fraction % (DIGITS_EIGHT / 10)) * 10;
+    uint64_t last = digits_of_eight(first);
+    uint64_t digits = last + DIGITS_ZEROS;
+    memcpy(at, &digits, sizeof digits);
+    if (second != 0) {
+        at += 8;
+        last = digits_of_eight(second);
+        digits = last + DIGITS_ZEROS;
+        memcpy(at, &digits, sizeof digits);
+    }
+    return at + 8 - (unsigned)__builtin_clzll(last) / 8;
+}
+
 size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX]) {
+    if (value.units == 0) { /* the most frequent one by far */
+        memcpy(text, "0", 2);
+        return 1;
+    }
     uint64_t fraction;
     char *at = format_whole(text, value, &fraction);
     if (fraction != 0) {
         *at++ = '.';
-        at = digits_write_fixed(at, fraction, DECIMAL_PLACES);
-        while (at[-1] == '0') {
-            at--;
-        }
+        at = format_fraction(at, fraction);
     }
     *at = '\0';
     return (size_t)(at - text);
@@ -138,10 +154,11 @@ size_t decimal_format_fixed(struct decimal value, int places, char text[DECIMAL_
     uint64_t fraction;
     char *at = format_whole(text, value, &fraction);
     uint64_t divisor = digits_power[DECIMAL_PLACES - places];
-    assert(fraction % divisor == 0);
+    uint64_t kept = fraction / divisor;
+    assert(fraction == kept * divisor);
     if (places > 0) {
         *at++ = '.';
-        at = digits_write_fixed(at, fraction / divisor, (size_t)places);
+        at = digits_write_fixed(at, kept, (size_t)places);
     }
     *at = '\0';
     return (size_t)(at - text);

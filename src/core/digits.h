@@ -1,6 +1,6 @@
 /*
- * Decimal digits to text, for the hot loops that write millions of numbers and instants: two digits
- * a step out of a table. Inside of core only; nothing here writes a NUL.
+ * Decimal digits to text, for the hot loops that write millions of numbers and instants: eight
+ * digits at once, or two a step out of a table. Inside of core only; nothing here writes a NUL.
  */
 #ifndef PERIODCLOSE_CORE_DIGITS_H
 #define PERIODCLOSE_CORE_DIGITS_H
@@ -16,18 +16,38 @@ static inline void digits_write_pair(char *at, uint64_t value) {
     memcpy(at, digits_pairs + value * 2, 2);
 }
 
+enum { DIGITS_EIGHT = 100000000 }; /* the first number of more than eight digits */
+
+#define DIGITS_ZEROS UINT64_C(0x3030303030303030)
+
 /*
- * Eight digits at once, zeros in front: the value is halved into lanes of four, two and one digits,
- * each by a multiplication that divides all lanes together (by 100, then by 10).
+ * The eight digits of a number as the bytes of a word, the first in the lowest: the value is halved
+ * into lanes of four, two and one digits, each by a multiplication that divides all lanes together
+ * (by 100, then by 10).
  */
-static inline void digits_write_eight(char *at, uint32_t value) {
+static inline uint64_t digits_of_eight(uint32_t value) {
     uint64_t fours = value / 10000 | (uint64_t)(value % 10000) << 32;
     uint64_t hundreds = fours * 10486 >> 20 & UINT64_C(0x0000007f0000007f);
     uint64_t twos = hundreds | (fours - hundreds * 100) << 16;
     uint64_t tens = twos * 103 >> 10 & UINT64_C(0x000f000f000f000f);
-    uint64_t digits = tens | (twos - tens * 10) << 8;
-    digits += UINT64_C(0x3030303030303030);
+    return tens | (twos - tens * 10) << 8;
+}
+
+/* Eight digits at once, zeros in front. */
+static inline void digits_write_eight(char *at, uint32_t value) {
+    uint64_t digits = digits_of_eight(value) + DIGITS_ZEROS;
     memcpy(at, &digits, sizeof digits);
+}
+
+/* No zeros in front, "0" for zero; value < DIGITS_EIGHT. Returns the end; seven bytes behind it may
+ * be written over. */
+static inline char *digits_write_up_to_eight(char *at, uint32_t value) {
+    uint64_t digits = digits_of_eight(value);
+    /* The last digit counts as one even if it is zero. */
+    unsigned zeros = (unsigned)__builtin_ctzll(digits | UINT64_C(1) << 56) / 8;
+    digits = (digits + DIGITS_ZEROS) >> (zeros * 8);
+    memcpy(at, &digits, sizeof digits);
+    return at + 8 - zeros;
 }
 
 /* Exactly count digits, zeros in front; value has no more. Returns the end. */
@@ -57,9 +77,21 @@ static inline size_t digits_count(uint64_t value) {
     return guess + (value >= digits_power[guess]) + (value == 0);
 }
 
-/* No zeros in front, "0" for zero. Returns the end. */
+/* The same for any value. */
 static inline char *digits_write(char *at, uint64_t value) {
-    return digits_write_fixed(at, value, digits_count(value));
+    if (value < DIGITS_EIGHT) {
+        return digits_write_up_to_eight(at, (uint32_t)value);
+    }
+    uint64_t high = value / DIGITS_EIGHT;
+    if (high < DIGITS_EIGHT) {
+        at = digits_write_up_to_eight(at, (uint32_t)high);
+    } else {
+        at = digits_write_up_to_eight(at, (uint32_t)(high / DIGITS_EIGHT));
+        digits_write_eight(at, (uint32_t)(high % DIGITS_EIGHT));
+        at += 8;
+    }
+    digits_write_eight(at, (uint32_t)(value % DIGITS_EIGHT));
+    return at + 8;
 }
 
 #endif

@@ -58,9 +58,15 @@ static void projections_estimate(struct report_file *file, const struct rated_si
 }
 
 static bool projections_put(struct report_file *file, const struct rated_walk *walk,
-                            struct err *err) {
+                            struct report_cells *org, struct err *err) {
     const struct currency *currency = walk->plan->currency;
-    report_text(file, walk->org_id);
+    if (walk->price_next > 1) { /* not its first price */
+        report_cells(file, org);
+    } else {
+        struct report_mark mark = report_mark(file);
+        report_text(file, walk->org_id);
+        report_keep_cells(file, mark, org);
+    }
     report_text(file, walk->price->metric);
     report_int64(file, table_get_int64(&walk->usage, USAGE_DAYS_WITH_DATA));
     projections_trend(file, &walk->sides[SIDE_PROJECTIONS],
@@ -73,7 +79,7 @@ static bool projections_put(struct report_file *file, const struct rated_walk *w
 }
 
 static bool projections_shard(const struct report_source *source, const struct report_shard *shard,
-                              struct report_file *file, struct err *err) {
+                              struct report_file *file, struct report_cells *org, struct err *err) {
     struct rated_walk walk = rated_walk_start(source->terms, shard->orgs);
     rated_walk_usage(&walk, shard->usage);
     rated_walk_beside(&walk, SIDE_PROJECTIONS, shard->projections);
@@ -81,7 +87,7 @@ static bool projections_shard(const struct report_source *source, const struct r
     rated_walk_beside(&walk, SIDE_CHANGES, shard->changes);
     while (rated_walk_next_org(&walk, err)) {
         while (rated_walk_next_price(&walk, err)) {
-            if (!projections_put(file, &walk, err)) {
+            if (!projections_put(file, &walk, org, err)) {
                 return false;
             }
         }
@@ -95,12 +101,13 @@ static bool projections_shard(const struct report_source *source, const struct r
 static bool projections_write(const struct report_source *source, struct report_file *file,
                               struct totals *totals, struct err *err) {
     (void)totals;
-    for (size_t index = 0; index < source->shards_count; index++) {
-        if (!projections_shard(source, &source->shards[index], file, err)) {
-            return false;
-        }
+    struct report_cells org = {0};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < source->shards_count; index++) {
+        is_fine = projections_shard(source, &source->shards[index], file, &org, err);
     }
-    return true;
+    report_cells_release(&org);
+    return is_fine;
 }
 
 const struct report report_projections = {

@@ -17,35 +17,29 @@ static void report_keep(struct report_file *file, bool is_fine, struct err *err)
     }
 }
 
-static void report_bytes(struct report_file *file, const char *bytes, size_t size_bytes) {
-    struct buffer *buffer = &file->buffer;
-    if (size_bytes == 0) {
-        return; /* an empty text may have no bytes at all */
-    }
-    if (buffer->capacity_bytes - buffer->size_bytes < size_bytes) {
-        struct err err = {0};
-        report_keep(file, buffer_append(buffer, (struct text){bytes, size_bytes}, &err), &err);
-        return;
-    }
-    memcpy(buffer->bytes + buffer->size_bytes, bytes, size_bytes);
-    buffer->size_bytes += size_bytes;
+/* False: there is no memory, which report_end_row will tell. */
+static bool report_grow(struct report_file *file, struct buffer *buffer, size_t size_bytes) {
+    struct err err = {0};
+    bool is_grown = buffer_reserve(buffer, size_bytes, &err);
+    report_keep(file, is_grown, &err);
+    return is_grown;
 }
 
-static void report_byte(struct report_file *file, char byte) {
+/*
+ * Begins a field that has up to size_bytes: the comma before every field but the first, then where
+ * it goes; the caller adds to the buffer's size what it put there. NULL: see report_grow.
+ */
+static inline char *report_field(struct report_file *file, size_t size_bytes) {
     struct buffer *buffer = &file->buffer;
-    if (buffer->size_bytes < buffer->capacity_bytes) {
-        buffer->bytes[buffer->size_bytes++] = byte;
-    } else {
-        report_bytes(file, &byte, 1);
-    }
-}
-
-/* The comma before every field but the first. */
-static void report_next_field(struct report_file *file) {
     assert(file->column < file->columns_count);
-    if (file->column++ > 0) {
-        report_byte(file, ',');
+    bool is_first = file->column++ == 0;
+    if (buffer->capacity_bytes - buffer->size_bytes <= size_bytes &&
+        !report_grow(file, buffer, size_bytes + 1)) {
+        return NULL;
     }
+    buffer->bytes[buffer->size_bytes] = ',';
+    buffer->size_bytes += !is_first;
+    return buffer->bytes + buffer->size_bytes;
 }
 
 /* What a byte of a text asks for. */
@@ -76,60 +70,53 @@ static bool is_formula(struct text value) {
            (byte_duties[(unsigned char)value.bytes[0]] & DUTY_APOSTROPHE_IF_FIRST) != 0;
 }
 
-static void report_quoted(struct report_file *file, struct text value) {
-    size_t from = 0;
+/* Every quote twice; returns the end. */
+static char *write_quoted(char *at, struct text value) {
     for (size_t index = 0; index < value.size_bytes; index++) {
+        *at++ = value.bytes[index];
         if (value.bytes[index] == '"') {
-            report_bytes(file, value.bytes + from, index + 1 - from);
-            from = index; /* the quote once more */
+            *at++ = '"';
         }
     }
-    report_bytes(file, value.bytes + from, value.size_bytes - from);
+    return at;
 }
 
 void report_text(struct report_file *file, struct text value) {
-    report_next_field(file);
     bool is_quoted = needs_quotes(value);
+    /* Quotes around it, an apostrophe, and each byte twice. */
+    char *from = report_field(file, is_quoted ? 3 + 2 * value.size_bytes : 1 + value.size_bytes);
+    if (from == NULL) {
+        return;
+    }
+    char *at = from;
     if (is_quoted) {
-        report_byte(file, '"');
+        *at++ = '"';
     }
     if (is_formula(value)) {
-        report_byte(file, '\'');
+        *at++ = '\'';
     }
     if (is_quoted) {
-        report_quoted(file, value);
-        report_byte(file, '"');
-    } else {
-        report_bytes(file, value.bytes, value.size_bytes);
+        at = write_quoted(at, value);
+        *at++ = '"';
+    } else if (value.size_bytes > 0) { /* an empty text may have no bytes at all */
+        memcpy(at, value.bytes, value.size_bytes);
+        at += value.size_bytes;
     }
+    file->buffer.size_bytes += (size_t)(at - from);
 }
 
 void report_words(struct report_file *file, const char *value) {
     struct text words = text_from(value);
     assert(!needs_quotes(words));
-    report_next_field(file);
-    report_bytes(file, words.bytes, words.size_bytes);
-}
-
-/*
- * Room for one short field, so that a number is formatted where it belongs. NULL when there is no
- * memory, which report_end_row will tell.
- */
-static char *report_room(struct report_file *file, size_t size_bytes) {
-    struct buffer *buffer = &file->buffer;
-    if (buffer->capacity_bytes - buffer->size_bytes < size_bytes) {
-        struct err err = {0};
-        if (!buffer_reserve(buffer, size_bytes, &err)) {
-            report_keep(file, false, &err);
-            return NULL;
-        }
+    char *at = report_field(file, words.size_bytes);
+    if (at != NULL) {
+        memcpy(at, words.bytes, words.size_bytes);
+        file->buffer.size_bytes += words.size_bytes;
     }
-    return buffer->bytes + buffer->size_bytes;
 }
 
 void report_decimal(struct report_file *file, struct decimal value) {
-    report_next_field(file);
-    char *at = report_room(file, DECIMAL_TEXT_MAX);
+    char *at = report_field(file, DECIMAL_TEXT_MAX);
     if (at != NULL) {
         file->buffer.size_bytes += decimal_format(value, at);
     }
@@ -137,8 +124,7 @@ void report_decimal(struct report_file *file, struct decimal value) {
 
 void report_money(struct report_file *file, struct decimal amount,
                   const struct currency *currency) {
-    report_next_field(file);
-    char *at = report_room(file, DECIMAL_TEXT_MAX);
+    char *at = report_field(file, DECIMAL_TEXT_MAX);
     if (at != NULL) {
         file->buffer.size_bytes += money_format(amount, currency, at);
     }
@@ -151,14 +137,57 @@ void report_int64(struct report_file *file, int64_t value) {
 }
 
 void report_instant(struct report_file *file, struct instant value) {
-    char text[INSTANT_TEXT_MAX];
-    report_next_field(file);
-    report_bytes(file, text, instant_format(value, text));
+    char *at = report_field(file, INSTANT_TEXT_MAX);
+    if (at != NULL) {
+        file->buffer.size_bytes += instant_format(value, at);
+    }
 }
 
 void report_empty(struct report_file *file) {
-    report_next_field(file);
+    (void)report_field(file, 0);
 }
+
+/* --- fields that come again ---------------------------------------------------------------------
+ */
+
+struct report_mark report_mark(const struct report_file *file) {
+    return (struct report_mark){.offset_bytes = file->buffer.size_bytes, .column = file->column};
+}
+
+void report_keep_cells(struct report_file *file, struct report_mark mark,
+                       struct report_cells *cells) {
+    const struct buffer *buffer = &file->buffer;
+    assert(mark.offset_bytes <= buffer->size_bytes && mark.column <= file->column);
+    size_t size_bytes = buffer->size_bytes - mark.offset_bytes;
+    cells->column = mark.column;
+    cells->columns_count = file->column - mark.column;
+    buffer_clear(&cells->text);
+    if (size_bytes > 0 &&
+        (cells->text.capacity_bytes >= size_bytes || report_grow(file, &cells->text, size_bytes))) {
+        memcpy(cells->text.bytes, buffer->bytes + mark.offset_bytes, size_bytes);
+        cells->text.size_bytes = size_bytes;
+    }
+}
+
+void report_cells(struct report_file *file, const struct report_cells *cells) {
+    struct buffer *buffer = &file->buffer;
+    size_t size_bytes = cells->text.size_bytes;
+    assert(file->column == cells->column);
+    assert(file->columns_count - file->column >= cells->columns_count);
+    file->column += cells->columns_count;
+    if (size_bytes > 0 && (buffer->capacity_bytes - buffer->size_bytes >= size_bytes ||
+                           report_grow(file, buffer, size_bytes))) {
+        memcpy(buffer->bytes + buffer->size_bytes, cells->text.bytes, size_bytes);
+        buffer->size_bytes += size_bytes;
+    }
+}
+
+void report_cells_release(struct report_cells *cells) {
+    buffer_release(&cells->text);
+}
+
+/* --- rows and files -----------------------------------------------------------------------------
+ */
 
 static bool report_flush(struct report_file *file, struct err *err) {
     struct buffer *buffer = &file->buffer;
@@ -173,9 +202,13 @@ bool report_end_row(struct report_file *file, struct err *err) {
         return false;
     }
     assert(file->column == file->columns_count);
+    if (file->buffer.size_bytes == file->buffer.capacity_bytes &&
+        !buffer_reserve(&file->buffer, 1, err)) {
+        return false;
+    }
+    file->buffer.bytes[file->buffer.size_bytes++] = '\n';
     file->column = 0;
     file->rows_count++;
-    report_byte(file, '\n');
     return file->buffer.size_bytes < SAVER_BUFFER_BYTES || report_flush(file, err);
 }
 

@@ -58,6 +58,7 @@ struct projector {
     struct daily_walk daily;
     struct estimate *estimates; /* of the org at hand; room for the plan with the most prices */
     struct capped_cost *costs;  /* theirs */
+    struct err unfit;           /* empty between calls: too large to be cleared for each row */
     uint64_t rows_in;
 };
 
@@ -186,10 +187,9 @@ static bool project_rate(struct projector *projector, const struct trend *trend,
     }
     struct limits limits = rated_limits(&walk->sides[SIDE_LIMITS]);
     struct charge charge;
-    struct err unfit = {0};
     if (!charge_rate(&walk->price->price, &limits, trend->projected, walk->plan->currency, &charge,
-                     NULL, &unfit)) {
-        return project_forgive(&unfit, "rating a projected quantity", err);
+                     NULL, &projector->unfit)) {
+        return project_forgive(&projector->unfit, "rating a projected quantity", err);
     }
     *estimate = (struct estimate){
         .has_cost = true, .overage = charge.overage, .cost = charge.uncapped_cost};
@@ -210,11 +210,10 @@ static bool project_cap(struct projector *projector, struct err *err) {
             .uncapped_cost = estimate->has_cost ? estimate->cost : DECIMAL_ZERO,
         };
     }
-    struct err unfit = {0};
     bool is_capped =
         charge_cap(projector->costs, count, table_get_decimal(&walk->org, ORGS_OVERAGE_CAP),
-                   walk->plan->currency, arena, &unfit);
-    if (!is_capped && !project_forgive(&unfit, "capping projected costs", err)) {
+                   walk->plan->currency, arena, &projector->unfit);
+    if (!is_capped && !project_forgive(&projector->unfit, "capping projected costs", err)) {
         return false;
     }
     for (size_t index = 0; index < count; index++) {
