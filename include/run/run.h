@@ -218,7 +218,8 @@ struct run_file {
     uint64_t rows_count;
     uint64_t size_bytes;
     struct digest digest;
-    bool is_checked; /* its values were looked at by this process: no second look is needed */
+    bool is_checked;    /* its values were looked at by this process: no second look is needed */
+    bool is_unverified; /* carried by a replay that does not read it: verified if it is opened */
 };
 
 /* Files and totals of a finished stage; none when it is not done. Valid until the run changes. */
@@ -247,8 +248,9 @@ bool run_lock_holder(const struct run *run, bool *is_held, struct buffer *who, s
  * a replay and left open, locked, at *replay. replaced[] schemas (not sharded) are left out, to be
  * written with run_replay_create and run_replay_commit before run_execute; until all are, NEW
  * cannot go on. Inputs may be pinned between run_replay and the last commit, under names that the
- * origin does not have. run may be open in any mode; with RUN_STATUS only what is carried is
- * verified, so that a run with a damaged file can be replayed from the stage that left it.
+ * origin does not have. run may be open in any mode; with RUN_STATUS only what `from` and the
+ * stages after it read is verified, so that a run with a damaged file can be replayed from the
+ * stage that left it. What is carried unread is verified when it is opened.
  *
  * The same replay typed again goes on where it stopped. NEW that is something else, or was begun
  * with other tables, is ERR_MISMATCH; a `from` that reads the source is ERR_USAGE.

@@ -127,6 +127,8 @@ bool path_rename(const struct sys *sys, const char *from, const char *to, struct
  * file_replace.
  */
 bool path_link_or_copy(const struct sys *sys, const char *from, const char *to, struct err *err);
+/* The same for one of many in a folder: durable when directory_sync of it has succeeded. */
+bool path_share(const struct sys *sys, const char *from, const char *to, struct err *err);
 
 /* Takes the lock of an open file; *taken false when another open file holds it. */
 bool file_lock(struct file *file, bool *taken, struct err *err);

@@ -252,7 +252,8 @@ const struct command command_replay = {
     .description =
         "Takes the sealed stages before STAGE from RUN as they are and computes the rest\n"
         "in NEW. The same program gives the same bytes. A replay is marked as one and can\n"
-        "never record or emit.\n\n"
+        "never record or emit. What it reads of RUN is verified first; what it only takes\n"
+        "over (the seats and their days, say) is verified when NEW is opened.\n\n"
         "With --prices, the prices.csv of that folder and, for tiered models, its tiers.csv\n"
         "are taken instead of the sealed ones: what would this period have cost? `diff`\n"
         "then shows it org by org. Every metric of every plan of the run must be there; a\n"

@@ -163,6 +163,13 @@ void sealed_stage_mark_checked(struct sealed_stage *sealed, const char *path) {
     sealed->files[place].is_checked = true;
 }
 
+void sealed_stage_mark_unverified(struct sealed_stage *sealed, const char *path,
+                                  bool is_unverified) {
+    size_t place = file_place(sealed, path);
+    assert(place < sealed->files_count && strcmp(sealed->files[place].path, path) == 0);
+    sealed->files[place].is_unverified = is_unverified;
+}
+
 bool sealed_stage_add(struct sealed_stage *sealed, const char *path, const struct table_seal *seal,
                       struct err *err) {
     size_t place = file_place(sealed, path);

@@ -148,6 +148,19 @@ static struct sealed_stage *stage_with(struct run *run, const struct stage *stag
     return sealed != NULL && sealed_stage_find(sealed, relative) != NULL ? sealed : NULL;
 }
 
+/* What a replay carried unread (see run_replay) is read now. */
+static bool verify_unread(struct run *run, struct sealed_stage *sealed, const char *relative,
+                          struct err *err) {
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    const struct run_file *file = sealed_stage_find(sealed, relative);
+    bool is_fine = !file->is_unverified || verify_file(run, sealed->stage, file, err);
+    if (is_fine) {
+        sealed_stage_mark_unverified(sealed, relative, false);
+    }
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return is_fine;
+}
+
 /* Several shards may open a table that is not sharded at once. */
 static bool is_checked(struct run *run, const struct sealed_stage *sealed, const char *relative) {
     (void)pthread_mutex_lock(&run->outputs_mutex);
@@ -185,6 +198,9 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
         (void)err_set(err, ERR_MISMATCH, "'%.600s' is not there: stage '%s' is not done", path,
                       stage->name);
         return err_hint(err, "type the command that began this run again, it goes on there");
+    }
+    if (!verify_unread(run, sealed, relative, err)) {
+        return false;
     }
     if (sealed->is_own || is_checked(run, sealed, relative)) {
         return table_open_own(run->sys, path, schema, table, err);

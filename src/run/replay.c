@@ -49,7 +49,8 @@ bool run_mark_replay(struct run *run, const char *origin, struct err *err) {
 
 /* --- beginning ------------------------------------------------------------------------------ */
 
-static bool check_origin(const struct run *run, size_t stages_count, struct err *err) {
+static bool check_origin(const struct run *run, size_t stages_count, const struct stage *from,
+                         struct err *err) {
     const struct manifest *manifest = &run->manifest;
     struct stage_list list = manifest->list;
     for (size_t index = 0; index < list.stages_count; index++) {
@@ -73,7 +74,7 @@ static bool check_origin(const struct run *run, size_t stages_count, struct err 
             return err_hint(err, "use the program version that made '%.300s'", run->path);
         }
     }
-    return run->is_verified || verify_stages(run, stages_count, run->jobs, err);
+    return run->is_verified || verify_stages(run, stages_count, from, run->jobs, err);
 }
 
 /* A new directory gets the origin's pins; one that is there must be this replay. */
@@ -139,6 +140,7 @@ static bool copy_file(const struct sys *sys, const char *from, const char *to, s
     return is_copied;
 }
 
+/* Linked, without a word to the disk yet: carry_stages syncs the folder. */
 static bool carry_file(struct run *replay, const struct run *run, struct sealed_stage *carried,
                        const struct run_file *file, struct err *err) {
     char from[FILE_PATH_MAX];
@@ -147,16 +149,23 @@ static bool carry_file(struct run *replay, const struct run *run, struct sealed_
         .rows_count = file->rows_count, .size_bytes = file->size_bytes, .digest = file->digest};
     const char *ending = strrchr(file->path, '.');
     bool is_table = ending != NULL && strcmp(ending, ".arrow") == 0;
-    return run_path_format(run, from, file->path, err) &&
-           run_path_format(replay, to, file->path, err) &&
-           (is_table ? path_link_or_copy(run->sys, from, to, err)
-                     : copy_file(run->sys, from, to, err)) &&
-           sealed_stage_add(carried, file->path, &seal, err);
+    if (!run_path_format(run, from, file->path, err) ||
+        !run_path_format(replay, to, file->path, err) ||
+        !(is_table ? path_share(run->sys, from, to, err) : copy_file(run->sys, from, to, err)) ||
+        !sealed_stage_add(carried, file->path, &seal, err)) {
+        return false;
+    }
+    bool is_unverified = !run->is_verified &&
+                         !verify_is_read(run, carried->stage, file, replay->manifest.replay_from);
+    sealed_stage_mark_unverified(carried, file->path, is_unverified);
+    return true;
 }
 
-/* The folders of the files: a stage's own, and reports/ if it has some there. */
-static bool create_folders(struct run *replay, const struct sealed_stage *sealed, struct err *err) {
-    char made[FILE_PATH_MAX] = "";
+/* Does it to the folders of the files: a stage's own, and reports/ if it has some there. */
+static bool each_folder(struct run *replay, const struct sealed_stage *sealed,
+                        bool (*visit)(const struct sys *sys, const char *path, struct err *err),
+                        struct err *err) {
+    char visited[FILE_PATH_MAX] = "";
     for (size_t row = 0; row < sealed->files_count; row++) {
         const char *path = sealed->files[row].path;
         char folder[FILE_PATH_MAX];
@@ -164,10 +173,10 @@ static bool create_folders(struct run *replay, const struct sealed_stage *sealed
         if (!path_format(folder, err, "%s/%.*s", replay->path, (int)(end - path), path)) {
             return false;
         }
-        if (strcmp(folder, made) != 0 && !directory_create_all(replay->sys, folder, err)) {
+        if (strcmp(folder, visited) != 0 && !visit(replay->sys, folder, err)) {
             return false;
         }
-        memcpy(made, folder, sizeof made);
+        memcpy(visited, folder, sizeof visited);
     }
     return true;
 }
@@ -185,7 +194,8 @@ static bool carry_stages(struct run *replay, const struct run *run, size_t stage
             return false;
         }
         replay->carried_count++;
-        if (!carry_totals(carried, sealed, err) || !create_folders(replay, sealed, err)) {
+        if (!carry_totals(carried, sealed, err) ||
+            !each_folder(replay, sealed, directory_create_all, err)) {
             return false;
         }
         for (size_t row = 0; row < sealed->files_count; row++) {
@@ -194,6 +204,9 @@ static bool carry_stages(struct run *replay, const struct run *run, size_t stage
                 !carry_file(replay, run, carried, file, err)) {
                 return false;
             }
+        }
+        if (!each_folder(replay, sealed, directory_sync, err)) {
+            return false;
         }
     }
     return true;
@@ -272,7 +285,7 @@ bool run_replay(struct run *run, const char *new_path, const struct stage *from,
         assert(!output->is_sharded);
     }
     *replay = NULL;
-    if (!check_origin(run, stages_count, err) ||
+    if (!check_origin(run, stages_count, from, err) ||
         !run_open(run->sys, new_path, run->manifest.list, RUN_CREATE, replay, err)) {
         return false;
     }

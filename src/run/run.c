@@ -140,7 +140,7 @@ static bool open_folder(struct run *run, size_t jobs, struct err *err) {
         return false;
     }
     if (run->mode != RUN_STATUS) {
-        if (!verify_stages(run, run->manifest.stages_count, jobs, err)) {
+        if (!verify_stages(run, run->manifest.stages_count, NULL, jobs, err)) {
             return false;
         }
         run->is_verified = true;

@@ -96,6 +96,8 @@ void sealed_stage_release(struct sealed_stage *sealed);
 bool sealed_stage_add(struct sealed_stage *sealed, const char *path, const struct table_seal *seal,
                       struct err *err);
 void sealed_stage_mark_checked(struct sealed_stage *sealed, const char *path);
+void sealed_stage_mark_unverified(struct sealed_stage *sealed, const char *path,
+                                  bool is_unverified);
 const struct run_file *sealed_stage_find(const struct sealed_stage *sealed, const char *path);
 
 /* NULL when the stage is not sealed. */
@@ -213,8 +215,14 @@ bool folder_look(const struct sys *sys, const char *path, struct stage_list list
 /* Invariant 5: removes what is left over of stages that are not sealed. */
 bool folder_clean(struct run *run, struct err *err);
 
-/* verify.c: the files of the first stages_count sealed stages. */
-bool verify_stages(const struct run *run, size_t stages_count, size_t jobs, struct err *err);
+/* verify.c: the files of the first stages_count sealed stages; of a table by shards only if reader
+ * (NULL: anybody) or a stage after it reads it. */
+bool verify_stages(const struct run *run, size_t stages_count, const struct stage *reader,
+                   size_t jobs, struct err *err);
+bool verify_is_read(const struct run *run, const struct stage *stage, const struct run_file *file,
+                    const struct stage *reader);
+bool verify_file(const struct run *run, const struct stage *stage, const struct run_file *file,
+                 struct err *err);
 
 /* execute.c */
 bool performance_begin(struct run *run, const struct stage *stage, struct err *err);

@@ -1,5 +1,6 @@
 /* Sealed files are what the manifest says: each is read whole before any of it is used. */
 #include <assert.h>
+#include <string.h>
 
 #include "core/memory.h"
 #include "core/shell.h"
@@ -32,11 +33,8 @@ static bool hint(const struct run *run, const struct stage *stage, struct err *e
     return err_hint(err, HINT_RESTORE);
 }
 
-static bool verify_file(void *context, size_t index, struct err *err) {
-    const struct verification *verification = context;
-    const struct run *run = verification->run;
-    const struct run_file *file = verification->files[index].file;
-    const struct stage *stage = verification->files[index].stage;
+bool verify_file(const struct run *run, const struct stage *stage, const struct run_file *file,
+                 struct err *err) {
     char path[FILE_PATH_MAX];
     enum path_kind kind;
     if (!interrupt_check(err) || !run_path_format(run, path, file->path, err) ||
@@ -72,7 +70,45 @@ static bool verify_file(void *context, size_t index, struct err *err) {
     return true;
 }
 
-bool verify_stages(const struct run *run, size_t stages_count, size_t jobs, struct err *err) {
+static bool verify_one(void *context, size_t index, struct err *err) {
+    const struct verification *verification = context;
+    const struct sealed_file *sealed = &verification->files[index];
+    return verify_file(verification->run, sealed->stage, sealed->file, err);
+}
+
+/* Is it a file of this table: NUMBER-NAME/TABLE.arrow or NUMBER-NAME/TABLE.SHARD.arrow? */
+static bool is_of_table(const char *path, const struct table_schema *schema) {
+    const char *name = strrchr(path, '/') + 1;
+    size_t name_bytes = strlen(schema->name);
+    return strncmp(name, schema->name, name_bytes) == 0 && name[name_bytes] == '.';
+}
+
+/* Does the stage, or one after it, read the table? */
+static bool is_input(struct stage_list list, const struct stage *reader,
+                     const struct table_schema *schema) {
+    for (size_t index = stage_index(list, reader); index < list.stages_count; index++) {
+        for (size_t input = 0; input < list.stages[index]->inputs_count; input++) {
+            if (list.stages[index]->inputs[input] == schema) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool verify_is_read(const struct run *run, const struct stage *stage, const struct run_file *file,
+                    const struct stage *reader) {
+    for (size_t index = 0; index < stage->outputs_count; index++) {
+        const struct stage_output *output = &stage->outputs[index];
+        if (output->is_sharded && is_of_table(file->path, output->schema)) {
+            return is_input(run->manifest.list, reader, output->schema);
+        }
+    }
+    return true; /* no table, or a small one */
+}
+
+bool verify_stages(const struct run *run, size_t stages_count, const struct stage *reader,
+                   size_t jobs, struct err *err) {
     assert(stages_count <= run->manifest.stages_count);
     size_t capacity = 0;
     for (size_t index = 0; index < stages_count; index++) {
@@ -90,12 +126,14 @@ bool verify_stages(const struct run *run, size_t stages_count, size_t jobs, stru
             continue;
         }
         for (size_t row = 0; row < sealed->files_count; row++) {
-            verification.files[verification.files_count++] =
-                (struct sealed_file){.file = &sealed->files[row], .stage = sealed->stage};
+            const struct run_file *file = &sealed->files[row];
+            if (reader == NULL || verify_is_read(run, sealed->stage, file, reader)) {
+                verification.files[verification.files_count++] =
+                    (struct sealed_file){.file = file, .stage = sealed->stage};
+            }
         }
     }
-    bool is_fine =
-        process_parallel(jobs, verification.files_count, verify_file, &verification, err);
+    bool is_fine = process_parallel(jobs, verification.files_count, verify_one, &verification, err);
     mem_free(verification.files);
     return is_fine;
 }

@@ -352,7 +352,7 @@ static bool must_copy(int error) {
            error == -ENOSYS;
 }
 
-bool path_link_or_copy(const struct sys *sys, const char *from, const char *to, struct err *err) {
+bool path_share(const struct sys *sys, const char *from, const char *to, struct err *err) {
     char temporary[FILE_PATH_MAX];
     if (!path_format(temporary, err, "%s.tmp", to) || !path_remove(sys, temporary, err)) {
         return false;
@@ -373,5 +373,9 @@ bool path_link_or_copy(const struct sys *sys, const char *from, const char *to, 
         return false;
     }
     /* A rename between two names of one file does nothing, and leaves the first behind. */
-    return path_remove(sys, temporary, err) && directory_sync_parent(sys, to, err);
+    return path_remove(sys, temporary, err);
+}
+
+bool path_link_or_copy(const struct sys *sys, const char *from, const char *to, struct err *err) {
+    return path_share(sys, from, to, err) && directory_sync_parent(sys, to, err);
 }
