@@ -10,6 +10,7 @@
 #include "cli/closing.h"
 #include "cli/commands.h"
 #include "cli/emission.h"
+#include "closing_run.h"
 #include "core/memory.h"
 #include "database_option.h"
 #include "db/migrate.h"
@@ -32,7 +33,8 @@ struct closing {
     struct cli *cli;
     struct run *run;
     struct run *previous;
-    struct buffer conninfo; /* of a run that is gone on with */
+    const struct closing_kind *kind; /* NULL: an ordinary close */
+    struct buffer conninfo;          /* of a run that is gone on with */
     struct stage_session session;
     struct emission_aids aids;
     struct run_options options;
@@ -299,7 +301,8 @@ static bool run_choose_source(struct closing *closing, const char **folder, cons
 static bool run_pin_recorded(struct closing *closing, struct err *err) {
     const struct option_values *options = &closing->cli->options;
     struct stage_session *session = &closing->session;
-    bool is_given = option_is_set(options, OPTION_CUTOFF);
+    bool is_given = option_is_set(options, OPTION_CUTOFF) ||
+                    (closing->kind != NULL && closing->kind->takes_late);
     bool is_repriced = option_is_set(options, OPTION_REPRICE);
     session->reason = option_value(options, OPTION_REASON);
     session->is_forced = option_is_set(options, OPTION_FORCE);
@@ -479,7 +482,8 @@ static bool run_drop_dry(struct closing *closing, struct err *err) {
 static bool run_open_directory(struct closing *closing, struct err *err) {
     const char *path;
     struct cli *cli = closing->cli;
-    closing->options.is_dry = option_is_set(&cli->options, OPTION_DRY_RUN);
+    closing->options.is_dry = option_is_set(&cli->options, OPTION_DRY_RUN) ||
+                              (closing->kind != NULL && closing->kind->is_dry);
     if (!cli_required(cli, OPTION_RUN_DIR, &path, err) ||
         !path_format(closing->path, err, "%s%s", path, closing->options.is_dry ? "/dry-run" : "") ||
         !run_restart(closing, err)) {
@@ -544,6 +548,19 @@ static void run_give_back_claim(struct closing *closing) {
     err_release(&err);
 }
 
+static bool run_execute_and_tell(struct closing *closing, struct err *err) {
+    struct cli *cli = closing->cli;
+    if (closing->kind == NULL) {
+        return closing_execute(cli, closing->run, &closing->session, &closing->options, err);
+    }
+    if (!run_execute(closing->run, &closing->options, &closing->session, err)) {
+        return false;
+    }
+    cli_next(cli, "less %s/reports/overages.csv",
+             shell_word(closing->path, &(struct shell_word){0}));
+    return closing->kind->tell(cli, closing->run, err);
+}
+
 static bool run_close_period(struct closing *closing, struct err *err) {
     struct cli *cli = closing->cli;
     closing->session.note = run_note;
@@ -568,7 +585,7 @@ static bool run_close_period(struct closing *closing, struct err *err) {
     return run_take_claim(closing, err) &&
            (!closing->is_guarded ||
             guards_pass(cli, closing->run, &closing->session, &closing->options, err)) &&
-           closing_execute(cli, closing->run, &closing->session, &closing->options, err);
+           run_execute_and_tell(closing, err);
 }
 
 /* What to type next, where the same command would only fail again: never what loses something. */
@@ -586,8 +603,9 @@ static void run_tell_remedy(struct closing *closing, struct err *err) {
     }
 }
 
-static bool run_run(struct cli *cli, struct err *err) {
-    struct closing closing = {.cli = cli};
+bool closing_run(struct cli *cli, const struct closing_kind *kind, struct err *err) {
+    struct closing closing = {.cli = cli, .kind = kind};
+    closing.session.kind = kind != NULL ? kind->name : NULL;
     bool is_fine = run_close_period(&closing, err);
     if (!is_fine) {
         run_give_back_claim(&closing);
@@ -599,6 +617,10 @@ static bool run_run(struct cli *cli, struct err *err) {
     run_close(closing.previous);
     run_close(closing.run);
     return is_fine;
+}
+
+static bool run_run(struct cli *cli, struct err *err) {
+    return closing_run(cli, NULL, err);
 }
 
 const struct command command_run = {
@@ -621,7 +643,11 @@ const struct command command_run = {
         "or an option is not what the run began with, it stops and shows both.\n\n"
         "The source is a folder of CSV files, or a PostgreSQL database: --database takes a\n"
         "libpq connection string or URI, without the password, which comes from ~/.pgpass\n"
-        "or PGPASSWORD. Everything is read in one snapshot.\n\n"
+        "or PGPASSWORD. Everything is read in one snapshot, and the result is recorded there,\n"
+        "in one transaction. What is recorded already is left alone; another result is refused\n"
+        "(exit 13) but with --force --reason TEXT: then it becomes the next revision, rated\n"
+        "with the terms of the first, and only the difference is billed. Usage that came after\n"
+        "the recorded cutoff is listed as late, and taken in with a new --cutoff.\n\n"
         "With --previous, the run revises a finished run of the same period: orgs that\n"
         "were rated there keep the terms sealed there, and only the difference is\n"
         "billed.\n\n"

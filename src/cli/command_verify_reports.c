@@ -160,7 +160,8 @@ static bool overages_read(struct verification *verification, struct overages_sum
     return is_fine;
 }
 
-/* The same sums from the tables: costs of all charges, bills of all records. */
+/* The same sums from the tables: costs of all charges, bills of all records. In a database a record
+ * may have been waived: there the records say what it costs. */
 static bool overages_expect(struct verification *verification, struct overages_sums *sums,
                             const struct table_schema *schema, size_t column, const char *name,
                             uint64_t *rows_count, struct err *err) {
@@ -219,13 +220,14 @@ static bool overages_compare(struct verification *verification, struct overages_
 static bool verify_overages(struct verification *verification, struct err *err) {
     struct problems *problems = problems_create(err);
     struct overages_sums sums = {.totals = problems != NULL ? totals_create(err) : NULL};
-    uint64_t charges_count;
+    bool is_database = run_pinned(verification->run, PIN_VERSION, "database") != NULL;
     uint64_t records_count;
     struct decimal left;
     struct decimal right;
     bool is_fine = sums.totals != NULL && overages_read(verification, &sums, problems, err) &&
-                   overages_expect(verification, &sums, &checkpoint_charges, CHARGES_COST, cost_row,
-                                   &charges_count, err) &&
+                   overages_expect(
+                       verification, &sums, is_database ? &checkpoint_records : &checkpoint_charges,
+                       is_database ? RECORDS_COST : CHARGES_COST, cost_row, &records_count, err) &&
                    overages_expect(verification, &sums, &checkpoint_records, RECORDS_BILLED,
                                    billed_row, &records_count, err);
     if (is_fine) {

@@ -28,6 +28,7 @@ struct record {
 
 /* What was written, held against the stages that computed it. */
 static const char cost_equation[] = "cost of charges = cost in overages.csv";
+static const char records_equation[] = "cost of records = cost in overages.csv";
 static const char billed_equation[] = "billed of items = billed in overages.csv";
 
 enum overages_side { SIDE_CHARGES, SIDE_LIMITS, SIDE_RECORDS, SIDE_ITEMS };
@@ -69,6 +70,15 @@ static bool overages_amounts(const struct overages *overages, struct overage *am
     amounts->cost = table_get_decimal(&charge->cursor, CHARGES_COST);
     return decimal_subtract(amounts->uncapped_cost, amounts->exact_cost, &amounts->rounding) ||
            err_set(err, ERR_RANGE, "rounding does not fit");
+}
+
+/* What was waived is no cost any more: it counts as reduction. */
+static bool overages_waive(const struct overages *overages, struct overage *amounts,
+                           struct err *err) {
+    const struct table_cursor *row = &overages->walk.sides[SIDE_RECORDS].cursor;
+    amounts->cost = table_get_decimal(row, RECORDS_COST);
+    return decimal_subtract(amounts->uncapped_cost, amounts->cost, &amounts->cap_reduction) ||
+           err_set(err, ERR_RANGE, "the reduction of a cost does not fit");
 }
 
 /* False: nothing is recorded of the price at hand. */
@@ -136,7 +146,9 @@ static bool overages_put(struct overages *overages, const struct overage *amount
     report_text(file, record->stripe_item_id);
     struct text unit = text_from(currency->code);
     return report_end_row(file, err) &&
-           totals_add_right(overages->totals, cost_equation, unit, amounts->cost, err) &&
+           totals_add_right(overages->totals,
+                            overages->has_records ? records_equation : cost_equation, unit,
+                            amounts->cost, err) &&
            (!overages->has_items ||
             totals_add_right(overages->totals, billed_equation, unit, record->billed, err));
 }
@@ -148,9 +160,14 @@ static bool overages_price(struct overages *overages, struct err *err) {
     if (!sides[SIDE_CHARGES].is_here && !sides[SIDE_RECORDS].is_here) {
         return true;
     }
-    return overages_amounts(overages, &amounts, err) &&
-           (!overages_record(overages, &amounts, &record) ||
-            overages_put(overages, &amounts, &record, err));
+    if (!overages_amounts(overages, &amounts, err)) {
+        return false;
+    }
+    if (!overages_record(overages, &amounts, &record)) {
+        return true;
+    }
+    return (!overages->has_records || overages_waive(overages, &amounts, err)) &&
+           overages_put(overages, &amounts, &record, err);
 }
 
 static bool overages_shard(const struct report_source *source, const struct report_shard *shard,
@@ -185,19 +202,23 @@ static bool overages_expected(const struct report_source *source, struct totals 
     for (size_t index = 0; index < source->shards_count; index++) {
         const struct report_shard *shard = &source->shards[index];
         struct table_cursor org = table_cursor_start(shard->orgs);
-        struct table_cursor charge = table_cursor_start(shard->charges);
+        bool has_records = shard->records != NULL;
+        struct table_cursor row = table_cursor_start(has_records ? shard->records : shard->charges);
         bool has_org = table_cursor_next(&org);
-        while (table_cursor_next(&charge)) {
-            struct text org_id = table_get_text(&charge, CHARGES_ORG_ID);
+        while (table_cursor_next(&row)) {
+            struct text org_id =
+                table_get_text(&row, has_records ? RECORDS_ORG_ID : CHARGES_ORG_ID);
             while (has_org && !text_equals(table_get_text(&org, ORGS_ORG_ID), org_id)) {
                 has_org = table_cursor_next(&org);
             }
             if (!has_org) {
-                return err_set(err, ERR_DAMAGED, "%s: a charge of an org that is not there",
-                               table_path(shard->charges));
+                return err_set(err, ERR_DAMAGED, "%s: a cost of an org that is not there",
+                               table_path(row.table));
             }
-            if (!totals_add_left(totals, cost_equation, table_get_text(&org, ORGS_CURRENCY),
-                                 table_get_decimal(&charge, CHARGES_COST), err)) {
+            if (!totals_add_left(totals, has_records ? records_equation : cost_equation,
+                                 table_get_text(&org, ORGS_CURRENCY),
+                                 table_get_decimal(&row, has_records ? RECORDS_COST : CHARGES_COST),
+                                 err)) {
                 return false;
             }
         }

@@ -130,4 +130,51 @@ check "which adjustments.csv shows" rows_of taken adjustments.csv "acme,tokens,1
 check "it is late no more" not_late
 check "who, when and why is kept" is "select kind, state, is_forced, reason from billing.close_runs order by run_id desc limit 1" "close|recorded|t|import was late"
 
+# --- taking back --------------------------------------------------------------------------------
+
+waive() { # STATUS OPTION...
+    local status=$1
+    shift
+    expect "$status" waive --period 2024-02 --database "" --org capped --metric tokens --reason "outage" "$@"
+}
+
+check "a waiver that is only tried writes nothing" unchanged waive 0 --dry-run
+check "one for nothing is refused" expect 13 waive --period 2024-02 --database "" --org capped --metric nonsense --reason "outage"
+check "a waiver takes back what was billed" all waive 0 -- grep -q "1 record, billed -16.12 usd" "$scratch/out"
+check "as the next revision, at zero" is "select revision, trim_scale(cost), trim_scale(billed), is_waived from billing.org_billing_overages where org_id = 'capped' and metric_type = 'tokens' order by revision" \
+    "1|16.12|16.12|f
+2|0|-16.12|t"
+check "once" unchanged waive 0
+check "and the same result leaves it so" unchanged close_as 4 after-waiver
+shows_waiver() { rows_of after-waiver overages.csv "capped," | grep ",tokens," | grep ",25.00,25.00,0.00,16.12,-16.12,2,recorded,"; }
+check "the reports show it as reduction" shows_waiver
+check "verify agrees with that" expect 0 verify "$scratch/after-waiver"
+late capped tokens 100000 2024-02-20T00:00:00Z
+stays_waived() {
+    close_as 4 waived-late --cutoff 2999-01-01T00:00:00Z --force --reason "late" &&
+        is "select revision, trim_scale(cost), trim_scale(billed), is_waived, trim_scale(usage) from billing.org_billing_overages where org_id = 'capped' and metric_type = 'tokens' order by revision desc limit 1" "3|0|0|t|850000"
+}
+check "late usage does not bill it again" stays_waived
+check "who, when and why is kept of it" is "select kind, scope, reason from billing.close_runs where kind = 'waive'" \
+    'waive|{"orgs": ["capped"], "metric": "tokens"}|outage'
+check "a whole org is voided" expect 0 void --period 2024-02 --database "" --org models --reason "test account"
+check "with all of its records" is "select trim_scale(sum(billed)), count(*) filter (where is_waived) from billing.org_billing_overages where org_id = 'models'" "0|4"
+
+# --- one org again ------------------------------------------------------------------------------
+
+late peak seats 1 2024-03-05T00:00:00Z
+late softly tokens 50000 2024-02-21T00:00:00Z
+recalculate() { # OPTION...
+    expect 0 recalculate --period 2024-02 --database "" --org softly --run-dir "$scratch/softly" --now 2999-01-01T00:00:00Z "$@" && cat "$scratch/out"
+}
+answer='{"success":true,"data":{"orgId":"softly","period":"2024-02","currency":"usd","rated":true,"recorded":false,"reason":"","changes":{"tokens":{"oldUsage":"750000","newUsage":"800000","oldCost":1500,"newCost":2000,"difference":500}},"difference":500}}'
+answers() { # ANSWER OPTION...
+    local answer=$1
+    shift
+    recalculate "$@" && [ "$(cat "$scratch/out")" = "$answer" ]
+}
+check "recalculate tells what would change" unchanged answers "$answer"
+check "and records it with --force" answers "${answer/'"recorded":false'/'"recorded":true'}" --force --reason "import was late"
+check "as a revision of that org alone" is "select kind, reason, totals ->> 'changed_orgs' from billing.close_runs order by run_id desc limit 1" "recalculate|import was late|1"
+
 finish
