@@ -167,6 +167,10 @@ expected: $(BUILD)/periodclose ## rewrites the expected reports of fixtures/ wit
 bench: $(BUILD)/periodclose ## measures against DuckDB and a bare libcsv pass
 	tests/bench/run.sh $(BUILD)
 
+.PHONY: bench-db
+bench-db: test-deps $(BUILD)/periodclose ## measures the database against SQL and COPY in a throw-away cluster
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" tests/bench/db.sh
+
 # --- exactly once, by search: the program over a system that dies, against the simulator ----------
 
 SEEDS ?= 500
