@@ -41,7 +41,7 @@ enum {
 #define HINT_RESTORE                                                                               \
     "restore the file from a backup, or begin anew: run with --restart, replay into another "      \
     "--run-dir"
-#define HINT_REPLAY_ELSEWHERE "take another --run-dir, or remove this one first"
+#define HINT_REPLAY_ELSEWHERE "take another --run-dir"
 #define DRY_RUN_FOLDER "dry-run"
 
 /* --- manifest.c ------------------------------------------------------------------------------- */
