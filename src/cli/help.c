@@ -36,11 +36,61 @@ static const struct exit_code exit_codes[] = {
 
 enum { EXIT_CODES_COUNT = sizeof exit_codes / sizeof exit_codes[0] };
 
+enum { HELP_WIDTH = 79, HELP_OPTION_COLUMN = 27 };
+
+static size_t shown_columns(const char *bytes, size_t size_bytes) {
+    size_t columns = 0;
+    for (size_t index = 0; index < size_bytes; index++) {
+        columns += ((unsigned char)bytes[index] & 0xC0) != 0x80 ? 1 : 0;
+    }
+    return columns;
+}
+
+/*
+ * Words from that column on, broken before HELP_WIDTH, further lines indented, with a newline at
+ * the end. A blank line stays: it begins a paragraph.
+ */
+static bool help_words(struct console *console, const char *words, size_t column, size_t indent,
+                       struct err *err) {
+    bool is_line_start = true;
+    for (const char *word = words; *word != '\0';) {
+        size_t blanks = strspn(word, " \n");
+        bool is_paragraph = blanks >= 2 && word[0] == '\n' && word[1] == '\n';
+        word += blanks;
+        size_t size_bytes = strcspn(word, " \n");
+        size_t columns = shown_columns(word, size_bytes);
+        if (is_paragraph || (!is_line_start && column + 1 + columns > HELP_WIDTH)) {
+            if (!console_out(console, err, "%s%*s", is_paragraph ? "\n\n" : "\n", (int)indent,
+                             "")) {
+                return false;
+            }
+            column = indent;
+            is_line_start = true;
+        }
+        if (!console_out(console, err, "%s%.*s", is_line_start ? "" : " ", (int)size_bytes, word)) {
+            return false;
+        }
+        column += columns + (is_line_start ? 0 : 1);
+        is_line_start = false;
+        word += size_bytes;
+    }
+    return console_out(console, err, "\n");
+}
+
+/* A name, and from `column` on what it is; on the next line where the name is too long. */
+static bool help_row(struct console *console, const char *name, const char *text, size_t column,
+                     struct err *err) {
+    bool is_long = 2 + strlen(name) >= column;
+    return console_out(console, err, "  %s%s%*s", name, is_long ? "\n" : "",
+                       (int)(is_long ? column : column - 2 - strlen(name)), "") &&
+           help_words(console, text, column, column, err);
+}
+
 static bool help_option(struct cli *cli, const struct option_row *row, struct err *err) {
     char left[64];
     (void)snprintf(left, sizeof left, "--%s%s%s", row->name, row->argument != NULL ? " " : "",
                    row->argument != NULL ? row->argument : "");
-    return console_out(&cli->console, err, "  %-24s %s\n", left, row->help);
+    return help_row(&cli->console, left, row->help, HELP_OPTION_COLUMN, err);
 }
 
 bool help_program(struct cli *cli, struct err *err) {
@@ -54,8 +104,8 @@ bool help_program(struct cli *cli, struct err *err) {
         return false;
     }
     for (size_t index = 0; index < list.commands_count; index++) {
-        if (!console_out(console, err, "  %-10s %s\n", list.commands[index]->name,
-                         list.commands[index]->summary)) {
+        if (!help_row(console, list.commands[index]->name, list.commands[index]->summary, 13,
+                      err)) {
             return false;
         }
     }
@@ -63,8 +113,8 @@ bool help_program(struct cli *cli, struct err *err) {
         return false;
     }
     for (size_t index = 0; index < stages.stages_count; index++) {
-        if (!console_out(console, err, "  %-10s %s\n", stages.stages[index]->name,
-                         stages.stages[index]->summary)) {
+        if (!help_row(console, stages.stages[index]->name, stages.stages[index]->summary, 13,
+                      err)) {
             return false;
         }
     }
@@ -72,8 +122,9 @@ bool help_program(struct cli *cli, struct err *err) {
         return false;
     }
     for (size_t index = 0; index < EXIT_CODES_COUNT; index++) {
-        if (!console_out(console, err, "  %-3d %s\n", (int)exit_codes[index].code,
-                         exit_codes[index].meaning)) {
+        char code[12];
+        (void)snprintf(code, sizeof code, "%d", (int)exit_codes[index].code);
+        if (!help_row(console, code, exit_codes[index].meaning, 6, err)) {
             return false;
         }
     }
@@ -94,8 +145,13 @@ static bool help_options(struct cli *cli, uint64_t options, struct err *err) {
 
 bool help_command(struct cli *cli, const struct command *command, struct err *err) {
     struct console *console = &cli->console;
-    if (!console_out(console, err, "usage: periodclose %s %s\n\n%s\n", command->name,
-                     command->arguments, command->description) ||
+    char synopsis[512];
+    (void)snprintf(synopsis, sizeof synopsis, "periodclose %s %s", command->name,
+                   command->arguments);
+    enum { USAGE_COLUMN = 7 };
+    if (!console_out(console, err, "usage: ") ||
+        !help_words(console, synopsis, USAGE_COLUMN, USAGE_COLUMN, err) ||
+        !console_out(console, err, "\n") || !help_words(console, command->description, 0, 0, err) ||
         (command->options != 0 && !console_out(console, err, "\noptions:\n")) ||
         !help_options(cli, command->options, err)) {
         return false;

@@ -174,6 +174,20 @@ unset_variable() {
 }
 check 'an empty word, as of a variable that is not set, is told as such' unset_variable
 
+# On 80 columns nothing is broken in the middle of a word. Examples are one line, to be copied.
+help_fits() {
+    local command commands=0
+    expect 0 --help || return 1
+    cp "$scratch/out" "$scratch/help"
+    while read -r command; do
+        expect 0 "$command" --help || return 1
+        sed '/^example:/,$d' "$scratch/out" >>"$scratch/help"
+        commands=$((commands + 1))
+    done < <(sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$scratch/out")
+    ! grep -nE '^.{80}' "$scratch/help" && [ "$commands" -ge 10 ]
+}
+check 'help fits 80 columns' help_fits
+
 # A month that is not over: nothing is closed, and that is said.
 open_month() {
     expect 0 run --source "$tiny" --run-dir "$scratch/open" --period 2025-03 \
