@@ -183,8 +183,8 @@ help_fits() {
         expect 0 "$command" --help || return 1
         sed '/^example:/,$d' "$scratch/out" >>"$scratch/help"
         commands=$((commands + 1))
-    done < <(sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$scratch/out")
-    ! grep -nE '^.{80}' "$scratch/help" && [ "$commands" -ge 10 ]
+    done < <(sed -n '/^commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' "$scratch/out")
+    ! LC_ALL=C.UTF-8 grep -nE '^.{80}' "$scratch/help" && [ "$commands" -ge 10 ]
 }
 check 'help fits 80 columns' help_fits
 
