@@ -45,6 +45,7 @@ struct stage_claim {
 
 struct emit_earlier;
 struct emit_fresh;
+struct emit_write_back;
 
 struct stage_session {
     const char *source_folder; /* NULL on a replay, and with a database */
@@ -66,6 +67,7 @@ struct stage_session {
     const struct emit_earlier *earlier; /* items of earlier revisions; NULL: none */
     const struct emit_fresh *fresh;     /* what orgs are now; NULL: as they were extracted */
     struct stage_sending sending;
+    struct emit_write_back *write_back; /* the stage emit's own: records to be told; NULL: none */
     /* a note for people (an unknown column …); may be NULL */
     void (*note)(void *context, const char *text);
     void *note_context;

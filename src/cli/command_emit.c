@@ -1,6 +1,7 @@
 /* emit: sends what was held or refused and can be sent now, and settles what is unknown. */
 #include "cli/commands.h"
 #include "cli/emission.h"
+#include "database_option.h"
 #include "stage/emission.h"
 #include "stage/stages.h"
 
@@ -34,6 +35,11 @@ static bool emit_again(struct cli *cli, struct run *run, struct emission_aids *a
         return err_hint(err, "nothing of it is to be sent");
     }
     session.sending.retries_failed = true;
+    session.conninfo = run_pinned(run, PIN_VERSION, "database");
+    if (session.conninfo != NULL && option_is_set(&cli->options, OPTION_DATABASE) &&
+        !cli_database(cli, &session.conninfo, err)) {
+        return false;
+    }
     if (!emission_aids_open(cli, run, true, &session, aids, err)) {
         return false;
     }
@@ -71,12 +77,14 @@ const struct command command_emit = {
     .arguments = "RUN",
     .positionals_max = 1,
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
-               OPTION_BIT(OPTION_DRY_RUN) | EMISSION_OPTIONS,
+               OPTION_BIT(OPTION_DRY_RUN) | OPTION_BIT(OPTION_DATABASE) | EMISSION_OPTIONS,
     .description = "Goes through the items of a run again: what was sent stays as it is, what is\n"
                    "unknown is settled first, what was refused is tried under a new attempt, and\n"
                    "what was held is sent if it can be sent now. Customers, subscriptions and\n"
                    "suspensions of orgs whose items were not sent are read again from orgs.csv of\n"
-                   "the folder that the run began with. Then the reports are written again.\n\n"
+                   "the folder that the run began with. Then the reports are written again. A run\n"
+                   "out of a database writes there what became of each item; --database is\n"
+                   "another way to the same one.\n\n"
                    "--dry-run prints the requests that it would begin with, a JSON object a line,\n"
                    "and sends nothing; it needs no API key.",
     .example = "periodclose emit /var/lib/periodclose/2026-10",

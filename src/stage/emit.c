@@ -89,6 +89,18 @@ static bool emit_shard(struct run *run, size_t shard_index, struct err *err) {
     return is_fine;
 }
 
+static bool emit_send(struct run *run, struct stage_session *session, struct err *err) {
+    if (!emit_write_back_open(run, session, &session->write_back, err)) {
+        return false;
+    }
+    bool is_fine = (session->emission == EMISSION_DODO ? emit_dodo(run, session, err)
+                                                       : emit_stripe(run, session, err)) &&
+                   emit_write_back_flush(session->write_back, err);
+    emit_write_back_close(session->write_back);
+    session->write_back = NULL;
+    return is_fine;
+}
+
 static bool emit_perform(struct run *run, const struct stage *stage, struct stage_session *session,
                          struct err *err) {
     (void)stage;
@@ -98,7 +110,7 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
     case EMISSION_STRIPE:
     case EMISSION_STRIPE_METERS:
         if (!run_is_replay(run) && !run_is_dry(run)) {
-            return emit_stripe(run, session, err);
+            return emit_send(run, session, err);
         }
         if (!run_is_replay(run) && !emit_dry(run, session, err)) {
             return false;
@@ -106,7 +118,7 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
         break;
     case EMISSION_DODO:
         if (!run_is_replay(run) && !run_is_dry(run)) {
-            return emit_dodo(run, session, err);
+            return emit_send(run, session, err);
         }
         break;
     }

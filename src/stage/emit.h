@@ -60,6 +60,18 @@ struct emit_fresh_org {
 /* NULL: as it was extracted. */
 const struct emit_fresh_org *emit_fresh_find(const struct emit_fresh *fresh, struct text org_id);
 
+/*
+ * emit_write_back.c. The records in the database; NULL without one, and then the others do nothing.
+ * Put collects a batch, flush writes it.
+ */
+struct emit_write_back;
+bool emit_write_back_open(struct run *run, const struct stage_session *session,
+                          struct emit_write_back **back, struct err *err);
+bool emit_write_back_put(struct emit_write_back *back, const struct emit_item *item,
+                         const char *status, const char *object_id, struct err *err);
+bool emit_write_back_flush(struct emit_write_back *back, struct err *err);
+void emit_write_back_close(struct emit_write_back *back);
+
 /* billed = sent + held + failed + unknown + not emitted */
 extern const char emit_equation[];
 

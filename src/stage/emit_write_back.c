@@ -1,0 +1,131 @@
+/*
+ * With a database: what became of each item goes onto its record there, in batches. Writing it
+ * again is harmless, so a start that goes on simply writes all of it once more; what stands already
+ * is not touched.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "core/memory.h"
+#include "db/migrate.h"
+#include "emit.h"
+
+enum { BATCH_ROWS = 1000 };
+
+struct emit_write_back {
+    struct run *run;
+    const char *conninfo;
+    struct db *db;
+    char period[INSTANT_TEXT_MAX];
+    json_t *batch; /* array */
+};
+
+/* The database that the run has recorded in, and no other. */
+static bool connect(struct emit_write_back *back, struct err *err) {
+    const struct db_options options = {
+        .conninfo = back->conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true};
+    if (back->db != NULL && !db_is_lost(back->db)) {
+        return true;
+    }
+    db_close(back->db);
+    back->db = NULL;
+    if (!db_open(run_sys(back->run), &options, &back->db, err) || !migrate_check(back->db, err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(back->run, PIN_INPUT, "database");
+    if (pinned == NULL || strcmp(pinned, db_identity(back->db)) == 0) {
+        return true;
+    }
+    (void)err_set(err, ERR_MISMATCH, "%s has recorded in database %s, this is %s",
+                  run_path(back->run), pinned, db_identity(back->db));
+    return err_hint(err, "give the same one with --database");
+}
+
+bool emit_write_back_open(struct run *run, const struct stage_session *session,
+                          struct emit_write_back **back, struct err *err) {
+    *back = NULL;
+    if (session->conninfo == NULL) {
+        return true;
+    }
+    struct emit_write_back *made = mem_alloc(sizeof *made);
+    if (made == NULL) {
+        return err_memory(err, sizeof *made);
+    }
+    *made =
+        (struct emit_write_back){.run = run, .conninfo = session->conninfo, .batch = json_array()};
+    session_period(session, made->period);
+    if (made->batch == NULL || !connect(made, err)) {
+        bool has_batch = made->batch != NULL;
+        emit_write_back_close(made);
+        return has_batch ? false : err_memory(err, 0);
+    }
+    *back = made;
+    return true;
+}
+
+void emit_write_back_close(struct emit_write_back *back) {
+    if (back != NULL) {
+        db_close(back->db);
+        json_decref(back->batch);
+        mem_free(back);
+    }
+}
+
+static bool check_found(const struct emit_write_back *back, int64_t found_count, struct err *err) {
+    size_t count = json_array_size(back->batch);
+    if (found_count == (int64_t)count) {
+        return true;
+    }
+    (void)err_set(err, ERR_MISMATCH,
+                  "%zu items were sent or held, but %s has records of %lld of them", count,
+                  db_description(back->db), (long long)found_count);
+    return err_hint(err, "the database is not as the run left it; restored from a backup, perhaps? "
+                         "What was sent stands in the journal and at the other side");
+}
+
+static bool write_batch(struct emit_write_back *back, const char *items, struct err *err) {
+    struct db_params params = {0};
+    struct db_result result = {0};
+    int64_t found_count = 0;
+    db_params_text(&params, text_from(back->period));
+    db_params_text(&params, text_from(items));
+    bool is_fine =
+        connect(back, err) && db_run(back->db, "emit/write_back.sql", &params, &result, err) &&
+        db_result_int64(&result, 0, 0, &found_count, err) && check_found(back, found_count, err);
+    db_result_release(&result);
+    return is_fine;
+}
+
+bool emit_write_back_flush(struct emit_write_back *back, struct err *err) {
+    if (back == NULL || json_array_size(back->batch) == 0) {
+        return true;
+    }
+    char *items = json_dumps(back->batch, JSON_COMPACT);
+    if (items == NULL) {
+        return err_memory(err, 0);
+    }
+    bool is_fine = write_batch(back, items, err);
+    if (!is_fine && back->db != NULL && db_is_lost(back->db)) {
+        /* Hours may lie between two batches: a connection that was dropped is made anew, once. */
+        err_release(err);
+        is_fine = write_batch(back, items, err);
+    }
+    free(items);
+    (void)json_array_clear(back->batch);
+    return is_fine || err_wrap(err, "writing what became of the items");
+}
+
+bool emit_write_back_put(struct emit_write_back *back, const struct emit_item *item,
+                         const char *status, const char *object_id, struct err *err) {
+    if (back == NULL) {
+        return true;
+    }
+    json_t *row = json_pack("{s:s%, s:s%, s:I, s:s, s:s?}", "org_id", item->org_id.bytes,
+                            item->org_id.size_bytes, "metric", item->metric.bytes,
+                            item->metric.size_bytes, "revision", (json_int_t)item->revision,
+                            "status", status, "id", object_id[0] != '\0' ? object_id : NULL);
+    if (row == NULL || json_array_append_new(back->batch, row) != 0) {
+        return err_memory(err, 0);
+    }
+    return json_array_size(back->batch) < BATCH_ROWS || emit_write_back_flush(back, err);
+}

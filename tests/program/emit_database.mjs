@@ -1,0 +1,119 @@
+// Closes out of a database and sends to the simulator: emit_database.mjs PERIODCLOSE SIMULATOR FOLDER, with
+// the libpq environment of a cluster. The records must say what invoice_items.csv says.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { startSimulator } from '../stripe_sim/simulator.mjs';
+
+const [program, simulatorProgram, folder] = process.argv.slice(2);
+const KEY = 'sk_test_simulator';
+const ORGS = 600;
+const sql = (text) => execFileSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1'], { input: text, encoding: 'utf8' }).trim();
+
+function freshDatabase(name) {
+  execFileSync('createdb', ['--template', 'template0', '--encoding', 'UTF8', name], { env: { ...process.env, PGDATABASE: 'postgres' } });
+  process.env.PGDATABASE = name;
+  execFileSync(program, ['migrate', '--database', ''], { stdio: ['ignore', 'ignore', 'pipe'] });
+  sql(`insert into billing.plans (plan_id) values ('pro');
+    insert into billing.prices (plan_id, metric, included, unit_price) values ('pro', 'tokens', 500000, 0.0001), ('pro', 'runs', 50, 1);
+    insert into billing.orgs (org_id, status, stripe_customer_id, dodo_customer_id)
+      select 'org_' || n, case when n = 5 then 'suspended' else 'active' end, case when n <> 7 then 'cus_' || n end, 'cus_' || n
+      from generate_series(0, ${ORGS - 1}) as n;
+    insert into billing.subscriptions (org_id, plan_id, starts_at) select org_id, 'pro', '2026-01-01Z' from billing.orgs;
+    select billing.ensure_ledger_partition('2026-10-05Z');
+    insert into billing.usage_ledger (occurred_at, recorded_at, kind, org_id, metric, quantity, event_id)
+      select '2026-10-05Z'::timestamptz, '2026-10-05Z'::timestamptz, 'delta'::billing.usage_kind, 'org_' || n, 'tokens', 750000 + n, 't'
+      from generate_series(0, ${ORGS - 1}) as n
+      union all
+      select '2026-10-06Z', '2026-10-06Z', 'delta', 'org_' || n, 'runs', 60 + n % 9, 'r' from generate_series(0, ${ORGS - 1}) as n;`);
+}
+
+function run(simulator, words, env = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(program, [...words, '--rate', 'none', '--retry-delay', '1', '--timeout', '2000'], {
+      env: { ...process.env, STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY,
+        DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env },
+    });
+    let out = '';
+    child.stdout.on('data', (bytes) => { out += bytes; });
+    child.stderr.on('data', (bytes) => { out += bytes; });
+    const limit = setTimeout(() => child.kill('SIGKILL'), 90000);
+    child.on('close', (status, signal) => {
+      clearTimeout(limit);
+      resolve({ status, signal, out });
+    });
+    simulator.ask({ do: 'client', pid: child.pid }).catch(() => {});
+  });
+}
+const closeWords = (runDir, emit = 'stripe') => ['run', '--period', '2026-10', '--database', '', '--run-dir', runDir,
+  '--emit', emit, '--now', '2026-11-02T00:00:00Z', ...(emit === 'stripe' ? ['--test-key'] : [])];
+
+const customers = (from = 0) => Array.from({ length: ORGS - from }, (_, n) => ({ id: `cus_${n + from}`, currency: 'usd' }));
+
+// Every record says what invoice_items.csv says.
+function checkRecords(runDir, hasIds = true) {
+  const reported = fs.readFileSync(path.join(runDir, 'reports/invoice_items.csv'), 'utf8').trim().split('\n').slice(1)
+    .map((line) => line.split(',')).map((row) => `${row[1]} ${row[2]} ${row[6]} ${hasIds ? row[8] : ''}`).sort();
+  const recorded = sql(`select org_id || ' ' || metric_type || ' ' || item_status || ' ' || ${hasIds ? "coalesce(stripe_invoice_item_id, '')" : "''"}
+    from billing.org_billing_overages`).split('\n').sort();
+  assert.deepEqual(recorded.map((line) => line.trim()), reported.map((line) => line.trim()));
+  return recorded;
+}
+const count = (lines, word) => lines.filter((line) => line.split(' ')[2] === word).length;
+
+const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+
+// sent, held and refused; what was refused is sent later, and the record says so
+freshDatabase('calm');
+await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+await simulator.ask({ do: 'add', customers: customers(2) }); // cus_0 and cus_1 are not there
+const calm = path.join(folder, 'calm');
+let result = await run(simulator, closeWords(calm));
+assert.equal(result.status, 21, result.out);
+let records = checkRecords(calm);
+assert.deepEqual([count(records, 'sent'), count(records, 'held'), count(records, 'failed')], [2 * (ORGS - 4), 4, 4]);
+await simulator.ask({ do: 'add', customers: customers().slice(0, 2) });
+result = await run(simulator, ['emit', calm, '--test-key']);
+assert.equal(result.status, 4, result.out);
+records = checkRecords(calm);
+assert.deepEqual([count(records, 'sent'), count(records, 'held')], [2 * (ORGS - 2), 4]);
+const items = (await simulator.ask({ do: 'dump' })).items;
+assert.equal(items.length, 2 * (ORGS - 2));
+assert.ok(records.includes(`org_0 tokens sent ${items.find((item) => item.metadata.org_id === 'org_0'
+  && item.metadata.metric === 'tokens').id}`));
+
+// another database than the one it was recorded in is refused, before anything is sent
+freshDatabase('other');
+result = await run(simulator, ['emit', calm, '--test-key', '--database', 'dbname=other']);
+assert.equal(result.status, 13, result.out);
+assert.match(result.out, /has recorded in database/);
+
+// killed on the way, and started again until it is done
+freshDatabase('killed');
+await simulator.ask({ do: 'reset', seed: 3, key: KEY,
+  faults: { seed: 3, per_mille: 20, faults_max: 12, kills_max: 4, kinds: ['kill_before', 'kill_done', 'kill_answered', '500_after'] } });
+await simulator.ask({ do: 'add', customers: customers() });
+const killed = path.join(folder, 'killed');
+let kills = 0;
+for (let start = 1; ; start += 1) {
+  assert.ok(start < 20, result.out);
+  result = await run(simulator, closeWords(killed));
+  if (result.status === 4) break;
+  assert.ok(result.signal === 'SIGKILL' || [21, 22].includes(result.status), result.out);
+  kills += 1;
+}
+assert.ok(kills > 0);
+records = checkRecords(killed);
+assert.equal(count(records, 'sent'), 2 * (ORGS - 2));
+assert.equal((await simulator.ask({ do: 'dump' })).items.length, 2 * (ORGS - 2));
+
+// Dodo: held without a subscription there
+freshDatabase('dodo');
+await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+result = await run(simulator, closeWords(path.join(folder, 'dodo'), 'dodo'));
+assert.equal(result.status, 4, result.out);
+assert.equal(count(checkRecords(path.join(folder, 'dodo')), 'held'), 2 * ORGS);
+
+console.log('sent, held, refused, later, elsewhere, killed: as they should be');
+await simulator.stop();
