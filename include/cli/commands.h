@@ -20,6 +20,7 @@ extern const struct command command_explain;
 extern const struct command command_diff;
 extern const struct command command_verify;
 extern const struct command command_emit;
+extern const struct command command_reconcile;
 extern const struct command command_push;
 extern const struct command command_sync;
 extern const struct command command_summary;

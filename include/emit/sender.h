@@ -49,7 +49,11 @@ struct emit_work {
     bool has_intent;         /* durable, under the attempt at hand */
     bool is_unsettled;       /* a request may have been carried out */
     bool needs_list;
-    bool is_kept; /* its key will for ever be answered by the same failure */
+    bool is_found;        /* by sender_reconcile */
+    bool has_double;      /* the same: another with its key */
+    bool is_compared;     /* the same */
+    struct text customer; /* where it was sent to; empty: it was not */
+    bool is_kept;         /* its key will for ever be answered by the same failure */
     unsigned attempt;
     unsigned raised;     /* how often in this process */
     int64_t asked_us;    /* monotonic: when this process asked last */
@@ -129,6 +133,47 @@ bool sender_count_waiting(struct sender *sender, struct text customer, uint64_t 
 /* Only what is unsettled: nothing new is sent. */
 bool sender_settle(struct sender *sender, const struct emit_feed *feed, struct err *err);
 bool sender_run(struct sender *sender, const struct emit_feed *feed, struct err *err);
+/*
+ * Compares every item of the feed with what its customer has at Stripe; nothing is sent, and the
+ * feed's done is not called with results. With repairs, what stands there and was not known to is
+ * put into the journal; an item of resend that was removed there may be sent again.
+ */
+enum reconcile_kind {
+    RECONCILE_NEVER_SENT, /* not there, and not known to have been */
+    RECONCILE_REMOVED,    /* not there, and it was: somebody's goodwill, perhaps */
+    RECONCILE_DIFFERENT,  /* another amount or currency */
+    RECONCILE_UNRECORDED, /* there, and not known to be */
+    RECONCILE_EXTRA,      /* there, and not recorded, or twice */
+    RECONCILE_KINDS_COUNT,
+};
+
+struct reconcile_finding {
+    enum reconcile_kind kind;
+    struct emit_key key;
+    struct text org_id;
+    struct text metric;
+    const struct emit_item *item; /* ours; NULL: of RECONCILE_EXTRA, not recorded */
+    const char *our_id;           /* empty: none */
+    const char *their_id;         /* empty: it is not there */
+    int64_t their_amount;         /* in Stripe's minor units */
+    struct text their_currency;
+};
+
+struct reconcile {
+    bool repairs;
+    const struct emit_key *resend;
+    size_t resend_count;
+    void *context;
+    bool (*found)(void *context, const struct reconcile_finding *finding, struct err *err);
+    struct {
+        uint64_t items;
+        uint64_t agreed;
+        uint64_t findings;
+        uint64_t resent;
+    } counts;
+};
+bool sender_reconcile(struct sender *sender, const struct emit_feed *feed,
+                      struct reconcile *reconcile, struct err *err);
 /*
  * Nothing is sent: every request that a sending would begin with goes to the sink, as one JSON
  * object on a line of its own (without its end). base, version, run_id, period, attach and the

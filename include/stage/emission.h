@@ -12,6 +12,10 @@
 bool emission_preview(struct run *run, const struct stage_session *session,
                       const struct preview_sink *sink, struct err *err);
 
+/* Compares the items of the run, which is open for updating, with Stripe: see sender_reconcile. */
+bool emission_reconcile(struct run *run, const struct stage_session *session,
+                        struct reconcile *reconcile, struct err *err);
+
 /*
  * The runs of all earlier revisions, whose items must be settled before a difference to them goes;
  * they stay open as long. Close also after a failure.

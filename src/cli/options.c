@@ -46,6 +46,10 @@ const struct option_row option_table[OPTIONS_COUNT] = {
                        "of the closed period while there is one, or on an invoice of their own"},
     [OPTION_TEST_KEY] = {"test-key", NULL, false, false,
                          "a key of Stripe's test mode is meant, though a database is read"},
+    [OPTION_REPAIR] = {"repair", NULL, false, false,
+                       "send what was never sent, and note what stands there; never delete"},
+    [OPTION_RESEND] = {"resend", "KEY", true, false,
+                       "send that item again, which was removed at Stripe"},
     [OPTION_RATE] = {"rate", "N|N/min", false, false,
                      "requests a second and endpoint, or none for no bound (default: 20; Dodo: "
                      "100/min)"},

@@ -90,7 +90,9 @@ static bool index_note(struct journal *journal, const struct record *record, uin
         entry->intent_offset = offset;
     } else {
         entry->answer_offset = offset;
-        if (answer.outcome == OUTCOME_FOUND && entry->first_found_offset == 0) {
+        if (answer.outcome == OUTCOME_ABSENT) {
+            entry->first_found_offset = 0; /* removed there: the next is no second one */
+        } else if (answer.outcome == OUTCOME_FOUND && entry->first_found_offset == 0) {
             entry->first_found_offset = offset;
         }
     }

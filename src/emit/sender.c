@@ -467,6 +467,14 @@ bool sender_run(struct sender *sender, const struct emit_feed *feed, struct err 
     return sender_drive(sender, feed, err);
 }
 
+bool sender_reconcile(struct sender *sender, const struct emit_feed *feed,
+                      struct reconcile *reconcile, struct err *err) {
+    sender->reconcile = reconcile;
+    bool is_fine = sender_drive(sender, feed, err);
+    sender->reconcile = NULL;
+    return is_fine;
+}
+
 bool sender_settle(struct sender *sender, const struct emit_feed *feed, struct err *err) {
     sender->is_settling = true;
     bool is_fine = sender_drive(sender, feed, err);

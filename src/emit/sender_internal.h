@@ -5,6 +5,7 @@
  *   sender_load.c   what the journal knows of a group; what is to be done next
  *   sender_place.c  where the items of a group go
  *   sender_steps.c  each kind of request: how it is asked, and what its answer does
+ *   reconcile.c     comparing with what stands at Stripe
  *   preview.c       what would be asked, for a dry run
  *   sweep.c         asking for everything since a time
  */
@@ -36,6 +37,7 @@ enum step {
     STEP_INVOICES, /* looking for a draft: the subscription's, then one of ours */
     STEP_INVOICE,
     STEP_ITEM,
+    STEP_RECONCILE, /* alone: nothing else is asked for meanwhile */
     STEPS_COUNT,
 };
 
@@ -71,6 +73,7 @@ struct slot {
     int64_t found_off_us;
     struct emit_work invoice;     /* an invoice to be made, under its own key */
     char page_after[EMIT_ID_MAX]; /* of a listing */
+    struct text listed;           /* whose items STEP_RECONCILE lists */
     struct slot *next_ready;
 };
 
@@ -95,7 +98,8 @@ struct sender {
     size_t needy_count;
     size_t pausing_count;
     bool is_settling;
-    bool has_connected; /* a request has come back */
+    struct reconcile *reconcile; /* NULL: not comparing */
+    bool has_connected;          /* a request has come back */
     uint64_t random;
     struct buffer body; /* scratch */
     struct sender_counts counts;
@@ -149,6 +153,15 @@ bool place_take_invoices(struct sender *sender, struct slot *slot, const json_t 
                          struct err *err);
 bool place_take_invoice(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                         const json_t *object, struct err *err);
+
+/* reconcile.c */
+bool reconcile_advance(struct sender *sender, struct slot *slot);
+bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *call,
+                   struct err *err);
+bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                    const json_t *object, struct err *err);
+bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,
+                      const struct judgement *judgement, struct err *err);
 
 /* sender_steps.c */
 bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, struct err *err);

@@ -129,6 +129,9 @@ static bool load_work(struct sender *sender, struct slot *slot, struct emit_work
         return false;
     }
     if (known.has_answer && !known.is_unsettled) {
+        bool is_sent =
+            known.answer.outcome == OUTCOME_SENT || known.answer.outcome == OUTCOME_FOUND;
+        work->customer = is_sent ? known.answer.customer : (struct text){"", 0};
         /* Sent there on purpose: the org may have another customer now. */
         bool is_meant =
             known.has_intent && text_equals(known.intent.customer, known.answer.customer);
@@ -341,6 +344,9 @@ bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struc
 }
 
 bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {
+    if (sender->reconcile != NULL) {
+        return reconcile_advance(sender, slot);
+    }
     slot->tries = 0;
     slot->is_unsure = false;
     struct emit_work *work = find_unsettled(&slot->group, true);

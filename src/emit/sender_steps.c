@@ -64,6 +64,8 @@ bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, 
         return place_ask_invoice(sender, slot, call, err);
     case STEP_ITEM:
         return ask_item(sender, slot, call, err);
+    case STEP_RECONCILE:
+        return reconcile_ask(sender, slot, call, err);
     case STEPS_COUNT:
         break;
     }
@@ -245,6 +247,9 @@ static bool give_up(struct sender *sender, struct slot *slot, const struct http_
     if (slot->step == STEP_INVOICE) {
         return give_up_invoice(sender, slot, answer, judgement, err);
     }
+    if (slot->step == STEP_RECONCILE) {
+        return reconcile_failed(slot, answer, judgement, err);
+    }
     give_up_others(slot, judgement->detail);
     slot_finish(sender, slot);
     return true;
@@ -319,6 +324,8 @@ static bool take_done(struct sender *sender, struct slot *slot, const struct htt
         return place_take_invoice(sender, slot, answer, object, err);
     case STEP_ITEM:
         return take_item(sender, slot, answer, object, err);
+    case STEP_RECONCILE:
+        return reconcile_take(sender, slot, answer, object, err);
     case STEPS_COUNT:
         break;
     }

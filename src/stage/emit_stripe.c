@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "emit_run.h"
+#include "stage/emission.h"
 #include "stage/stages.h"
 #include "sys/clock.h"
 
@@ -156,6 +157,35 @@ bool emit_stripe(struct run *run, const struct stage_session *session, struct er
               (emission.items_count == 0 || complete_journal(&emission, err)) &&
               settle_all(&emission, err) && send_all(&emission, err);
     emit_check_close(check);
+    emission_close(&emission);
+    return is_fine;
+}
+
+/* --- comparing ----------------------------------------------------------------------------------
+ */
+
+static bool reconcile_shard(struct emission_run *emission, size_t shard_index,
+                            struct reconcile *reconcile, struct err *err) {
+    struct emit_shard shard;
+    if (!emit_shard_open(&shard, emission->run, emission->session, &emission->terms,
+                         emission->period, shard_index, err)) {
+        return false;
+    }
+    struct emit_feed feed = {.context = &shard, .next = emit_shard_next};
+    bool is_fine = sender_reconcile(emission->sender, &feed, reconcile, err);
+    emit_shard_close(&shard);
+    return is_fine;
+}
+
+bool emission_reconcile(struct run *run, const struct stage_session *session,
+                        struct reconcile *reconcile, struct err *err) {
+    struct emission_run emission;
+    bool is_fine = emission_open(&emission, run, session, err) && open_journal(&emission, err) &&
+                   open_sender(&emission, err);
+    for (size_t shard = 0; is_fine && shard < run_shards_count(run); shard++) {
+        is_fine = reconcile_shard(&emission, shard, reconcile, err);
+    }
+    is_fine = is_fine && journal_commit(emission.journal, clock_now(run_sys(run)), err);
     emission_close(&emission);
     return is_fine;
 }

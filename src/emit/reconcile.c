@@ -1,0 +1,223 @@
+/*
+ * Comparing what was recorded with what stands at Stripe: the items of each customer since the
+ * period's end are listed, and matched by metadata. Nothing is sent; what the journal did not know
+ * is put into it, if that is asked for.
+ */
+#include <stdio.h>
+
+#include "emit/form.h"
+#include "sender_internal.h"
+
+#define DAY_US (INT64_C(86400) * 1000000)
+
+/* A journal that began after a loss may not know how many attempts there were before it. */
+enum { RESEND_ATTEMPTS = 16 };
+
+static struct text customer_of(const struct slot *slot, const struct emit_work *work) {
+    return work->customer.size_bytes > 0 ? work->customer : slot->group.customer;
+}
+
+/* The items of an org may stand with several customers: one listing of each. */
+bool reconcile_advance(struct sender *sender, struct slot *slot) {
+    slot->tries = 0;
+    slot->page_after[0] = '\0';
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        struct text customer = customer_of(slot, work);
+        if (!work->is_compared && customer.size_bytes > 0) {
+            slot->listed = customer;
+            slot_ready(sender, slot, STEP_RECONCILE);
+            return true;
+        }
+        if (!work->is_compared) { /* nobody to ask for: held */
+            work->is_compared = true;
+            sender->reconcile->counts.items++;
+            sender->reconcile->counts.agreed++;
+        }
+    }
+    slot_finish(sender, slot);
+    return true;
+}
+
+bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *call,
+                   struct err *err) {
+    struct buffer query = {0};
+    int64_t since_us = slot->group.works[0].item.period_end.us - DAY_US;
+    (void)sender;
+    bool is_fine = form_text(&query, "customer", slot->listed, err) &&
+                   form_int64(&query, "created[gte]", since_us / 1000000, err) &&
+                   form_int64(&query, "limit", 100, err) &&
+                   (slot->page_after[0] == '\0' ||
+                    form_text(&query, "starting_after", text_from(slot->page_after), err)) &&
+                   buffer_append(&call->url, text_from("/v1/invoiceitems?"), err) &&
+                   buffer_append(&call->url, buffer_text(&query), err);
+    buffer_release(&query);
+    return is_fine;
+}
+
+static bool tell(struct sender *sender, const struct slot *slot, enum reconcile_kind kind,
+                 const struct emit_work *work, const json_t *object, struct err *err) {
+    struct reconcile *reconcile = sender->reconcile;
+    struct reconcile_finding finding = {
+        .kind = kind,
+        .org_id = slot->group.org_id,
+        .metric = work != NULL
+                      ? work->item.metric
+                      : text_from(object_text(json_object_get(object, "metadata"), "metric")),
+        .item = work != NULL ? &work->item : NULL,
+        .our_id = work != NULL ? work->result.object_id : "",
+        .their_id = object_text(object, "id"),
+        .their_amount = json_integer_value(json_object_get(object, "amount")),
+        .their_currency = text_from(object_text(object, "currency")),
+    };
+    const char *key = object_text(json_object_get(object, "metadata"), "item_key");
+    if (work != NULL) {
+        finding.key = work->item.key;
+    } else if (!emit_key_parse(text_from(key), &finding.key)) {
+        return true; /* asked for by a caller that looked at it */
+    }
+    reconcile->counts.findings++;
+    return reconcile->found(reconcile->context, &finding, err);
+}
+
+/* --- what is there ------------------------------------------------------------------------------
+ */
+
+static bool note_unrecorded(struct sender *sender, struct slot *slot, struct emit_work *work,
+                            const struct http_answer *answer, const json_t *object,
+                            struct err *err) {
+    if (!tell(sender, slot, RECONCILE_UNRECORDED, work, object, err)) {
+        return false;
+    }
+    return !sender->reconcile->repairs ||
+           work_answered(sender, slot, work, OUTCOME_FOUND, answer, object, "", err);
+}
+
+static bool compare(struct sender *sender, struct slot *slot, struct emit_work *work,
+                    const struct http_answer *answer, const json_t *object, struct err *err) {
+    const struct emit_item *item = &work->item;
+    bool is_same = json_integer_value(json_object_get(object, "amount")) == item->amount &&
+                   strcmp(object_text(object, "currency"), item->currency->code) == 0;
+    bool is_sent = work->result.status == EMIT_SENT;
+    bool is_other = is_sent && work->result.object_id[0] != '\0' &&
+                    strcmp(object_text(object, "id"), work->result.object_id) != 0;
+    if (work->is_found || is_other) {
+        work->has_double = true; /* whatever it is: the item is not sent again beside it */
+        return tell(sender, slot, RECONCILE_EXTRA, work, object, err);
+    }
+    work->is_found = true;
+    if (!is_same) {
+        return tell(sender, slot, RECONCILE_DIFFERENT, work, object, err);
+    }
+    if (!is_sent) {
+        return note_unrecorded(sender, slot, work, answer, object, err);
+    }
+    sender->reconcile->counts.agreed++;
+    return true;
+}
+
+/* metadata[org_id] is cut for Stripe's sake; so is ours for comparing. */
+static bool is_of_org(const struct slot *slot, const char *org_id) {
+    size_t size = strlen(org_id);
+    return size > 0 && size <= slot->group.org_id.size_bytes &&
+           memcmp(org_id, slot->group.org_id.bytes, size) == 0 &&
+           (size == slot->group.org_id.size_bytes || size + 4 > EMIT_METADATA_VALUE_MAX);
+}
+
+static bool take_row(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                     const json_t *object, struct err *err) {
+    struct emit_key key;
+    const json_t *metadata = json_object_get(object, "metadata");
+    if (strcmp(object_text(metadata, "period"), sender->options.period) != 0 ||
+        !emit_key_parse(text_from(object_text(metadata, "item_key")), &key) ||
+        !is_of_org(slot, object_text(metadata, "org_id"))) {
+        return true; /* of others, of another period, of another org of the customer */
+    }
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        if (memcmp(key.bytes, work->item.key.bytes, sizeof key.bytes) == 0) {
+            return compare(sender, slot, work, answer, object, err);
+        }
+    }
+    /* Other revisions are of other runs; each is compared with its own. */
+    const char *revision = object_text(metadata, "revision");
+    char ours[24];
+    (void)snprintf(ours, sizeof ours, "%lld", (long long)slot->group.works[0].item.revision);
+    return strcmp(revision, ours) != 0 || tell(sender, slot, RECONCILE_EXTRA, NULL, object, err);
+}
+
+/* --- what is not there --------------------------------------------------------------------------
+ */
+
+static bool is_resent(const struct reconcile *reconcile, const struct emit_key *key) {
+    for (size_t index = 0; index < reconcile->resend_count; index++) {
+        if (memcmp(reconcile->resend[index].bytes, key->bytes, sizeof key->bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_absent(struct sender *sender, struct slot *slot, struct emit_work *work,
+                        const struct http_answer *answer, struct err *err) {
+    bool is_held =
+        slot->group.held_reason != NULL && work->result.status == EMIT_OPEN && !work->is_unsettled;
+    if (work->result.status == EMIT_HELD || is_held) {
+        sender->reconcile->counts.agreed++;
+        return true;
+    }
+    if (work->result.status != EMIT_SENT) {
+        return tell(sender, slot, RECONCILE_NEVER_SENT, work, NULL, err);
+    }
+    if (!tell(sender, slot, RECONCILE_REMOVED, work, NULL, err)) {
+        return false;
+    }
+    if (work->has_double || !is_resent(sender->reconcile, &work->item.key)) {
+        return true;
+    }
+    sender->reconcile->counts.resent++;
+    work->attempt += RESEND_ATTEMPTS;
+    return work_answered(sender, slot, work, OUTCOME_ABSENT, answer, NULL, "", err);
+}
+
+bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                    const json_t *object, struct err *err) {
+    const char *last_id = "";
+    size_t index;
+    json_t *row;
+    json_array_foreach(json_object_get(object, "data"), index, row) {
+        last_id = object_text(row, "id");
+        if (!take_row(sender, slot, answer, row, err)) {
+            return false;
+        }
+    }
+    if (json_is_true(json_object_get(object, "has_more")) && last_id[0] != '\0') {
+        keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
+        slot->tries = 0;
+        slot_ready(sender, slot, STEP_RECONCILE);
+        return true;
+    }
+    for (size_t work_index = 0; work_index < slot->group.works_count; work_index++) {
+        struct emit_work *work = &slot->group.works[work_index];
+        if (work->is_compared || !text_equals(customer_of(slot, work), slot->listed)) {
+            continue;
+        }
+        work->is_compared = true;
+        sender->reconcile->counts.items++;
+        if (!work->is_found && !take_absent(sender, slot, work, answer, err)) {
+            return false;
+        }
+    }
+    return reconcile_advance(sender, slot);
+}
+
+bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,
+                      const struct judgement *judgement, struct err *err) {
+    (void)err_set(
+        err, answer->fate == HTTP_ANSWERED ? ERR_REFUSED : ERR_INTERRUPTED,
+        "cannot list the items of customer '%.*s': %s%s%s",
+        (int)(slot->listed.size_bytes < EMIT_ID_MAX ? slot->listed.size_bytes : EMIT_ID_MAX),
+        slot->listed.bytes, judgement->detail, answer->request_id[0] != '\0' ? ", request " : "",
+        answer->request_id);
+    return err_hint(err, "check STRIPE_API_KEY and the network, then type the same command again");
+}
