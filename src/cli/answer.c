@@ -26,3 +26,16 @@ json_t *answer_metric(struct decimal overage, const struct decimal *unit_price,
     return json_pack("{s:s, s:s?, s:I}", "amount", amount, "unitPrice",
                      unit_price != NULL ? price : NULL, "cost", (json_int_t)cost_minor);
 }
+
+/* jansson takes names with a size since 2.14; Ubuntu 22.04 has 2.13. */
+bool answer_put(json_t *object, struct text name, json_t *value, struct err *err) {
+    struct buffer key = {0};
+    bool is_fine = buffer_append(&key, name, err) && buffer_append(&key, (struct text){"", 1}, err);
+    if (!is_fine) {
+        json_decref(value);
+    } else if (json_object_set_new(object, key.bytes, value) != 0) {
+        is_fine = err_memory(err, name.size_bytes);
+    }
+    buffer_release(&key);
+    return is_fine;
+}

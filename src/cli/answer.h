@@ -10,6 +10,9 @@
 /* Takes data, which may be NULL for want of memory. */
 bool answer_print(struct cli *cli, json_t *data, struct err *err);
 
+/* object[name] = value, which is taken and may be NULL for want of memory. */
+bool answer_put(json_t *object, struct text name, json_t *value, struct err *err);
+
 /* One metric of a summary: {"amount", "unitPrice", "cost"}; unit_price NULL for tiers. */
 json_t *answer_metric(struct decimal overage, const struct decimal *unit_price, int64_t cost_minor);
 

@@ -41,8 +41,7 @@ static bool add_change(json_t *changes, const struct table_cursor *row, int64_t 
     json_t *change = json_pack("{s:s, s:s, s:I, s:I, s:I}", "oldUsage", old_usage, "newUsage",
                                new_usage, "oldCost", (json_int_t)old_cost, "newCost",
                                (json_int_t)new_cost, "difference", (json_int_t)difference);
-    return json_object_setn_new(changes, metric.bytes, metric.size_bytes, change) == 0 ||
-           err_memory(err, metric.size_bytes);
+    return answer_put(changes, metric, change, err);
 }
 
 static bool add_changes(json_t *changes, struct run *run, int64_t *total, struct err *err) {

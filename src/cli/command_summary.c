@@ -36,9 +36,8 @@ static bool summary_overages(struct table *charges, struct text org_id,
         bool has_unit_price = model_table[price->price.model].needs_unit_price;
         json_t *metric =
             answer_metric(overage, has_unit_price ? &price->price.unit_price : NULL, minor);
-        if (json_object_setn_new(overages, price->metric.bytes, price->metric.size_bytes, metric) !=
-            0) {
-            return err_memory(err, price->metric.size_bytes);
+        if (!answer_put(overages, price->metric, metric, err)) {
+            return false;
         }
     }
     return true;

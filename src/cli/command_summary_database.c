@@ -40,8 +40,7 @@ static bool add_metric(const struct db_result *rows, size_t row, const struct re
         return err_set(err, ERR_RANGE, "cost does not fit in 64 bits of minor units");
     }
     json_t *object = answer_metric(amount, has_tiers ? NULL : &unit_price, minor);
-    return json_object_setn_new(overages, metric.bytes, metric.size_bytes, object) == 0 ||
-           err_memory(err, metric.size_bytes);
+    return answer_put(overages, metric, object, err);
 }
 
 static bool print_recorded(struct cli *cli, struct db *db, const struct recorded *recorded,

@@ -207,6 +207,16 @@ static void set_authorities(CURL *easy) {
     }
 }
 
+/* The list by name came with libcurl 7.85, which then warned of the one by bits. */
+static bool allow_http_alone(CURL *easy) {
+#if LIBCURL_VERSION_NUM >= 0x075500
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+#else
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS)) ==
+           CURLE_OK;
+#endif
+}
+
 static bool transfer_set_up(struct http_transfer *transfer, bool is_loopback) {
     struct http *http = transfer->http;
     CURL *easy = transfer->easy;
@@ -214,8 +224,7 @@ static bool transfer_set_up(struct http_transfer *transfer, bool is_loopback) {
     if (is_loopback) {
         (void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     }
-    return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+    return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK && allow_http_alone(easy) &&
            curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&

@@ -5,6 +5,7 @@
 #   no-notes       no line that puts work off
 #   top-level      the top level holds what the design says, and nothing else
 #   npm-lock       no package-lock.json names a registry's host
+#   old-systems    no function that the libraries of Ubuntu 22.04 do not have
 set -euo pipefail
 rule=$1
 cd "${2:-$(dirname "${BASH_SOURCE[0]}")/../..}"
@@ -64,11 +65,22 @@ npm_lock() {
     ! grep -nE '"resolved"|https?://registry|_authToken' /dev/null "${files[@]}"
 }
 
+# jansson 2.13, libcurl 7.81, libpq 14, glibc 2.35. What is used where it is there is not named.
+old_systems() {
+    local calls='json_object_(setn|getn|deln|keylen|keyn)[a-z_]*|strlcpy|strlcat|arc4random[a-z_]*'
+    calls+='|curl_easy_(next)?header|curl_ws_[a-z]+|PQcancel(Create|Start|Blocking|Poll)'
+    calls+='|PQsetChunkedRowsMode|PQclose(Prepared|Portal)|PQsendPipelineSync|PQsocketPoll'
+    local files
+    mapfile -t files < <(c_files)
+    ! grep -nE "\\b($calls)\\(" /dev/null "${files[@]}"
+}
+
 case $rule in
     no-floats) no_floats ;;
     no-notes) no_notes ;;
     top-level) top_level ;;
     npm-lock) npm_lock ;;
+    old-systems) old_systems ;;
     *)
         echo "no such rule: $rule" >&2
         exit 2

@@ -73,6 +73,7 @@ check "no float in C code" $lint/house_rules.sh no-floats
 check "no line puts work off" $lint/house_rules.sh no-notes
 check "the top level is as designed" $lint/house_rules.sh top-level
 check "package-lock.json names no registry" $lint/house_rules.sh npm-lock
+check "no function is newer than the oldest system" $lint/house_rules.sh old-systems
 check "man page and completion are well formed" program_texts
 
 echo "$passed passed, $failed failed"

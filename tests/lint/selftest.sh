@@ -52,7 +52,7 @@ function_of() { # LINES
 rules=$here/house_rules.sh
 fresh_tree
 function_of 70 >"$tree/src/source/b.c"
-for rule in no-floats no-notes top-level npm-lock; do
+for rule in no-floats no-notes top-level npm-lock old-systems; do
     passes "$rule" "$rules" "$rule" "$tree"
 done
 passes "include direction" "$here/include_direction.sh" "$tree"
@@ -87,5 +87,9 @@ fails "a file that does not belong" "notes.txt" "$rules" top-level "$tree"
 fresh_tree
 echo '"resolved": "https://registry.example/a.tgz"' >>"$tree/tests/package-lock.json"
 fails "a registry's host" "registry.example" "$rules" npm-lock "$tree"
+
+fresh_tree
+echo 'int b(json_t *o) { return json_object_setn_new(o, "a", 1, 0); }' >>"$tree/src/source/a.c"
+fails "a function of newer libraries" "json_object_setn_new" "$rules" old-systems "$tree"
 
 exit $bad
