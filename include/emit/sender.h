@@ -126,6 +126,8 @@ struct sender;
 bool sender_create(const struct sender_options *options, struct journal *journal,
                    struct sender **sender, struct err *err);
 void sender_destroy(struct sender *sender); /* NULL is fine */
+/* How long after a request, or after the start of this program, nothing of before is under way. */
+int64_t sender_quiet_us(const struct sender *sender);
 bool sender_sweep(struct sender *sender, struct instant since, struct err *err);
 /* Items of others, and of other periods, that wait for the customer's next invoice. */
 bool sender_count_waiting(struct sender *sender, struct text customer, uint64_t *waiting_count,

@@ -330,7 +330,8 @@ bool emission_reopen(struct run *run, const struct stage_session *session, struc
 
 bool emission_is_done(const struct run *run) {
     const char *emit = run_pinned(run, PIN_OPTION, pin_emit);
-    return emit != NULL && strcmp(emit, "none") != 0 && run_stage_is_done(run, &stage_emit);
+    return emit != NULL && strcmp(emit, "none") != 0 && run_stage_is_done(run, &stage_emit) &&
+           run_pinned(run, PIN_OPTION, pin_dry_run) == NULL;
 }
 
 bool emission_tell(struct cli *cli, struct run *run, struct err *err) {

@@ -110,8 +110,6 @@ void slot_ready(struct sender *sender, struct slot *slot, enum step step);
 void slot_need_intent(struct sender *sender, struct slot *slot);
 void slot_pause(struct sender *sender, struct slot *slot, enum step step, int64_t until_us);
 void slot_finish(struct sender *sender, struct slot *slot);
-/* How long after a request, or after the start of this program, nothing of before is under way. */
-int64_t sender_quiet_us(const struct sender *sender);
 int64_t retry_delay_us(struct sender *sender, unsigned tries);
 
 /* sender_load.c */

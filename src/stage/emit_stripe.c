@@ -54,6 +54,21 @@ static bool open_sender(struct emission_run *emission, struct err *err) {
     return sender_create(&options, emission->journal, &emission->sender, err);
 }
 
+/* A first sending cannot be told from one whose run directory was lost. */
+static void tell_wait(const struct emission_run *emission) {
+    const struct stage_sending *sending = &emission->session->sending;
+    int64_t left_us = sending->started_us + sender_quiet_us(emission->sender) -
+                      clock_monotonic_us(run_sys(emission->run));
+    char text[160];
+    if (left_us > INT64_C(1000000)) {
+        (void)snprintf(text, sizeof text,
+                       "the journal begins here: waiting %lld s, until nothing sent before can be "
+                       "under way, then asking Stripe what is there",
+                       (long long)(left_us / 1000000));
+        emission_tell_note(emission, text);
+    }
+}
+
 /* A journal that begins now, or that lost its end, does not know all that was sent. */
 static bool complete_journal(struct emission_run *emission, struct err *err) {
     bool has_since;
@@ -67,6 +82,7 @@ static bool complete_journal(struct emission_run *emission, struct err *err) {
     if (!has_since || emission->first_end.us - DAY_US > since.us) {
         since.us = emission->first_end.us - DAY_US;
     }
+    tell_wait(emission);
     return sender_sweep(emission->sender, since, err) && open_journal(emission, err) &&
            open_sender(emission, err);
 }
