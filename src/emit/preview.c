@@ -160,6 +160,11 @@ static bool preview_group(struct preview *preview, struct err *err) {
         !has_open(slot, false)) {
         return true;
     }
+    if (options->is_metered) {
+        slot->place = PLACE_METER;
+        slot->place_id[0] = '\0';
+        return put_items(preview, false, err);
+    }
     if (slot->group.subscription.size_bytes > 0 && options->attach != ATTACH_INVOICE) {
         return put_subscription(preview, err);
     }

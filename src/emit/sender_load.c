@@ -190,12 +190,6 @@ bool slot_load(struct sender *sender, struct slot *slot, struct err *err) {
         if (!load_work(sender, slot, work, err)) {
             return false;
         }
-        bool is_new = work->result.status == EMIT_OPEN && !work->is_unsettled;
-        if (sender->options.is_metered && is_new && slot->group.held_reason == NULL &&
-            work->item.amount < 0) {
-            work->result.status = EMIT_HELD;
-            work->result.reason = "negative_amount";
-        }
         work_hold(work);
     }
     return true;

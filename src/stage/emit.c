@@ -120,6 +120,9 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
         if (!run_is_replay(run) && !run_is_dry(run)) {
             return emit_send(run, session, err);
         }
+        if (!run_is_replay(run) && !emit_dry(run, session, err)) {
+            return false;
+        }
         break;
     }
     for (size_t shard_index = 0; shard_index < run_shards_count(run); shard_index++) {

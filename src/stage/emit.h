@@ -80,5 +80,9 @@ bool emit_dry(struct run *run, const struct stage_session *session, struct err *
 /* Sends; the items of every shard are written. */
 bool emit_stripe(struct run *run, const struct stage_session *session, struct err *err);
 bool emit_dodo(struct run *run, const struct stage_session *session, struct err *err);
+struct preview_sink;
+/* The requests that emit_dodo would make, but for their time stamps and without asking Dodo. */
+bool emit_dodo_preview(struct run *run, const struct stage_session *session,
+                       const struct preview_sink *sink, struct err *err);
 
 #endif

@@ -11,12 +11,16 @@
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
-enum { METRICS_MAX = 4096 };
+enum { METRICS_MAX = 4096, PREVIEW_EVENTS = 100 };
 
 struct dodo_run {
     struct run *run;
     const struct stage_session *session;
-    const struct terms *terms;
+    const struct terms *terms; /* &loaded */
+    struct terms loaded;
+    struct table *plans; /* behind terms */
+    struct table *prices;
+    struct table *tiers;
     char period[INSTANT_TEXT_MAX];
     char journal_path[FILE_PATH_MAX];
     struct client *client;
@@ -183,35 +187,120 @@ static bool send_all(struct dodo_run *sending, struct err *err) {
     return true;
 }
 
-bool emit_dodo(struct run *run, const struct stage_session *session, struct err *err) {
-    struct dodo_run sending = {.run = run, .session = session};
-    struct terms terms;
-    struct table *plans = NULL;
-    struct table *prices = NULL;
-    struct table *tiers = NULL;
-    (void)month_format(session->month, sending.period);
-    sending.terms = &terms;
-    sending.arena = arena_create(err);
-    if (sending.arena != NULL) {
-        sending.metrics =
-            arena_alloc_array(sending.arena, METRICS_MAX, sizeof *sending.metrics, err);
+/* --- opening and closing ------------------------------------------------------------------------
+ */
+
+static bool sending_open(struct dodo_run *sending, struct run *run,
+                         const struct stage_session *session, struct err *err) {
+    *sending = (struct dodo_run){.run = run, .session = session};
+    (void)month_format(session->month, sending->period);
+    sending->arena = arena_create(err);
+    if (sending->arena != NULL) {
+        sending->metrics =
+            arena_alloc_array(sending->arena, METRICS_MAX, sizeof *sending->metrics, err);
     }
-    bool is_fine =
-        sending.metrics != NULL && run_input_open(run, &checkpoint_plans, 0, &plans, err) &&
-        run_input_open(run, &checkpoint_prices, 0, &prices, err) &&
-        run_input_open(run, &checkpoint_tiers, 0, &tiers, err) &&
-        terms_load(&terms, plans, prices, tiers, sending.arena, err) &&
-        path_format(sending.journal_path, err, "%s/%d-%s/journal", run_path(run), stage_emit.number,
-                    stage_emit.name) &&
-        check_all(&sending, err) && open_client(&sending, err) && open_journal(&sending, err) &&
-        complete_journal(&sending, err) &&
-        (sending.items_count == 0 || dodo_load(sending.dodo, err)) && send_all(&sending, err);
-    dodo_destroy(sending.dodo);
-    journal_close(sending.journal);
-    client_destroy(sending.client);
-    table_close(plans);
-    table_close(prices);
-    table_close(tiers);
-    arena_destroy(sending.arena);
+    return sending->metrics != NULL &&
+           run_input_open(run, &checkpoint_plans, 0, &sending->plans, err) &&
+           run_input_open(run, &checkpoint_prices, 0, &sending->prices, err) &&
+           run_input_open(run, &checkpoint_tiers, 0, &sending->tiers, err) &&
+           terms_load(&sending->loaded, sending->plans, sending->prices, sending->tiers,
+                      sending->arena, err) &&
+           path_format(sending->journal_path, err, "%s/%d-%s/journal", run_path(run),
+                       stage_emit.number, stage_emit.name);
+}
+
+static void sending_close(struct dodo_run *sending) {
+    dodo_destroy(sending->dodo);
+    journal_close(sending->journal);
+    client_destroy(sending->client);
+    table_close(sending->plans);
+    table_close(sending->prices);
+    table_close(sending->tiers);
+    arena_destroy(sending->arena);
+}
+
+bool emit_dodo(struct run *run, const struct stage_session *session, struct err *err) {
+    struct dodo_run sending;
+    bool is_fine = sending_open(&sending, run, session, err);
+    sending.terms = &sending.loaded;
+    is_fine = is_fine && check_all(&sending, err) && open_client(&sending, err) &&
+              open_journal(&sending, err) && complete_journal(&sending, err) &&
+              (sending.items_count == 0 || dodo_load(sending.dodo, err)) && send_all(&sending, err);
+    sending_close(&sending);
+    return is_fine;
+}
+
+/* --- what would be sent -------------------------------------------------------------------------
+ */
+
+static bool preview_line(const struct dodo_run *sending, struct buffer *events,
+                         const struct preview_sink *sink, struct err *err) {
+    struct buffer line = {0};
+    bool is_fine = buffer_append_format(&line, err,
+                                        "{\"method\":\"POST\",\"url\":\"%s/events/ingest\","
+                                        "\"if\":\"the meters bill these amounts\","
+                                        "\"body\":{\"events\":[",
+                                        sending->session->sending.base) &&
+                   buffer_append(&line, buffer_text(events), err) &&
+                   buffer_append(&line, text_from("]}}"), err) &&
+                   sink->put(sink->context, buffer_text(&line), err);
+    buffer_release(&line);
+    buffer_clear(events);
+    return is_fine;
+}
+
+static bool preview_group(const struct dodo_run *sending, const struct emit_group *group,
+                          struct buffer *events, size_t *events_count, struct err *err) {
+    for (size_t index = 0; index < group->works_count; index++) {
+        const struct emit_work *work = &group->works[index];
+        if (group->held_reason != NULL || work->held_reason != NULL || work->item.amount < 0 ||
+            group->customer.size_bytes == 0) {
+            continue;
+        }
+        if ((events->size_bytes > 0 && !buffer_append(events, text_from(","), err)) ||
+            !dodo_event_body(&work->item, group->customer, run_id(sending->run), NULL, events,
+                             err)) {
+            return false;
+        }
+        (*events_count)++;
+    }
+    return true;
+}
+
+static bool preview_shard(struct dodo_run *sending, size_t shard_index, struct buffer *events,
+                          size_t *events_count, const struct preview_sink *sink, struct err *err) {
+    struct emit_shard shard;
+    struct emit_group group = {0};
+    bool is_found = true;
+    if (!open_shard(sending, &shard, shard_index, err)) {
+        return false;
+    }
+    bool is_fine = true;
+    while (is_fine && is_found) {
+        is_fine = emit_shard_next(&shard, &group, &is_found, err) &&
+                  (!is_found || preview_group(sending, &group, events, events_count, err));
+        if (is_fine && *events_count >= PREVIEW_EVENTS) {
+            is_fine = preview_line(sending, events, sink, err);
+            *events_count = 0;
+        }
+    }
+    emit_group_release(&group);
+    emit_shard_close(&shard);
+    return is_fine;
+}
+
+bool emit_dodo_preview(struct run *run, const struct stage_session *session,
+                       const struct preview_sink *sink, struct err *err) {
+    struct dodo_run sending;
+    struct buffer events = {0};
+    size_t events_count = 0;
+    bool is_fine = sending_open(&sending, run, session, err);
+    sending.terms = &sending.loaded;
+    for (size_t shard = 0; is_fine && shard < run_shards_count(run); shard++) {
+        is_fine = preview_shard(&sending, shard, &events, &events_count, sink, err);
+    }
+    is_fine = is_fine && (events_count == 0 || preview_line(&sending, &events, sink, err));
+    buffer_release(&events);
+    sending_close(&sending);
     return is_fine;
 }

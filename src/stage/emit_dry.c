@@ -63,13 +63,17 @@ bool emit_dry(struct run *run, const struct stage_session *session, struct err *
     struct preview_sink sink = {.context = &requests, .put = put_line};
     char relative[FILE_PATH_MAX];
     char path[FILE_PATH_MAX];
+    bool is_dodo = session->emission == EMISSION_DODO;
     bool is_fine =
-        emission_open(&emission, run, session, err) && emit_check_open(&emission, &check, err) &&
+        emission_open(&emission, run, session, err) &&
+        (is_dodo || emit_check_open(&emission, &check, err)) &&
         path_format(relative, err, "%d-%s/%s", stage_emit.number, stage_emit.name, requests_name) &&
         path_format(path, err, "%s/%s", run_path(run), relative) &&
         file_replace_begin(run_sys(run), path, &requests.replacement, err);
     if (is_fine) {
-        is_fine = preview_all(&emission, &sink, err) && write_pending(&requests, err) &&
+        is_fine = (is_dodo ? emit_dodo_preview(run, session, &sink, err)
+                           : preview_all(&emission, &sink, err)) &&
+                  write_pending(&requests, err) &&
                   file_replace_commit(&requests.replacement, err) &&
                   run_output_file(run, relative, requests.lines_count, err);
         if (!is_fine) {

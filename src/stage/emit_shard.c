@@ -100,6 +100,11 @@ static bool add_records(struct emit_shard *shard, struct emit_group *group,
             }
             group->held_reason =
                 held_reason(table_get_text(&shard->record, RECORDS_STATUS), is_released);
+            bool is_free = group->held_reason == NULL && work->held_reason == NULL;
+            if (is_free && work->item.amount < 0 &&
+                shard->session->emission != EMISSION_STRIPE) { /* a meter takes no credit */
+                work->held_reason = "negative_amount";
+            }
         }
         shard->has_record = table_cursor_next(&shard->record);
     }

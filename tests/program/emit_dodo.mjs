@@ -118,12 +118,24 @@ const stable = (rows) => rows.map((row) => [row.item_key, row.amount, row.status
 const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
 const dataset = makeDataset('dataset');
 
-// a calm run names the cycle, holds what a meter would bill wrongly, and does nothing when typed again
+// a dry run says what it would send, needs no key and sends nothing
 await reset(simulator);
+let result = await run(simulator, closeWords(dataset, path.join(folder, 'dry'), ['--dry-run']), { DODO_PAYMENTS_API_KEY: '' });
+assert.equal(result.status, 4, result.out);
+const planned = fs.readFileSync(path.join(folder, 'dry/dry-run/60-emit/requests.jsonl'), 'utf8').trim().split('\n')
+  .flatMap((line) => JSON.parse(line).body.events);
+assert.equal(planned.length, (ORGS - 2) * 2); // not those of the suspended org, and of the one without a customer
+assert.deepEqual((await simulator.ask({ do: 'dump' })).calls, {});
+
+// a calm run names the cycle, holds what a meter would bill wrongly, and does nothing when typed again
 const calm = path.join(folder, 'calm');
-let result = await run(simulator, closeWords(dataset, calm));
+result = await run(simulator, closeWords(dataset, calm));
 assert.equal(result.status, 4, result.out);
 const calmRows = await checkExactlyOnce(simulator, calm);
+const said = new Map(planned.map(({ event_id: id, metadata: { run_id: run, ...rest } }) => [id, JSON.stringify(rest)]));
+for (const { event_id: id, metadata: { run_id: run, ...rest } } of await events(simulator)) {
+  assert.equal(said.get(id), JSON.stringify(rest), 'as the dry run said');
+}
 assert.equal(calmRows.find((row) => row.org_id === 'org_000').detail, `cycle ${before} to ${soon} of sub_0`);
 assert.match(fs.readFileSync(path.join(calm, 'reports/exceptions.csv'), 'utf8'),
   /org_013,tokens,held,dodo_free_threshold,meter mtr_tokens leaves the first 100 units free: the free threshold has to be 0,/);

@@ -97,9 +97,18 @@ async function checkExactlyOnce(simulator, runDir) {
 const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
 const dataset = makeDataset('dataset');
 
+// a dry run says what it would send, needs no key and sends nothing
 await reset(simulator);
+let result = await run(simulator, closeWords(dataset, path.join(folder, 'dry'), ['--dry-run']), { STRIPE_API_KEY: '' });
+assert.equal(result.status, 0, result.out);
+const planned = fs.readFileSync(path.join(folder, 'dry/dry-run/60-emit/requests.jsonl'), 'utf8').trim().split('\n')
+  .map((line) => JSON.parse(line));
+assert.equal(planned.length, EXPECTED);
+assert.ok(planned.every((request) => request.url.endsWith('/v1/billing/meter_events')));
+assert.deepEqual((await simulator.ask({ do: 'dump' })).calls, {});
+
 const calm = path.join(folder, 'calm');
-let result = await run(simulator, closeWords(dataset, calm));
+result = await run(simulator, closeWords(dataset, calm));
 assert.equal(result.status, 4, result.out);
 await checkExactlyOnce(simulator, calm);
 assert.deepEqual(readItems(calm).filter((row) => row.status === 'held').map((row) => `${row.org_id} ${row.reason}`),
