@@ -176,6 +176,11 @@ bench: $(BUILD)/periodclose ## measures against DuckDB and a bare libcsv pass
 bench-db: test-deps $(BUILD)/periodclose ## measures the database against SQL and COPY in a throw-away cluster
 	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" tests/bench/db.sh
 
+.PHONY: bench-emit
+bench-emit: test-deps $(BUILD)/periodclose ## measures sending against a local server, beside a plain libcurl loop
+	@deploy/deps.sh bench
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" PERIODCLOSE=$(BUILD)/periodclose tests/bench/emit.sh
+
 # --- exactly once, by search: the program over a system that dies, against the simulator ----------
 
 SEEDS ?= 500

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the Debian (or Ubuntu) packages that are missing: deploy/deps.sh build|test...
+# Installs the Debian (or Ubuntu) packages that are missing: deploy/deps.sh build|test|bench...
 #
 #   build   what compiling and running periodclose needs        (make deps)
 #   test    what its tests and its lint need on top of that     (make test-deps)
+#   bench   the server that make bench-emit sends to
 #
 # Only what is missing is asked for, by name, with sudo where we are not root, and it is said before
 # it is done. Where nothing is missing, nothing is touched and no network is needed.
@@ -78,6 +79,12 @@ want_test() {
     want nodejs have_command node
     want npm have_command npm
     want ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+}
+
+want_bench() {
+    want nginx have_command nginx
+    want libnginx-mod-http-echo test -e /usr/lib/nginx/modules/ngx_http_echo_module.so
+    want curl have_command curl
 }
 
 as_root() {
@@ -179,8 +186,12 @@ for what in "$@"; do
             install_newer_node
             install_node_modules
             ;;
+        bench)
+            want_bench
+            install_missing
+            ;;
         *)
-            echo "usage: deploy/deps.sh build|test..." >&2
+            echo "usage: deploy/deps.sh build|test|bench..." >&2
             exit 2
             ;;
     esac

@@ -12,6 +12,8 @@
 bool form_text(struct buffer *form, const char *name, struct text value, struct err *err);
 bool form_int64(struct buffer *form, const char *name, int64_t value, struct err *err);
 bool form_bool(struct buffer *form, const char *name, bool value, struct err *err);
+/* The number alone. */
+bool form_digits(struct buffer *form, int64_t value, struct err *err);
 /* A part of a path or of a query, percent-encoded. */
 bool form_encode(struct buffer *form, struct text value, struct err *err);
 

@@ -10,8 +10,8 @@
 
 /* Length before content: no two different lists of fields give the same bytes. */
 static bool put_field(struct buffer *content, struct text field, struct err *err) {
-    return buffer_append_format(content, err, "%zu:", field.size_bytes) &&
-           buffer_append(content, field, err);
+    return form_digits(content, (int64_t)field.size_bytes, err) &&
+           buffer_append(content, (struct text){":", 1}, err) && buffer_append(content, field, err);
 }
 
 bool emit_key_of(struct text org_id, struct text metric, const char *period, int64_t revision,
@@ -64,8 +64,15 @@ bool emit_key_parse(struct text text, struct emit_key *key) {
 void emit_idempotency_format(const struct emit_key *key, unsigned attempt,
                              char text[EMIT_IDEMPOTENCY_MAX]) {
     emit_key_format(key, text);
-    (void)snprintf(text + EMIT_KEY_TEXT_MAX - 1, EMIT_IDEMPOTENCY_MAX - EMIT_KEY_TEXT_MAX + 1,
-                   "-%05u", attempt);
+    enum { ATTEMPT_DIGITS = 5 };
+    assert(attempt <= 99999);
+    char *at = text + EMIT_KEY_TEXT_MAX - 1;
+    *at = '-';
+    for (int place = ATTEMPT_DIGITS; place > 0; place--) {
+        at[place] = (char)('0' + attempt % 10);
+        attempt /= 10;
+    }
+    at[ATTEMPT_DIGITS + 1] = '\0';
 }
 
 /* --- amounts ------------------------------------------------------------------------------------
@@ -124,20 +131,22 @@ void emit_item_use_quantity(struct emit_item *item) {
 /* 1234567.5 as 1,234,567.5 */
 static bool put_grouped(struct buffer *text, struct decimal value, struct err *err) {
     char digits[DECIMAL_TEXT_MAX];
+    char grouped[DECIMAL_TEXT_MAX * 2];
     (void)decimal_format(value, digits);
     const char *at = digits;
-    if (*at == '-' && !buffer_append(text, (struct text){at++, 1}, err)) {
-        return false;
+    size_t size = 0;
+    if (*at == '-') {
+        grouped[size++] = *at++;
     }
     size_t whole = strcspn(at, ".");
     for (size_t index = 0; index < whole; index++) {
-        if ((index > 0 && (whole - index) % 3 == 0 &&
-             !buffer_append(text, (struct text){",", 1}, err)) ||
-            !buffer_append(text, (struct text){at + index, 1}, err)) {
-            return false;
+        if (index > 0 && (whole - index) % 3 == 0) {
+            grouped[size++] = ',';
         }
+        grouped[size++] = at[index];
     }
-    return buffer_append(text, text_from(at + whole), err);
+    return buffer_append(text, (struct text){grouped, size}, err) &&
+           buffer_append(text, text_from(at + whole), err);
 }
 
 bool emit_item_describe(const struct emit_item *item, struct buffer *text, struct err *err) {
@@ -152,7 +161,10 @@ bool emit_item_describe(const struct emit_item *item, struct buffer *text, struc
            (!has_unit ||
             (buffer_append(text, text_from(" "), err) && buffer_append(text, item->unit, err))) &&
            buffer_append(text, text_from(" over "), err) && put_grouped(text, item->limit, err) &&
-           buffer_append_format(text, err, " included, %s %.4s", months[month - 1], item->period) &&
+           buffer_append(text, text_from(" included, "), err) &&
+           buffer_append(text, text_from(months[month - 1]), err) &&
+           buffer_append(text, text_from(" "), err) &&
+           buffer_append(text, (struct text){item->period, 4}, err) &&
            (item->revision == 1 ||
             buffer_append_format(text, err, " (correction %lld)", (long long)item->revision - 1));
 }

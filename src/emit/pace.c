@@ -2,8 +2,11 @@
 
 #include <assert.h>
 
-/* Kept above a second, so that the clocks of two machines may differ by as much over a second. */
-enum { SECOND_US = 1000000, WINDOW_US = 1002000, INTERVAL_US_MAX = 2000000, RECOVER_ANSWERS = 16 };
+/*
+ * Kept above a second: what leaves evenly arrives a little less so, and there must be no second
+ * with more than the rate. 25 become 24.75.
+ */
+enum { SECOND_US = 1000000, WINDOW_US = 1010000, INTERVAL_US_MAX = 2000000, RECOVER_ANSWERS = 16 };
 
 void pace_init(struct pace *pace, unsigned rate, size_t at_once_max) {
     assert(rate <= PACE_RATE_MAX && at_once_max >= 1);

@@ -163,19 +163,38 @@ static uint64_t hash_text(struct text text) {
     return hash;
 }
 
+/* Those whose customers share a hash: the newest first, through `older`. */
+static struct slot **customers_at(struct sender *sender, uint64_t hash) {
+    return &sender->customers[hash % CUSTOMER_LISTS];
+}
+
 /* The last group under way of the same customer, NULL when there is none. */
 static struct slot *find_same_customer(struct sender *sender, const struct slot *slot) {
     if (slot->group.customer.size_bytes == 0) {
         return NULL;
     }
-    for (size_t index = sender->slots_count; index-- > 0;) {
-        struct slot *other = slot_at(sender, index);
-        if (other->customer_hash == slot->customer_hash && other->state != SLOT_DONE &&
-            text_equals(other->group.customer, slot->group.customer)) {
-            return other;
-        }
+    struct slot *other = *customers_at(sender, slot->customer_hash);
+    while (other != NULL &&
+           (other->customer_hash != slot->customer_hash || other->state == SLOT_DONE ||
+            !text_equals(other->group.customer, slot->group.customer))) {
+        other = other->older;
     }
-    return NULL;
+    return other;
+}
+
+static void note_customer(struct sender *sender, struct slot *slot) {
+    struct slot **list = customers_at(sender, slot->customer_hash);
+    slot->older = *list;
+    *list = slot;
+}
+
+static void forget_customer(struct sender *sender, struct slot *slot) {
+    struct slot **link = customers_at(sender, slot->customer_hash);
+    while (*link != slot) {
+        assert(*link != NULL);
+        link = &(*link)->older;
+    }
+    *link = slot->older;
 }
 
 static bool fill_one(struct sender *sender, const struct emit_feed *feed, bool *is_found,
@@ -195,11 +214,13 @@ static bool fill_one(struct sender *sender, const struct emit_feed *feed, bool *
     }
     slot->customer_hash = hash_text(slot->group.customer);
     struct slot *same = find_same_customer(sender, slot);
+    note_customer(sender, slot);
     sender->slots_count++;
     sender->works_count += slot->group.works_count;
     if (same != NULL) {
         slot->state = SLOT_WAITS_FOR_CUSTOMER;
         slot->waits_for = same;
+        sender->waiting_count++;
         return true;
     }
     return slot_advance(sender, slot, err);
@@ -237,6 +258,7 @@ static bool retire_done(struct sender *sender, const struct emit_feed *feed, str
         }
         sender->works_count -= slot->group.works_count;
         slot->state = SLOT_FREE;
+        forget_customer(sender, slot);
         sender->first = (sender->first + 1) % sender->window_groups;
         sender->slots_count--;
     }
@@ -245,10 +267,11 @@ static bool retire_done(struct sender *sender, const struct emit_feed *feed, str
 
 /* Groups whose customer is free now. Again from the start, as one may free the next. */
 static bool wake_waiting(struct sender *sender, struct err *err) {
-    for (size_t index = 0; index < sender->slots_count; index++) {
+    for (size_t index = 0; sender->waiting_count > 0 && index < sender->slots_count; index++) {
         struct slot *slot = slot_at(sender, index);
         if (slot->state == SLOT_WAITS_FOR_CUSTOMER && slot->waits_for->state == SLOT_DONE) {
             slot->waits_for = NULL;
+            sender->waiting_count--;
             if (!slot_advance(sender, slot, err)) {
                 return false;
             }

@@ -20,6 +20,7 @@ enum {
     WINDOW_GROUPS_MAX = 1024,
     WINDOW_GROUPS_MIN = 64,
     WINDOW_WORKS_MAX = 4096,
+    CUSTOMER_LISTS = 2048,
     TRIES_MAX = 6,
     RAISED_MAX = 3,
     RETRY_DELAY_MS_MAX = 5000,
@@ -75,6 +76,7 @@ struct slot {
     char page_after[EMIT_ID_MAX]; /* of a listing */
     struct text listed;           /* whose items STEP_RECONCILE lists */
     struct slot *next_ready;
+    struct slot *older; /* in the list of its customer's hash */
 };
 
 struct ready_queue {
@@ -97,6 +99,8 @@ struct sender {
     struct slot *needy[WINDOW_GROUPS_MAX];
     size_t needy_count;
     size_t pausing_count;
+    size_t waiting_count; /* for a customer */
+    struct slot *customers[CUSTOMER_LISTS];
     bool is_settling;
     struct reconcile *reconcile; /* NULL: not comparing */
     bool has_connected;          /* a request has come back */
