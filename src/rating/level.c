@@ -186,9 +186,46 @@ static void level_meter_read(struct level_meter *meter, int64_t from_us, int64_t
     meter->result->metered_level = meter->level;
 }
 
+/*
+ * Most levels stand still for days: those that are all subscribed, and go on as the run does, are
+ * taken at once. Only from the beginning of a day, when nothing is known of it yet.
+ */
+static void level_meter_skip_days(struct level_meter *meter, int64_t until_us) {
+    const struct calendar *calendar = meter->window.calendar;
+    const struct level_result *result = meter->result;
+    if (result->runs_count == 0 || meter->subscribed_next == meter->window.subscribed_count ||
+        meter->reached.us != calendar->starts_us[meter->day]) {
+        return;
+    }
+    const struct level_run *run = &result->runs[result->runs_count - 1];
+    const struct interval *interval = &meter->window.subscribed[meter->subscribed_next];
+    bool goes_on = run->has_time && interval->from.us <= meter->reached.us &&
+                   meter->level.units == meter->read_level.units &&
+                   meter->level.units == run->closing.units &&
+                   meter->level.units == run->highest.units;
+    int64_t limit_us = until_us < interval->until.us ? until_us : interval->until.us;
+    size_t day = meter->day;
+    while (goes_on && day < calendar->days_count && calendar->starts_us[day + 1] <= limit_us) {
+        day++;
+    }
+    if (day == meter->day) {
+        return;
+    }
+    assert(meter->run_level.units == meter->read_level.units);
+    meter->run_still_us += calendar->starts_us[day] - meter->reached.us;
+    meter->reached.us = calendar->starts_us[day];
+    meter->day = day;
+    meter->result->metered_level = meter->level;
+    meter->subscribed_next += interval->until.us == meter->reached.us;
+}
+
 static void level_meter_advance(struct level_meter *meter, struct instant until) {
     const struct calendar *calendar = meter->window.calendar;
     while (meter->reached.us < until.us) {
+        level_meter_skip_days(meter, until.us);
+        if (meter->reached.us == until.us) {
+            return;
+        }
         int64_t day_end_us = calendar->starts_us[meter->day + 1];
         int64_t stop_us = until.us < day_end_us ? until.us : day_end_us;
         level_meter_read(meter, meter->reached.us, stop_us);

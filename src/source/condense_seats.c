@@ -15,7 +15,7 @@ struct seat_view {
     struct text role;
 };
 
-static struct seat_view view_of(const struct sorter_record *sorted) {
+static inline struct seat_view view_of(const struct sorter_record *sorted) {
     struct seat_view view;
     memcpy(&view.record, sorted->bytes, sizeof view.record);
     const char *texts = (const char *)sorted->bytes + sizeof view.record;

@@ -140,9 +140,18 @@ static void merge_entries(const struct sorter *sorter, const struct entry *from,
     }
 }
 
+static bool is_sorted(const struct sorter *sorter) {
+    for (size_t index = 1; index < sorter->entries_count; index++) {
+        if (entry_compare(sorter, &sorter->entries[index], &sorter->entries[index - 1]) < 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void sort_entries(struct sorter *sorter) {
     size_t count = sorter->entries_count;
-    if (count < 2) {
+    if (is_sorted(sorter)) {
         return;
     }
     for (size_t first = 0; first < count; first += INSERTION_ENTRIES) {
