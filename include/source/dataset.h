@@ -85,14 +85,26 @@ bool dataset_is_usage_file(const char *name);
 struct dataset_file {
     char name[256];
     uint64_t size_bytes;
-    struct digest content; /* of the file's bytes; how is in dataset.c */
+    bool has_content;
+    struct digest content; /* of the file's bytes; how is in fingerprint.h */
 };
+
+/* "1234 bytes, 4db96b…", as it is pinned. */
+enum { DATASET_FILE_TEXT_MAX = DIGEST_TEXT_MAX + 32 };
+void dataset_file_format(const struct dataset_file *file, char text[DATASET_FILE_TEXT_MAX]);
 
 /* The same of one file of a folder. */
 bool dataset_fingerprint_file(const struct sys *sys, const char *folder, const char *name,
                               size_t jobs, struct dataset_file *fingerprint, struct err *err);
 
-bool dataset_fingerprint(const struct sys *sys, const char *folder, size_t jobs,
+struct dataset_fingerprint_options {
+    size_t jobs;
+    /* usage and seats are only listed: usage_fingerprints tells their content once they are read */
+    bool is_without_large;
+};
+
+bool dataset_fingerprint(const struct sys *sys, const char *folder,
+                         const struct dataset_fingerprint_options *options,
                          struct dataset_file **files, size_t *files_count, struct err *err);
 
 #endif

@@ -20,6 +20,7 @@
 
 #include "source/catalog.h"
 #include "source/database.h"
+#include "source/dataset.h"
 #include "table/checkpoint.h"
 
 enum usage_category {
@@ -62,6 +63,8 @@ void usage_destroy(struct usage *usage); /* removes the spill files; NULL is fin
 
 bool usage_read_csv(struct usage *usage, struct problems *problems, struct err *err);
 bool usage_read_seats_csv(struct usage *usage, struct problems *problems, struct err *err);
+/* The files that were read so far, and their content as it was read; valid until more are read. */
+const struct dataset_file *usage_fingerprints(const struct usage *usage, size_t *count);
 
 /*
  * The same from a database: usage by all its connections at once, each on physical ranges of the

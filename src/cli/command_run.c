@@ -209,12 +209,11 @@ static bool run_pin_files(struct closing *closing, const struct dataset_file *fi
     is_fine = is_fine && buffer_append(&names, (struct text){"", 1}, err) &&
               run_pin(closing->run, PIN_INPUT, pin_files, names.bytes, true, err);
     for (size_t index = 0; is_fine && index < files_count; index++) {
-        char digest[DIGEST_TEXT_MAX];
-        char value[DIGEST_TEXT_MAX + 32];
-        digest_format(&files[index].content, digest);
-        (void)snprintf(value, sizeof value, "%llu bytes, %s",
-                       (unsigned long long)files[index].size_bytes, digest);
-        is_fine = run_pin(closing->run, PIN_INPUT, files[index].name, value, true, err);
+        if (files[index].has_content) {
+            char value[DATASET_FILE_TEXT_MAX];
+            dataset_file_format(&files[index], value);
+            is_fine = run_pin(closing->run, PIN_INPUT, files[index].name, value, true, err);
+        }
     }
     buffer_release(&names);
     return is_fine;
@@ -355,11 +354,16 @@ static bool run_pin_folder(struct closing *closing, const char *folder, struct e
         (!run_source_is_there(closing, folder, err) || !run_save(closing->run, err))) {
         return false;
     }
-    bool is_fine = dataset_fingerprint(closing->cli->sys, folder, closing->options.jobs, &files,
-                                       &files_count, err) &&
-                   run_pin_files(closing, files, files_count, err) &&
-                   run_note_files(closing, files, files_count, err) &&
-                   run_pin(closing->run, PIN_VERSION, pin_source, folder, false, err);
+    /* What is still to be extracted is pinned as it is read: see extract. */
+    const struct dataset_fingerprint_options options = {
+        .jobs = closing->options.jobs,
+        .is_without_large = !run_stage_is_done(closing->run, &stage_extract),
+    };
+    bool is_fine =
+        dataset_fingerprint(closing->cli->sys, folder, &options, &files, &files_count, err) &&
+        run_pin_files(closing, files, files_count, err) &&
+        run_note_files(closing, files, files_count, err) &&
+        run_pin(closing->run, PIN_VERSION, pin_source, folder, false, err);
     mem_free(files);
     return is_fine;
 }

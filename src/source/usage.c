@@ -284,6 +284,7 @@ bool usage_create(const struct sys *sys, const struct catalog *catalog,
     (void)pthread_mutex_init(&created->metered_mutex, NULL);
     created->sys = sys;
     created->catalog = catalog;
+    created->fingerprints.item_bytes = sizeof(struct dataset_file);
     created->progress = options->progress;
     created->progress_context = options->progress_context;
     if (!path_format(created->folder, err, "%s", options->folder != NULL ? options->folder : "") ||
@@ -311,6 +312,7 @@ void usage_destroy(struct usage *usage) {
     mem_free(usage->places);
     usage_orgs_destroy(usage);
     mem_free(usage->files);
+    vector_release(&usage->fingerprints);
     mem_free(usage->metered);
     mem_free(usage->metric_ranks);
     mem_free(usage->totals);

@@ -15,6 +15,7 @@
 #include <assert.h>
 
 #include "core/memory.h"
+#include "fingerprint.h"
 #include "split.h"
 #include "sys/process.h"
 #include "usage_fold.h"
@@ -28,6 +29,8 @@ struct blocks {
     struct usage *usage;
     const struct csv_file *csv;
     feed_function *take;
+    struct fingerprint *fingerprint; /* NULL: blocks are not its blocks */
+    uint64_t first_block;            /* that of the first row */
     uint64_t blocks_count;
     _Atomic uint64_t next_block;
 
@@ -46,7 +49,8 @@ struct block {
     char *memory;
     char *window;
     uint64_t offset; /* in the file, of window[1] */
-    size_t end;      /* in the window: the block is window[1, end) */
+    size_t start;    /* 1, but behind the header in the block that holds it */
+    size_t end;      /* the block is window[1, end), its rows are in window[start, end) */
     size_t tail_end; /* what was read beyond it is window[end, tail_end) */
     struct split_facts facts;
     bool is_in_quotes;
@@ -76,14 +80,12 @@ static void block_release(struct block *block) {
 static bool block_load(struct block *block, uint64_t index, struct err *err) {
     const struct csv_file *csv = block->blocks->csv;
     size_t block_bytes = block->blocks->usage->block_bytes;
-    block->offset = csv->layout.rows_offset + index * block_bytes;
+    block->offset = index * block_bytes;
     assert(block->offset < csv->size_bytes);
     uint64_t left = csv->size_bytes - block->offset;
     size_t wanted = left < block_bytes + TAIL_BYTES ? (size_t)left : block_bytes + TAIL_BYTES;
-    /* The first row begins where its block does, as if a line had ended there. */
     size_t before = index > 0 ? 1 : 0;
     size_t read_bytes;
-    block->window[0] = '\n';
     if (!file_read_at(&csv->file, block->offset - before, block->window + 1 - before,
                       wanted + before, &read_bytes, err)) {
         return false;
@@ -91,16 +93,22 @@ static bool block_load(struct block *block, uint64_t index, struct err *err) {
     if (read_bytes < wanted + before) {
         return err_set(err, ERR_INPUT, "'%s' was cut while it was read", csv->name);
     }
+    if (block->blocks->fingerprint != NULL) {
+        fingerprint_add(block->blocks->fingerprint, (size_t)index, block->window + 1);
+    }
+    block->start = index == block->blocks->first_block
+                       ? 1 + (size_t)(csv->layout.rows_offset - block->offset)
+                       : 1;
     block->end = 1 + (wanted < block_bytes ? wanted : block_bytes);
     block->tail_end = 1 + wanted;
     block->facts = (struct split_facts){0};
-    split_scan(block->window, 1, block->end, &block->facts);
+    split_scan(block->window, block->start, block->end, &block->facts);
     return true;
 }
 
 static bool count_quotes_is_odd(const struct block *block) {
     bool is_odd = false;
-    for (size_t at = 1; block->facts.has_quote && at < block->end; at++) {
+    for (size_t at = block->start; block->facts.has_quote && at < block->end; at++) {
         is_odd ^= block->window[at] == '"';
     }
     return is_odd;
@@ -154,12 +162,13 @@ static bool read_slowly(struct block *block, size_t at, uint64_t line, struct er
                     err);
 }
 
-/* Where the first row begins, from window[1] on; false: none does. */
+/* Where the first row begins, from the start on; false: none does. A line ended before the first of
+ * all, the header. */
 static bool find_first_row(const struct block *block, size_t *at, uint64_t *line) {
     bool is_in_quotes = block->is_in_quotes;
     *line = block->line;
-    *at = 1;
-    if (!is_in_quotes && block->window[0] == '\n') {
+    *at = block->start;
+    if (!is_in_quotes && block->window[block->start - 1] == '\n') {
         return true;
     }
     for (; *at < block->end; (*at)++) {
@@ -292,7 +301,7 @@ static bool work_on_blocks(struct block *block, struct err *err) {
         if (!read_block(block, err)) {
             return false;
         }
-        usage_progress(blocks->usage, block->end - 1);
+        usage_progress(blocks->usage, block->end - block->start);
     }
 }
 
@@ -308,20 +317,23 @@ static bool read_blocks_worker(void *context, size_t worker, struct err *err) {
 }
 
 bool usage_read_blocks(struct usage *usage, const struct csv_file *csv, feed_function *take,
-                       struct err *err) {
+                       struct fingerprint *fingerprint, struct err *err) {
     struct blocks blocks = {
         .usage = usage,
         .csv = csv,
         .take = take,
+        .fingerprint = usage->block_bytes == FINGERPRINT_BLOCK_BYTES ? fingerprint : NULL,
+        .first_block = csv->layout.rows_offset / usage->block_bytes,
         .line = csv->layout.rows_line,
     };
-    uint64_t rows_offset = csv->layout.rows_offset;
-    uint64_t rows_bytes = csv->size_bytes > rows_offset ? csv->size_bytes - rows_offset : 0;
-    blocks.blocks_count = (rows_bytes + usage->block_bytes - 1) / usage->block_bytes;
-    if (blocks.blocks_count == 0) {
+    if (csv->layout.rows_offset >= csv->size_bytes) {
         return true;
     }
-    size_t workers = usage->jobs < blocks.blocks_count ? usage->jobs : (size_t)blocks.blocks_count;
+    blocks.blocks_count = (csv->size_bytes + usage->block_bytes - 1) / usage->block_bytes;
+    blocks.next_block = blocks.first_block;
+    blocks.turn = blocks.first_block;
+    uint64_t count = blocks.blocks_count - blocks.first_block;
+    size_t workers = usage->jobs < count ? usage->jobs : (size_t)count;
     (void)pthread_mutex_init(&blocks.mutex, NULL);
     (void)pthread_cond_init(&blocks.turned, NULL);
     bool is_done = process_parallel(workers, workers, read_blocks_worker, &blocks, err);

@@ -91,6 +91,28 @@ static void plan_partitions(struct usage *usage) {
 /* --- reading -----------------------------------------------------------------------------------
  */
 
+/* Files whose blocks were not read as the fingerprint's, as in little memory, are read again. */
+static bool keep_fingerprint(struct usage *usage, const struct csv_file *csv,
+                             const struct fingerprint *fingerprint, struct err *err) {
+    struct dataset_file *kept = vector_add(&usage->fingerprints, err);
+    if (kept == NULL) {
+        return false;
+    }
+    if (!fingerprint_is_complete(fingerprint)) {
+        return dataset_fingerprint_file(usage->sys, usage->folder, csv->name, usage->jobs, kept,
+                                        err);
+    }
+    (void)snprintf(kept->name, sizeof kept->name, "%s", csv->name);
+    kept->size_bytes = csv->size_bytes;
+    kept->has_content = fingerprint_finish(fingerprint, &kept->content, err);
+    return kept->has_content;
+}
+
+const struct dataset_file *usage_fingerprints(const struct usage *usage, size_t *count) {
+    *count = usage->fingerprints.count;
+    return usage->fingerprints.items;
+}
+
 static bool read_file(struct usage *usage, const char *name, uint32_t file_index,
                       const struct csv_column *columns, size_t columns_count, feed_function *take,
                       struct problems *problems, struct err *err) {
@@ -107,9 +129,14 @@ static bool read_file(struct usage *usage, const char *name, uint32_t file_index
         usage->feeds[job].file_name = name;
         usage->feeds[job].file_index = file_index;
     }
-    bool is_done = usage_read_blocks(usage, &csv, take, err);
+    struct fingerprint fingerprint;
+    bool is_done = fingerprint_init(&fingerprint, csv.size_bytes, err) &&
+                   usage_read_blocks(usage, &csv, take, &fingerprint, err) &&
+                   usage_merge_problems(usage, problems, err) &&
+                   keep_fingerprint(usage, &csv, &fingerprint, err);
+    fingerprint_release(&fingerprint);
     csv_close(&csv);
-    return is_done && usage_merge_problems(usage, problems, err);
+    return is_done;
 }
 
 bool usage_read_csv(struct usage *usage, struct problems *problems, struct err *err) {

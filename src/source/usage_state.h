@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "dataset_internal.h"
+#include "fingerprint.h"
 #include "sorter.h"
 #include "source/spill.h"
 #include "source/usage.h"
@@ -373,6 +375,7 @@ struct usage {
     struct usage_feed *feeds; /* jobs of them */
     struct usage_file *files; /* usage files read, for messages */
     uint32_t files_count;
+    struct vector fingerprints; /* of struct dataset_file: all files read, in order of reading */
     _Atomic uint64_t done_bytes;
     uint64_t total_bytes;
     unsigned char hash_secret[HASH_SECRET_BYTES];
@@ -392,9 +395,10 @@ struct usage {
 bool usage_seal(struct usage *usage, struct err *err);
 /* What was found bad by each feed goes to the caller's collector. */
 bool usage_merge_problems(struct usage *usage, struct problems *problems, struct err *err);
-/* Reads all rows of an open file with all jobs. */
+/* Reads all rows of an open file with all jobs, and adds its blocks to fingerprint, if they are its
+ * blocks and as far as they hold rows. */
 bool usage_read_blocks(struct usage *usage, const struct csv_file *csv, feed_function *take,
-                       struct err *err);
+                       struct fingerprint *fingerprint, struct err *err);
 bool usage_settle_partition(struct usage *usage, struct usage_feed *feed, uint32_t partition,
                             struct err *err);
 /* Tells the rows of one event that disagree, their ids read again from the files. */

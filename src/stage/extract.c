@@ -195,6 +195,20 @@ static bool extract_read_usage(struct extraction *extraction, struct err *err) {
            usage_read_seats_csv(extraction->usage, problems, err);
 }
 
+/* The content of the large files is what was read, and pinned with what was made of it. */
+static bool extract_pin_files(const struct extraction *extraction, struct err *err) {
+    size_t files_count;
+    const struct dataset_file *files = usage_fingerprints(extraction->usage, &files_count);
+    for (size_t index = 0; index < files_count; index++) {
+        char text[DATASET_FILE_TEXT_MAX];
+        dataset_file_format(&files[index], text);
+        if (!run_pin(extraction->run, PIN_INPUT, files[index].name, text, true, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool extract_read(struct extraction *extraction, struct err *err) {
     const struct run_options *run_options = run_current_options(extraction->run);
     const struct usage_options options = {
@@ -216,7 +230,7 @@ static bool extract_read(struct extraction *extraction, struct err *err) {
         return false;
     }
     catalog_settle(catalog);
-    return true;
+    return extract_pin_files(extraction, err);
 }
 
 static void extract_tell_notes(const struct extraction *extraction) {

@@ -7,8 +7,9 @@ struct listing {
 
 static struct listing fingerprint(struct fixture *fixture, size_t jobs) {
     struct listing listing;
-    assert_true(dataset_fingerprint(sys_real(), fixture->source, jobs, &listing.files,
-                                    &listing.count, &fixture->err));
+    assert_true(dataset_fingerprint(sys_real(), fixture->source,
+                                    &(struct dataset_fingerprint_options){.jobs = jobs},
+                                    &listing.files, &listing.count, &fixture->err));
     return listing;
 }
 
@@ -69,16 +70,17 @@ static void one_changed_byte_anywhere_shows(void **state) {
 }
 
 static void a_folder_in_place_of_a_file_is_bad_input(void **state) {
+    const struct dataset_fingerprint_options one_job = {.jobs = 1};
     struct fixture *fixture = *state;
     char path[FILE_PATH_MAX];
     struct listing listing;
     assert_true(path_format(path, &fixture->err, "%s/usage.csv", fixture->source));
     assert_true(directory_create(sys_real(), path, &fixture->err));
-    assert_false(dataset_fingerprint(sys_real(), fixture->source, 1, &listing.files, &listing.count,
-                                     &fixture->err));
+    assert_false(dataset_fingerprint(sys_real(), fixture->source, &one_job, &listing.files,
+                                     &listing.count, &fixture->err));
     assert_int_equal(fixture->err.code, ERR_INPUT);
     err_release(&fixture->err);
-    assert_false(dataset_fingerprint(sys_real(), "/nowhere/at/all", 1, &listing.files,
+    assert_false(dataset_fingerprint(sys_real(), "/nowhere/at/all", &one_job, &listing.files,
                                      &listing.count, &fixture->err));
     assert_int_equal(fixture->err.code, ERR_INPUT);
 }

@@ -190,6 +190,22 @@ static inline void usage_run_put_totals(struct buffer *out, struct usage *usage)
 }
 
 /* The part that faults strike: all that the module does. */
+/* What is told of the files that were read is what reading them again tells. */
+static inline void usage_run_check_fingerprints(const struct usage *usage,
+                                                const struct usage_run *run) {
+    size_t count;
+    const struct dataset_file *files = usage_fingerprints(usage, &count);
+    for (size_t index = 0; index < count; index++) {
+        struct err err = {0};
+        struct dataset_file again = {0};
+        assert_true(
+            dataset_fingerprint_file(sys_real(), run->folder, files[index].name, 2, &again, &err));
+        assert_true(files[index].has_content);
+        assert_int_equal(files[index].size_bytes, again.size_bytes);
+        assert_true(digest_equals(&files[index].content, &again.content));
+    }
+}
+
 static inline bool usage_run_read(struct usage *usage, struct dataset *dataset,
                                   struct problems *problems, const struct usage_run *run,
                                   struct err *err) {
@@ -237,6 +253,7 @@ static inline bool usage_run_all(const struct usage_run *run, struct dataset **d
     if (!is_done) {
         return false;
     }
+    usage_run_check_fingerprints(*usage, run);
     size_t shards_count = dataset_shards_count(*dataset);
     for (size_t shard = 0; shard < shards_count; shard++) {
         usage_run_put_tables(out, run->folder, shard);
