@@ -105,43 +105,46 @@ static bool insert_row(struct totals *totals, size_t at, const char *name, struc
     return true;
 }
 
-static bool add(struct totals *totals, const char *name, struct text unit, struct decimal left,
-                struct decimal right, struct err *err) {
+/* The row of the equation, made if it is not there; NULL on failure. */
+static struct totals_row *row_of(struct totals *totals, const char *name, struct text unit,
+                                 struct err *err) {
     size_t at;
     if (!find_recent(totals, name, unit, &at)) {
         bool is_found;
         at = find_row(totals, name, unit, &is_found);
         if (!is_found && !insert_row(totals, at, name, unit, err)) {
-            return false;
+            return NULL;
         }
         *recent_of(totals, name) = at;
     }
-    struct totals_row *row = &totals->rows[at];
-    struct decimal left_sum;
-    struct decimal right_sum;
-    if (!decimal_add(row->left, left, &left_sum) || !decimal_add(row->right, right, &right_sum)) {
-        return err_set(err, ERR_RANGE, "control total '%s' of '%s' does not fit into 38 digits",
-                       row->name, row->unit);
-    }
-    row->left = left_sum;
-    row->right = right_sum;
-    return true;
+    return &totals->rows[at];
+}
+
+static bool add(const struct totals_row *row, struct decimal *side, struct decimal amount,
+                struct err *err) {
+    return decimal_add(*side, amount, side) ||
+           err_set(err, ERR_RANGE, "control total '%s' of '%s' does not fit into 38 digits",
+                   row->name, row->unit);
 }
 
 bool totals_add_left(struct totals *totals, const char *name, struct text unit,
                      struct decimal amount, struct err *err) {
-    return add(totals, name, unit, amount, DECIMAL_ZERO, err);
+    struct totals_row *row = row_of(totals, name, unit, err);
+    return row != NULL && add(row, &row->left, amount, err);
 }
 
 bool totals_add_right(struct totals *totals, const char *name, struct text unit,
                       struct decimal amount, struct err *err) {
-    return add(totals, name, unit, DECIMAL_ZERO, amount, err);
+    struct totals_row *row = row_of(totals, name, unit, err);
+    return row != NULL && add(row, &row->right, amount, err);
 }
 
 bool totals_merge(struct totals *totals, const struct totals *from, struct err *err) {
     for (size_t row = 0; row < from->rows_count; row++) {
         const struct totals_row *added = &from->rows[row];
-        if (!add(totals, added->name, text_from(added->unit), added->left, added->right, err)) {
+        struct totals_row *sum = row_of(totals, added->name, text_from(added->unit), err);
+        if (sum == NULL || !add(sum, &sum->left, added->left, err) ||
+            !add(sum, &sum->right, added->right, err)) {
             return false;
         }
     }
