@@ -22,6 +22,7 @@ struct source_database_options {
     size_t jobs;
     struct month month;
     bool keeps_cutoff; /* orgs of which the period is recorded are read as that run saw them */
+    bool adds_up;      /* the server adds usage up where it can: less to send, more to compute */
 };
 
 bool source_database_open(const struct sys *sys, const struct source_database_options *options,
@@ -34,6 +35,7 @@ bool source_database_has_seats(const struct source_database *database);
 /* A run has recorded this period or the one before, of some orgs: what it saw is told apart. */
 bool source_database_has_recorded(const struct source_database *database);
 bool source_database_keeps_cutoff(const struct source_database *database);
+bool source_database_adds_up(const struct source_database *database);
 /* The period: the first day of its month. */
 const char *source_database_period(const struct source_database *database);
 /*

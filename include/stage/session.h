@@ -55,6 +55,7 @@ struct stage_session {
     const char *kind;          /* of the run, for close_runs; NULL: close */
     bool is_forced;            /* --force: another result than the recorded one is meant */
     bool keeps_cutoff;         /* of orgs that are recorded: none was given */
+    bool adds_up_on_server;    /* --aggregate server */
     struct month month;
     struct instant cutoff;            /* rows recorded after it are late */
     const struct text *selected_orgs; /* sorted, distinct; none: all */

@@ -326,12 +326,21 @@ static bool run_pin_recorded(struct closing *closing, struct err *err) {
     return true;
 }
 
+/* Decides nothing of the result, so it is not pinned. */
+static bool run_choose_adding(struct closing *closing, struct err *err) {
+    const char *where = option_value(&closing->cli->options, OPTION_AGGREGATE);
+    closing->session.adds_up_on_server = where != NULL && strcmp(where, "server") == 0;
+    return where == NULL || closing->session.adds_up_on_server || strcmp(where, "client") == 0 ||
+           err_set(err, ERR_USAGE, "--aggregate: '%.80s' is neither client nor server", where);
+}
+
 /* What is pinned is which database it is, by whatever host and user it is reached. */
 static bool run_pin_database(struct closing *closing, const char *conninfo, struct err *err) {
     const struct db_options options = {
         .conninfo = conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true};
     struct stage_session *session = &closing->session;
-    if (!db_open(closing->cli->sys, &options, &session->database, err) ||
+    if (!run_choose_adding(closing, err) ||
+        !db_open(closing->cli->sys, &options, &session->database, err) ||
         !migrate_check(session->database, err) ||
         (run_is_new(closing->run) && !run_save(closing->run, err))) {
         return false;
@@ -632,13 +641,14 @@ const struct command command_run = {
     .summary = "close a period, or go on where a run stopped",
     .arguments = "--period YYYY-MM --source DIR|--database CONNINFO --run-dir RUN [OPTIONS]",
     .options = OPTION_BIT(OPTION_PERIOD) | OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_SOURCE) |
-               OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_JOBS) |
-               OPTION_BIT(OPTION_MEMORY) | OPTION_BIT(OPTION_EMIT) | EMISSION_OPTIONS |
-               OPTION_BIT(OPTION_CUTOFF) | OPTION_BIT(OPTION_NOW) | OPTION_BIT(OPTION_ORG) |
-               OPTION_BIT(OPTION_PREVIOUS) | OPTION_BIT(OPTION_REPRICE) |
-               OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FORCE) | OPTION_BIT(OPTION_RESTART) |
-               OPTION_BIT(OPTION_DRY_RUN) | OPTION_BIT(OPTION_OVERAGE_BILLING) |
-               OPTION_BIT(OPTION_MAX_TOTAL) | OPTION_BIT(OPTION_MAX_CHANGE),
+               OPTION_BIT(OPTION_AGGREGATE) | OPTION_BIT(OPTION_RUN_DIR) |
+               OPTION_BIT(OPTION_UNTIL) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
+               OPTION_BIT(OPTION_EMIT) | EMISSION_OPTIONS | OPTION_BIT(OPTION_CUTOFF) |
+               OPTION_BIT(OPTION_NOW) | OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_PREVIOUS) |
+               OPTION_BIT(OPTION_REPRICE) | OPTION_BIT(OPTION_REASON) | OPTION_BIT(OPTION_FORCE) |
+               OPTION_BIT(OPTION_RESTART) | OPTION_BIT(OPTION_DRY_RUN) |
+               OPTION_BIT(OPTION_OVERAGE_BILLING) | OPTION_BIT(OPTION_MAX_TOTAL) |
+               OPTION_BIT(OPTION_MAX_CHANGE),
     .description =
         "Closes the period that begins in the month given, for every org of the source,\n"
         "stage by stage. Each stage leaves a sealed checkpoint in RUN.\n\n"

@@ -13,6 +13,9 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_SOURCE] = {"source", "DIR", false, false, "dataset folder to read (CSV files)"},
     [OPTION_DATABASE] = {"database", "CONNINFO", false, false,
                          "database to read and to record in: libpq connection string or URI"},
+    [OPTION_AGGREGATE] = {"aggregate", "client|server", false, false,
+                          "where usage of a database is added up (default: client); server: for "
+                          "slow links"},
     [OPTION_RUN_DIR] = {"run-dir", "RUN", false, false,
                         "run directory: checkpoints, manifest and reports"},
     [OPTION_PREVIOUS] = {"previous", "RUN", false, false,

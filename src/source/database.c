@@ -21,6 +21,7 @@ struct source_database {
     bool has_seats;
     bool has_recorded;
     bool keeps_cutoff;
+    bool adds_up;
 };
 
 static bool begin_reading(const struct sys *sys, const char *conninfo, struct db **result,
@@ -99,6 +100,7 @@ static bool open_all(const struct sys *sys, const struct source_database_options
     database->sys = sys;
     database->conninfo = options->conninfo;
     database->keeps_cutoff = options->keeps_cutoff;
+    database->adds_up = options->adds_up;
     if (!open_connection(sys, options->conninfo, database, err) ||
         !migrate_check(database->connections[0], err) || !take_snapshot(database, err) ||
         !set_period(database, options->month, err)) {
@@ -153,6 +155,10 @@ bool source_database_has_recorded(const struct source_database *database) {
 
 bool source_database_keeps_cutoff(const struct source_database *database) {
     return database->keeps_cutoff;
+}
+
+bool source_database_adds_up(const struct source_database *database) {
+    return database->adds_up;
 }
 
 const char *source_database_period(const struct source_database *database) {

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "core/memory.h"
+#include "dataset_internal.h"
 #include "db/copy.h"
 #include "sys/process.h"
 #include "usage_database.h"
@@ -38,6 +39,8 @@ struct reading {
     struct source_database *database;
     const struct db_params *scope;
     const char *statement; /* that reads a range */
+    bool is_summed;        /* and adds up on the server */
+    struct text days;      /* then: where days begin */
     struct range *ranges;
     size_t ranges_count;
     _Atomic size_t next_range;
@@ -119,6 +122,69 @@ static bool find_scope(const struct catalog *catalog, struct scope *scope, struc
     return list_levels(catalog, &scope->levels, err);
 }
 
+static int instant_order(const void *left, const void *right) {
+    const int64_t *left_us = left;
+    const int64_t *right_us = right;
+    return (*left_us > *right_us) - (*left_us < *right_us);
+}
+
+/* Every instant at which a day begins in a calendar of the catalog, as an array's text. */
+static bool append_days(const int64_t *starts_us, size_t starts_count, struct buffer *list,
+                        struct err *err) {
+    bool is_done = buffer_append(list, text_from("{"), err);
+    for (size_t index = 0; is_done && index < starts_count; index++) {
+        char text[INSTANT_TEXT_MAX];
+        if (index > 0 && starts_us[index] == starts_us[index - 1]) {
+            continue;
+        }
+        (void)instant_format((struct instant){starts_us[index]}, text);
+        is_done = buffer_append_format(list, err, "%s\"%s\"", index > 0 ? "," : "", text);
+    }
+    return is_done && buffer_append(list, text_from("}"), err);
+}
+
+static bool is_seen(const struct catalog *catalog, const struct vector *seen, uint32_t rank) {
+    const struct catalog_calendar *const *calendars = seen->items;
+    const struct catalog_calendar *calendar = catalog->orgs[rank].calendar;
+    for (size_t index = seen->count; index > 0; index--) {
+        if (calendars[index - 1] == calendar) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool list_days(const struct catalog *catalog, struct buffer *list, struct err *err) {
+    struct vector seen = {.item_bytes = sizeof(struct catalog_calendar *)};
+    struct vector starts = {.item_bytes = sizeof(int64_t)};
+    bool is_done = true;
+    for (uint32_t rank = 0; is_done && rank < catalog->orgs_count; rank++) {
+        if (is_seen(catalog, &seen, rank)) {
+            continue;
+        }
+        const struct catalog_calendar **kept = vector_add(&seen, err);
+        is_done = kept != NULL;
+        if (is_done) {
+            *kept = catalog->orgs[rank].calendar;
+        }
+        const struct calendar *calendar = &catalog->orgs[rank].calendar->calendar;
+        for (size_t day = 0; is_done && day <= calendar->days_count; day++) {
+            int64_t *start_us = vector_add(&starts, err);
+            is_done = start_us != NULL;
+            if (is_done) {
+                *start_us = calendar->starts_us[day];
+            }
+        }
+    }
+    if (is_done) {
+        qsort(starts.items, starts.count, sizeof(int64_t), instant_order);
+        is_done = append_days(starts.items, starts.count, list, err);
+    }
+    vector_release(&seen);
+    vector_release(&starts);
+    return is_done;
+}
+
 static bool add_ranges(struct reading *reading, const struct db_result *parts, size_t *capacity,
                        struct err *err) {
     for (size_t row = 0; row < parts->rows_count; row++) {
@@ -175,6 +241,12 @@ static bool fail_order(struct err *err) {
                    "before its connection was lost");
 }
 
+static bool feed_row_of(struct usage_feed *feed, const struct db_copy_out *copy,
+                        const struct db_copy_row *row, struct err *err) {
+    return copy->columns_count == COLUMNS_SUMMED_COUNT ? feed_database_sum(feed, row->fields, err)
+                                                       : feed_database_row(feed, row->fields, err);
+}
+
 static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct range_mark *taken,
                       struct err *err) {
     struct db_copy_row row;
@@ -197,15 +269,16 @@ static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct 
         if (mark.rows_count <= taken->rows_count) {
             continue;
         }
-        if (!feed_database_row(feed, row.fields, err)) {
+        if (!feed_row_of(feed, copy, &row, err)) {
             return false;
         }
         *taken = mark;
     }
 }
 
-static bool read_range(struct usage_feed *feed, struct db *db, const char *statement,
+static bool read_range(struct usage_feed *feed, struct db *db, const struct reading *reading,
                        const struct range *range, struct range_mark *taken, struct err *err) {
+    size_t columns_count = reading->is_summed ? COLUMNS_SUMMED_COUNT : COLUMNS_COUNT;
     struct db_params params = {0};
     struct db_copy_out copy;
     db_params_text(&params, range->from);
@@ -213,7 +286,7 @@ static bool read_range(struct usage_feed *feed, struct db *db, const char *state
     db_params_int64(&params, range->block_from);
     db_params_int64(&params, range->block_until);
     if (!db_run(db, "extract/range.sql", &params, NULL, err) ||
-        !db_copy_out_begin(db, statement, COLUMNS_COUNT, &copy, err)) {
+        !db_copy_out_begin(db, reading->statement, columns_count, &copy, err)) {
         return false;
     }
     if (!read_rows(feed, &copy, taken, err)) {
@@ -227,8 +300,11 @@ static bool read_range(struct usage_feed *feed, struct db *db, const char *state
 
 static bool prepare_connection(const struct reading *reading, size_t worker, struct err *err) {
     struct db *db = source_database_connection(reading->database, worker);
+    struct db_params days = {0};
+    db_params_text(&days, reading->days);
     return db_run(db, "extract/prepare.sql", NULL, NULL, err) &&
-           db_run(db, "extract/scope.sql", reading->scope, NULL, err);
+           db_run(db, "extract/scope.sql", reading->scope, NULL, err) &&
+           (!reading->is_summed || db_run(db, "extract/days.sql", &days, NULL, err));
 }
 
 /* A lost connection is replaced as long as the snapshot lives; err stays what it was otherwise. */
@@ -253,8 +329,8 @@ static bool read_range_through(const struct reading *reading, size_t worker, siz
                                struct usage_feed *feed, struct err *err) {
     struct range_mark taken = {0};
     for (int attempt = 1;; attempt++) {
-        if (read_range(feed, source_database_connection(reading->database, worker),
-                       reading->statement, &reading->ranges[index], &taken, err)) {
+        if (read_range(feed, source_database_connection(reading->database, worker), reading,
+                       &reading->ranges[index], &taken, err)) {
             return true;
         }
         if (attempt == RANGE_TRIES_MAX || !replace_connection(reading, worker, feed, err)) {
@@ -307,9 +383,19 @@ static bool read_parts(struct reading *reading, const struct scope *scope, struc
            add_ranges(reading, parts, &capacity, err);
 }
 
+/* What runs have recorded is told apart row by row, which leaves nothing to be added up. */
+static void choose_statement(struct reading *reading) {
+    bool has_recorded = source_database_has_recorded(reading->database);
+    reading->is_summed = !has_recorded && source_database_adds_up(reading->database);
+    reading->statement = has_recorded         ? "extract/usage_recorded.sql"
+                         : reading->is_summed ? "extract/usage_summed.sql"
+                                              : "extract/usage.sql";
+}
+
 bool usage_read_database(struct usage *usage, struct source_database *database,
                          struct problems *problems, struct err *err) {
     struct scope scope = {0};
+    struct buffer days = {0};
     struct db_result parts = {0};
     struct db_params params = {0};
     struct reading reading = {.usage = usage, .database = database, .scope = &params};
@@ -330,14 +416,16 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
         db_params_bool(&params, scope.is_opened);
         db_params_text(&params, text_from(source_database_period(database)));
         db_params_bool(&params, source_database_keeps_cutoff(database));
-        reading.statement = source_database_has_recorded(database) ? "extract/usage_recorded.sql"
-                                                                   : "extract/usage.sql";
-        is_done = process_parallel(workers, workers, range_worker, &reading, err) &&
+        choose_statement(&reading);
+        is_done = !reading.is_summed || list_days(usage->catalog, &days, err);
+        reading.days = buffer_text(&days);
+        is_done = is_done && process_parallel(workers, workers, range_worker, &reading, err) &&
                   usage_merge_problems(usage, problems, err);
     }
     mem_free(reading.ranges);
     db_result_release(&parts);
     buffer_release(&scope.levels);
+    buffer_release(&days);
     return is_done;
 }
 

@@ -19,6 +19,9 @@ enum {
     COLUMN_RECORDED_AT,
     COLUMN_REASON,
     COLUMNS_COUNT,
+    COLUMN_EVENTS = COLUMNS_COUNT, /* of sql/extract/usage_summed.sql alone */
+    COLUMN_LAST_AT,
+    COLUMNS_SUMMED_COUNT,
 };
 
 static inline struct text database_text(const struct db_field *field) {
@@ -27,5 +30,7 @@ static inline struct text database_text(const struct db_field *field) {
 
 /* One row: judged as a row of a file is, and counted. */
 bool feed_database_row(struct usage_feed *feed, const struct db_field *fields, struct err *err);
+/* The same with COLUMNS_SUMMED_COUNT fields: one event, or several that were added up. */
+bool feed_database_sum(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 
 #endif

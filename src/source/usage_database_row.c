@@ -187,3 +187,34 @@ bool feed_database_row(struct usage_feed *feed, const struct db_field *fields, s
     }
     return feed_event(feed, row.entry, &row.event, err);
 }
+
+bool feed_database_sum(struct usage_feed *feed, const struct db_field *fields, struct err *err) {
+    struct row row = {.feed = feed, .fields = fields};
+    const struct db_field *events = &fields[COLUMN_EVENTS];
+    const struct db_field *last_at = &fields[COLUMN_LAST_AT];
+    uint64_t events_count = events->size_bytes == 8 ? wire_uint64(events->bytes) : 0;
+    struct feed_sum sum = {.events_count = events_count};
+    if (events_count == 1) {
+        return feed_database_row(feed, fields, err);
+    }
+    if (events_count == 0 || last_at->size_bytes != 8 ||
+        wire_instant(last_at->bytes, &sum.last_at) != NULL) {
+        return err_set(err, ERR_DATABASE, "the server added usage up in a form not known here");
+    }
+    if (!take_org(&row, err) || !take_metric(&row, err)) {
+        return false;
+    }
+    if (row.is_bad) {
+        return true;
+    }
+    if (!take_quantity(&row, err) || !take_times(&row, err)) {
+        return false;
+    }
+    if (row.is_bad) {
+        return true;
+    }
+    sum.quantity = row.event.quantity;
+    sum.first_at = row.event.occurred_at;
+    sum.rank = row.rank;
+    return feed_add_sum(feed, row.entry, &sum, err);
+}

@@ -336,6 +336,19 @@ bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struc
 const struct price *feed_find_price(struct usage_feed *feed, const struct metric_entry *entry);
 /* An event of an org that --org left out. */
 void feed_count_unselected(struct metric_entry *entry, const struct feed_event *event);
+
+/* Events of one org, metric and day that were added up where they came from. */
+struct feed_sum {
+    struct decimal quantity;
+    struct instant first_at;
+    struct instant last_at;
+    uint64_t events_count;
+    uint32_t rank; /* or CATALOG_NOT_SELECTED; else the org that the feed looks at */
+};
+/* They are of a metric that the org's plan only adds up or counts, recorded in time (ERR_CONTROL).
+ */
+bool feed_add_sum(struct usage_feed *feed, struct metric_entry *entry, const struct feed_sum *sum,
+                  struct err *err);
 /* An event with an id, before duplicates are told apart. */
 bool feed_identified(struct usage_feed *feed, struct metric_entry *entry,
                      const struct feed_event *event, struct text event_id, uint64_t line,

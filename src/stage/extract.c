@@ -180,6 +180,7 @@ static bool extract_open_database(struct extraction *extraction, struct err *err
         .jobs = run_current_options(extraction->run)->jobs,
         .month = session->month,
         .keeps_cutoff = session->keeps_cutoff,
+        .adds_up = session->adds_up_on_server,
     };
     return source_database_open(run_sys(extraction->run), &options, &extraction->database, err);
 }

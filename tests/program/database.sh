@@ -34,6 +34,16 @@ same_from_meter() { # A B
     done
 }
 
+# Also the extract is the same: what comes added up lies in the same days.
+added_up_on_server() {
+    expect 0 run --database "" "${args[@]}" --until project --jobs 2 --aggregate server \
+        --run-dir "$scratch/$fixture-summed" &&
+        same_from_meter "$scratch/$fixture-csv" "$scratch/$fixture-summed" &&
+        diff -r "$scratch/$fixture-2/10-extract" "$scratch/$fixture-summed/10-extract" &&
+        expect 2 run --database "" "${args[@]}" --aggregate both --run-dir "$scratch/$fixture-none" &&
+        error_says "--aggregate: 'both' is neither client nor server"
+}
+
 migrate_twice() {
     expect 0 migrate --database "" && grep -q '^applied .* 0001_foundation.sql$' "$scratch/out" &&
         expect 0 migrate --database "" && grep -q '^0 applied$' "$scratch/out"
@@ -88,6 +98,7 @@ for fixture in acme focus llm-tokens; do
         check "$fixture gives the same checkpoints from meter on with $jobs jobs" \
             same_from_meter "$scratch/$fixture-csv" "$scratch/$fixture-$jobs"
     done
+    check "$fixture closes with sums from the server, with the same checkpoints" added_up_on_server
 done
 
 

@@ -110,6 +110,13 @@ check "a calm run" calm
 check "a lost connection is replaced, its range read again in the same snapshot" loses_worker
 check "when the one is lost that holds the snapshot, everything is read again" loses_exporter
 check "when both are lost, too" loses_both
+# Half a million events of two calendars, added up on the server. The extract's bytes are the same.
+adds_up() {
+    expect 0 run "${options[@]}" --jobs 2 --aggregate server --run-dir "$scratch/summed" &&
+        same_checkpoints summed && diff -r "$scratch/calm/10-extract" "$scratch/summed/10-extract"
+}
+
+check "sums from the server give the same bytes" adds_up
 check "a signal ends the statements on the server, and the run goes on when typed again" ends_statements
 
 finish
