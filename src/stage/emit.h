@@ -70,6 +70,9 @@ bool emit_write_back_open(struct run *run, const struct stage_session *session,
 bool emit_write_back_put(struct emit_write_back *back, const struct emit_item *item,
                          const char *status, const char *object_id, struct err *err);
 bool emit_write_back_flush(struct emit_write_back *back, struct err *err);
+/* sql/emit/known.sql; the result is the caller's to release. */
+bool emit_write_back_ask(struct emit_write_back *back, const char *items, struct db_result *result,
+                         struct err *err);
 void emit_write_back_close(struct emit_write_back *back);
 
 /* billed = sent + held + failed + unknown + not emitted */

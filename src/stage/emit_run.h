@@ -29,6 +29,9 @@ void emission_close(struct emission_run *emission);
 struct sender_options emission_options(const struct emission_run *emission);
 void emission_tell_note(const struct emission_run *emission, const char *text);
 
+/* emit_recorded.c. Into a journal that begins anew: what the database says was sent. */
+bool emit_recorded_note(struct emission_run *emission, struct err *err);
+
 /* emit_check.c. Open makes every item and tells the cost; waiting asks Stripe, once connected. */
 struct emit_check;
 bool emit_check_open(struct emission_run *emission, struct emit_check **check, struct err *err);

@@ -73,11 +73,14 @@ static void tell_wait(const struct emission_run *emission) {
 static bool complete_journal(struct emission_run *emission, struct err *err) {
     bool has_since;
     struct instant since;
+    if (!journal_is_incomplete(emission->journal, &has_since, &since)) {
+        return true;
+    }
     /* Events of meters cannot be listed: those of the last day are told apart by their identifier.
      */
-    if (emission->session->emission == EMISSION_STRIPE_METERS ||
-        !journal_is_incomplete(emission->journal, &has_since, &since)) {
-        return true;
+    if (emission->session->emission == EMISSION_STRIPE_METERS) {
+        return emit_recorded_note(emission, err) && open_journal(emission, err) &&
+               open_sender(emission, err);
     }
     if (!has_since || emission->first_end.us - DAY_US > since.us) {
         since.us = emission->first_end.us - DAY_US;

@@ -71,6 +71,14 @@ void emit_write_back_close(struct emit_write_back *back) {
     }
 }
 
+bool emit_write_back_ask(struct emit_write_back *back, const char *items, struct db_result *result,
+                         struct err *err) {
+    struct db_params params = {0};
+    db_params_text(&params, text_from(back->period));
+    db_params_text(&params, text_from(items));
+    return connect(back, err) && db_run(back->db, "emit/known.sql", &params, result, err);
+}
+
 static bool check_found(const struct emit_write_back *back, int64_t found_count, struct err *err) {
     size_t count = json_array_size(back->batch);
     if (found_count == (int64_t)count) {

@@ -9,6 +9,10 @@ import { startSimulator } from '../stripe_sim/simulator.mjs';
 const [program, simulatorProgram, folder] = process.argv.slice(2);
 const KEY = 'sk_test_simulator';
 const ORGS = 600;
+// The month before this one: meters take no time stamp that is older than 35 days.
+const today = new Date();
+const end = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), 1)).toISOString();
+const period = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - 1, 1)).toISOString().slice(0, 7);
 const sql = (text) => execFileSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1'], { input: text, encoding: 'utf8' }).trim();
 
 function freshDatabase(name) {
@@ -21,12 +25,12 @@ function freshDatabase(name) {
       select 'org_' || n, case when n = 5 then 'suspended' else 'active' end, case when n <> 7 then 'cus_' || n end, 'cus_' || n
       from generate_series(0, ${ORGS - 1}) as n;
     insert into billing.subscriptions (org_id, plan_id, starts_at) select org_id, 'pro', '2026-01-01Z' from billing.orgs;
-    select billing.ensure_ledger_partition('2026-10-05Z');
+    select billing.ensure_ledger_partition('${period}-05Z');
     insert into billing.usage_ledger (occurred_at, recorded_at, kind, org_id, metric, quantity, event_id)
-      select '2026-10-05Z'::timestamptz, '2026-10-05Z'::timestamptz, 'delta'::billing.usage_kind, 'org_' || n, 'tokens', 750000 + n, 't'
+      select '${period}-05Z'::timestamptz, '${period}-05Z'::timestamptz, 'delta'::billing.usage_kind, 'org_' || n, 'tokens', 750000 + n, 't'
       from generate_series(0, ${ORGS - 1}) as n
       union all
-      select '2026-10-06Z', '2026-10-06Z', 'delta', 'org_' || n, 'runs', 60 + n % 9, 'r' from generate_series(0, ${ORGS - 1}) as n;`);
+      select '${period}-06Z', '${period}-06Z', 'delta', 'org_' || n, 'runs', 60 + n % 9, 'r' from generate_series(0, ${ORGS - 1}) as n;`);
 }
 
 function run(simulator, words, env = {}) {
@@ -46,8 +50,8 @@ function run(simulator, words, env = {}) {
     simulator.ask({ do: 'client', pid: child.pid }).catch(() => {});
   });
 }
-const closeWords = (runDir, emit = 'stripe') => ['run', '--period', '2026-10', '--database', '', '--run-dir', runDir,
-  '--emit', emit, '--now', '2026-11-02T00:00:00Z', ...(emit === 'stripe' ? ['--test-key'] : [])];
+const closeWords = (runDir, emit = 'stripe') => ['run', '--period', period, '--database', '', '--run-dir', runDir,
+  '--emit', emit, '--now', end, ...(emit !== 'dodo' ? ['--test-key'] : [])];
 
 const customers = (from = 0) => Array.from({ length: ORGS - from }, (_, n) => ({ id: `cus_${n + from}`, currency: 'usd' }));
 
@@ -107,6 +111,22 @@ assert.ok(kills > 0);
 records = checkRecords(killed);
 assert.equal(count(records, 'sent'), 2 * (ORGS - 2));
 assert.equal((await simulator.ask({ do: 'dump' })).items.length, 2 * (ORGS - 2));
+
+// meters: the run directory is lost, and Stripe keeps identifiers no longer apart; the records know
+freshDatabase('meters');
+await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+await simulator.ask({ do: 'add', customers: customers() });
+const meters = path.join(folder, 'meters');
+for (const directory of [meters, path.join(folder, 'anew')]) {
+  result = await run(simulator, closeWords(directory, 'stripe-meters'));
+  assert.equal(result.status, 4, result.out);
+  records = checkRecords(directory);
+  assert.equal(count(records, 'sent'), 2 * (ORGS - 2));
+  assert.equal((await simulator.ask({ do: 'dump' })).calls['POST /v1/billing/meter_events 200'], 2 * (ORGS - 2));
+  fs.rmSync(meters, { recursive: true, force: true });
+  await simulator.ask({ do: 'clock', advance_s: 2 * 86400 });
+}
+assert.match(result.out, /the database says that items were sent before/);
 
 // Dodo: held without a subscription there
 freshDatabase('dodo');
