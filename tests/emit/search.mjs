@@ -30,7 +30,8 @@ const ROOT = path.join(HERE, '..', '..');
 const EXPONENTS = { usd: 2, eur: 2, jpy: 0, kwd: 3, isk: 2 };
 const LIVES_WITH_FAULTS = 12;
 const LIVES_MAX = 30;
-const LIFE_MS_MAX = 30000;
+const LIFE_MS_MAX = 90000; // a busy machine
+const PATIENT_MS = '10000'; // time limit of a request once nothing goes wrong any more
 const SPEED = 50; // pauses between tries are not waited for in full
 const DIED = 77;
 
@@ -275,7 +276,8 @@ async function tell(simulator, stories, seed, say) {
     }
     const isRetry = hasRefused && (lives >= LIVES_WITH_FAULTS || drawMore.chance(50));
     const end = await live(simulator, [...(isRetry ? ['emit', run, '--jobs', '1', '--quiet']
-      : [...story.all, run]), ...fast, '--timeout', timeout, '--in-flight', inFlight], env);
+      : [...story.all, run]), ...fast, '--timeout',
+      lives < LIVES_WITH_FAULTS ? timeout : PATIENT_MS, '--in-flight', inFlight], env);
     hasRefused = end.status === 21;
     say(`life ${lives + 1}${isRetry ? ', emit' : ''}: ${end.signal ?? `exit ${end.status}`} ${JSON.stringify(env)}\n${end.text}`);
     if (end.status === 0 || end.status === 4) {
