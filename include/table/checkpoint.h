@@ -186,7 +186,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
 
 /*
  * asides: usage that was read but not metered, per org, metric and kind. Key: org_id, metric, kind.
- * kind: late (inside the period, recorded after the cutoff), late_opening (rows before the start
+ * kind: late (inside the period, recorded after the cutoff), late_earlier (of a flow's earlier
+ * period, which a database has recorded without it), late_opening (rows before the start
  * that the recorded closing level had not seen; they did move the opening level), unpriced.
  */
 #define ASIDES_COLUMNS(X)                                                                          \

@@ -34,6 +34,8 @@ static const struct advice advice_table[] = {
     {"53300", "the server has no connection left: lower --jobs, or raise max_connections"},
     {"53100", "the server's disk is full; make room, then " HINT_AGAIN},
     {"53", "the server lacks resources; relieve it, then " HINT_AGAIN},
+    {"22021", HINT_MIGRATE},
+    {"22P03", HINT_MIGRATE},
     {"42P01", HINT_MIGRATE},
     {"42703", HINT_MIGRATE},
     {"42883", HINT_MIGRATE},

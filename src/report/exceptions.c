@@ -82,6 +82,7 @@ struct aside_kind {
 
 static const struct aside_kind aside_kinds[] = {
     {"late", "late", "recorded_after_cutoff", "recorded after the cutoff"},
+    {"late_earlier", "late", "recorded_period", "of an earlier period, came after it was recorded"},
     {"late_opening", "late", "late_opening", "before the period, not in its recorded opening"},
     {"unpriced", "unpriced", "no_price", "of a metric without a price in the plan"},
 };

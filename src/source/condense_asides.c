@@ -5,6 +5,7 @@
 
 static const char *const aside_names[ASIDES_KINDS_COUNT] = {
     [ASIDE_LATE] = "late",
+    [ASIDE_LATE_EARLIER] = "late_earlier",
     [ASIDE_LATE_OPENING] = "late_opening",
     [ASIDE_UNPRICED] = "unpriced",
 };

@@ -373,8 +373,9 @@ static bool read_parts(struct reading *reading, const struct scope *scope, struc
                        struct err *err) {
     struct db_params params = {0};
     size_t capacity = 0;
-    /* What lies before the first period matters to levels alone. */
-    bool reads_earlier = scope->levels.size_bytes > strlen("{}");
+    /* What lies before the first period matters to levels, and where that is recorded. */
+    bool reads_earlier =
+        scope->levels.size_bytes > strlen("{}") || source_database_has_recorded(reading->database);
     db_params_instant(&params,
                       reads_earlier ? (struct instant){INT64_C(-62135596800000000)} : scope->start);
     db_params_instant(&params, scope->end);

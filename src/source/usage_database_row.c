@@ -144,6 +144,7 @@ static bool take_kind(struct row *row, struct err *err) {
     row->event.is_set = is_set->size_bytes == 1 && is_set->bytes[0] != 0;
     row->event.is_reset = text_equals(reason, text_from("monthly_reset"));
     row->event.is_migration = text_equals(reason, text_from("migration"));
+    row->event.is_of_earlier = text_equals(reason, text_from("late_earlier"));
     bool is_flow = price != NULL && !aggregation_table[price->aggregation].is_level;
     bool is_usage = !row->event.is_reset && !(row->event.is_migration && is_flow);
     if (row->event.is_set && is_flow && is_usage) {

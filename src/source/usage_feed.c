@@ -208,7 +208,8 @@ static bool take_flow(struct usage_feed *feed, struct metric_entry *entry,
     uint64_t offset_us = (uint64_t)event->occurred_at.us - (uint64_t)org->start_us;
     if (offset_us >= org->length_us || !is_subscribed_at(org->org, event->occurred_at.us)) {
         *category = USAGE_OUTSIDE;
-        return true;
+        return !event->is_of_earlier ||
+               append_aside(feed, entry->metric, event, ASIDE_LATE_EARLIER, err);
     }
     if (event->is_late) {
         *category = USAGE_LATE;

@@ -71,7 +71,13 @@ struct series_record {
     uint8_t padding[13];
 };
 
-enum aside_kind { ASIDE_LATE, ASIDE_LATE_OPENING, ASIDE_UNPRICED, ASIDES_KINDS_COUNT };
+enum aside_kind {
+    ASIDE_LATE,
+    ASIDE_LATE_EARLIER,
+    ASIDE_LATE_OPENING,
+    ASIDE_UNPRICED,
+    ASIDES_KINDS_COUNT,
+};
 
 struct aside_record {
     struct decimal quantity;
@@ -320,6 +326,7 @@ struct feed_event {
     bool is_set;         /* else a change */
     bool is_late;        /* recorded after the cutoff */
     bool is_after_start; /* recorded at or after the period's start */
+    bool is_of_earlier;  /* of a flow's earlier period, recorded there before it came */
     bool is_reset;       /* moved a cache only: never usage */
     bool is_migration;   /* the same for a flow */
     struct instant occurred_at;

@@ -162,7 +162,6 @@ check "with all of its records" is "select trim_scale(sum(billed)), count(*) fil
 
 # --- one org again ------------------------------------------------------------------------------
 
-late peak seats 1 2024-03-05T00:00:00Z
 late softly tokens 50000 2024-02-21T00:00:00Z
 recalculate() { # OPTION...
     expect 0 recalculate --period 2024-02 --database "" --org softly --run-dir "$scratch/softly" --now 2999-01-01T00:00:00Z "$@" && cat "$scratch/out"
@@ -176,5 +175,53 @@ answers() { # ANSWER OPTION...
 check "recalculate tells what would change" unchanged answers "$answer"
 check "and records it with --force" answers "${answer/'"recorded":false'/'"recorded":true'}" --force --reason "import was late"
 check "as a revision of that org alone" is "select kind, reason, totals ->> 'changed_orgs' from billing.close_runs order by run_id desc limit 1" "recalculate|import was late|1"
+
+# --- the month after ----------------------------------------------------------------------------
+
+# A level opens with what is recorded, and with what that run had not seen; flows that came late are listed.
+late warehouse storage_bytes 1000 2024-02-27T00:00:00Z
+late acme tokens 777 2024-02-22T00:00:00Z
+check "the next period closes" march 4 next --cutoff 2999-01-01T00:00:00Z
+check "usage that came too late for the period before is listed, until a revision takes it" rows_of next exceptions.csv \
+    "acme,tokens,late,recorded_period,\"1 event of an earlier period, came after it was recorded, 2024-02-22T00:00:00Z to 2024-02-22T00:00:00Z\",777,"
+check "a level's late movement is, too" rows_of next exceptions.csv "warehouse,storage_bytes,late,late_opening"
+opening() {
+    local closing opening
+    closing=$(sql -c "select trim_scale(closing_level + 1000) from billing.org_billing_usage_monthly where org_id = 'warehouse' and metric = 'storage_bytes' and period = '2024-02-01' order by revision desc limit 1")
+    "$program" inspect "$scratch/next/extract/series" --org warehouse --format csv >"$scratch/series" 2>/dev/null
+    opening=$(awk -F, '$2 == "storage_bytes" { print $8 }' "$scratch/series")
+    [ "$closing" = "$opening" ] || { echo "closing $closing, opening $opening"; cat "$scratch/series"; return 1; }
+}
+check "and moves the opening, which is the recorded closing level" opening
+check "the next period typed again from elsewhere is the same" unchanged march 4 next-again
+
+# --- a database that is not as it should be --------------------------------------------------------
+
+april() { # RUN
+    expect 20 run --database "" --period 2024-04 --now 2024-06-01T00:00:00Z --run-dir "$scratch/$1"
+}
+broken() { # STATEMENT TEXT...
+    local statement=$1 result=0
+    shift
+    PGDATABASE=postgres createdb --template records broken || return 1
+    PGDATABASE=broken sql -c "$statement" || return 1
+    rm -rf "$scratch/broken"
+    PGDATABASE=broken april broken && error_says "hint: " "$@" || result=1
+    PGDATABASE=postgres dropdb broken
+    return "$result"
+}
+only_reads() {
+    PGOPTIONS="-c default_transaction_read_only=on" april reader && error_says "read-only" "name the primary"
+}
+no_right() {
+    sql -c "create role clerk login password 'clerk' in role billing_finance" || return 1
+    PGUSER=clerk PGPASSWORD=clerk april clerk && error_says "grant billing_close to the user"
+}
+check "a server that only reads is told before anything is computed" only_reads
+check "and a login that may only look" no_right
+check "a missing table is told with its statement" broken "drop table billing.org_billing_terms" "recorded/" "periodclose migrate"
+check "a column of another type, too" broken \
+    "alter table billing.org_billing_overages alter column usage type text" "record/copy_overages.sql" "periodclose migrate"
+check "and one that is not there" broken "alter table billing.org_billing_usage_monthly drop column net" "net" "periodclose migrate"
 
 finish
