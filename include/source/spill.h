@@ -25,7 +25,7 @@
 enum {
     SPILL_CHUNK_BYTES_MIN = 256,
     SPILL_CHUNK_BYTES_MAX = 64 * 1024,
-    SPILL_PAIR_BYTES = 16, /* chunks hold a whole number of these */
+    SPILL_PAIR_BYTES = 16, /* chunks hold a whole number of these, and of words */
 };
 
 struct spill;
@@ -65,6 +65,17 @@ static inline bool spill_append_pair(struct spill *spill, struct spill_stream *s
     return spill_append(spill, stream, pair, SPILL_PAIR_BYTES, err);
 }
 
+/* The same of one word. */
+static inline bool spill_append_word(struct spill *spill, struct spill_stream *stream,
+                                     size_t chunk_bytes, uint64_t word, struct err *err) {
+    if (stream->buffer != NULL && stream->used_bytes + sizeof word <= chunk_bytes) {
+        memcpy(stream->buffer + stream->used_bytes, &word, sizeof word);
+        stream->used_bytes += (uint32_t)sizeof word;
+        return true;
+    }
+    return spill_append(spill, stream, &word, sizeof word, err);
+}
+
 struct spill_reader {
     struct spill *spill;
     unsigned char *buffer; /* one chunk */
@@ -91,7 +102,7 @@ bool spill_take(struct spill_reader *reader, size_t size_bytes, const unsigned c
                 struct err *err);
 
 /* All that is left of the current chunk, at least one byte unless at the end: for streams of pairs
- * only. */
+ * only, or of words only. */
 bool spill_take_chunk(struct spill_reader *reader, const unsigned char **bytes, size_t *size_bytes,
                       struct err *err);
 

@@ -11,7 +11,7 @@
  * 4. usage_totals gives the control totals: every event read falls in exactly one category.
  *
  * Memory: memory_bytes, shared by the jobs, whatever the number of events; on top of it some 110
- * bytes an org, 300 a metric and job, and the table writers'. Spill files take 16 bytes a common
+ * bytes an org, 300 a metric and job, and the table writers'. Spill files take 8 bytes a common
  * row and 64 a row with an event_id. What needs more memory than there is goes through the spill in
  * several turns: slower, never larger. Only a single user's seat assignments are held at once.
  */

@@ -34,30 +34,52 @@ static inline void add_to_cell(struct condense *condense, uint32_t slot, int64_t
     state->last_us = last_us > state->last_us ? last_us : state->last_us;
 }
 
-/* Asks for the cell of a pair that comes later: cells are more than the nearest cache holds. */
-static inline void prefetch_cell(const struct condense *condense, const unsigned char *bytes) {
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    uint32_t slot = (uint32_t)(word >> PAIR_TIME_BITS);
+/* Asks for the cell of an event that comes later: cells are more than the nearest cache holds. */
+static inline void prefetch_cell(const struct condense *condense, uint32_t slot,
+                                 uint64_t offset_us) {
     if (slot >= condense->window_from && slot < condense->window_until) {
-        size_t day = (size_t)((word & PAIR_TIME_MASK) / INSTANT_DAY_US);
+        size_t day = (size_t)(offset_us / INSTANT_DAY_US);
         __builtin_prefetch(&cells_of(condense, slot)[day], 1);
     }
 }
 
-static inline void take_pair(struct condense *condense, const unsigned char *bytes) {
-    uint64_t pair[2];
-    memcpy(pair, bytes, sizeof pair);
-    uint32_t slot = (uint32_t)(pair[0] >> PAIR_TIME_BITS);
+static inline void take_event(struct condense *condense, uint32_t slot, uint64_t offset_us,
+                              int64_t packed) {
     if (slot >= condense->window_from && slot < condense->window_until) {
         const struct calendar *calendar = condense->slots[slot - condense->window_from].calendar;
-        int64_t at_us = calendar->starts_us[0] + (int64_t)(pair[0] & PAIR_TIME_MASK);
-        add_to_cell(condense, slot, at_us, at_us, packed_to_decimal((int64_t)pair[1]), 1);
+        int64_t at_us = calendar->starts_us[0] + (int64_t)offset_us;
+        add_to_cell(condense, slot, at_us, at_us, packed_to_decimal(packed), 1);
     }
 }
 
+enum { AHEAD_COUNT = 16 };
+
+static bool take_words(struct condense *condense, struct spill_reader *reader, struct err *err) {
+    while (!spill_is_at_end(reader)) {
+        const unsigned char *bytes;
+        size_t size_bytes;
+        if (!spill_take_chunk(reader, &bytes, &size_bytes, err)) {
+            return false;
+        }
+        uint64_t word;
+        uint32_t slot;
+        uint64_t offset_us;
+        int64_t packed;
+        for (size_t at = 0; at < size_bytes; at += sizeof word) {
+            if (at + AHEAD_COUNT * sizeof word < size_bytes) {
+                memcpy(&word, bytes + at + AHEAD_COUNT * sizeof word, sizeof word);
+                flow_word_unpack(word, &slot, &offset_us, &packed);
+                prefetch_cell(condense, slot, offset_us);
+            }
+            memcpy(&word, bytes + at, sizeof word);
+            flow_word_unpack(word, &slot, &offset_us, &packed);
+            take_event(condense, slot, offset_us, packed);
+        }
+    }
+    return true;
+}
+
 static bool take_pairs(struct condense *condense, struct spill_reader *reader, struct err *err) {
-    enum { AHEAD_BYTES = 16 * SPILL_PAIR_BYTES };
     while (!spill_is_at_end(reader)) {
         const unsigned char *bytes;
         size_t size_bytes;
@@ -65,10 +87,10 @@ static bool take_pairs(struct condense *condense, struct spill_reader *reader, s
             return false;
         }
         for (size_t at = 0; at < size_bytes; at += SPILL_PAIR_BYTES) {
-            if (at + AHEAD_BYTES < size_bytes) {
-                prefetch_cell(condense, bytes + at + AHEAD_BYTES);
-            }
-            take_pair(condense, bytes + at);
+            uint64_t pair[2];
+            memcpy(pair, bytes + at, sizeof pair);
+            take_event(condense, (uint32_t)(pair[0] >> PAIR_TIME_BITS), pair[0] & PAIR_TIME_MASK,
+                       (int64_t)pair[1]);
         }
     }
     return true;
@@ -119,7 +141,8 @@ bool condense_open_window(struct condense *condense, uint32_t slot, struct err *
     condense->window_from = slot;
     condense->window_until = slot + count;
     reset_slots(condense);
-    return condense_each_stream(condense, STREAM_FLOWS, take_pairs, err) &&
+    return condense_each_stream(condense, STREAM_FLOWS_SHORT, take_words, err) &&
+           condense_each_stream(condense, STREAM_FLOWS, take_pairs, err) &&
            condense_each_stream(condense, STREAM_FLOWS_WIDE, take_wide, err);
 }
 

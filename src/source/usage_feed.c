@@ -479,9 +479,16 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
     feed->fold.occurred_at_us = occurred_at.us;
     entry->totals.events_read++;
     tally_add(&entry->totals.units_read, packed_to_decimal(packed));
+    struct spill *spill = feed->usage->spill;
+    size_t chunk_bytes = feed->usage->chunk_bytes;
+    uint64_t word;
+    if (flow_word_pack(slot, offset_us, packed, &word)) {
+        struct spill_stream *stream = &feed->streams[STREAM_FLOWS_SHORT][org->bucket];
+        return spill_append_word(spill, stream, chunk_bytes, word, err);
+    }
     uint64_t pair[2] = {(uint64_t)slot << PAIR_TIME_BITS | offset_us, (uint64_t)packed};
-    return spill_append_pair(feed->usage->spill, &feed->streams[STREAM_FLOWS][org->bucket],
-                             feed->usage->chunk_bytes, pair, err);
+    return spill_append_pair(spill, &feed->streams[STREAM_FLOWS][org->bucket], chunk_bytes, pair,
+                             err);
 }
 
 static bool take_long_way(struct usage_feed *feed, const struct feed_line *line, bool is_padded,

@@ -161,9 +161,9 @@ static void find_without_order(struct usage_feed *feed, struct feed_line *lines,
         uint32_t rank = settle_rank(usage, lines[row].rank, lines[row].fields[0]);
         lines[row].rank = rank;
         if (rank < orgs_count) {
-            /* Where its pair will go, as a rule. */
+            /* Where its word will go, as a rule. */
             const struct spill_stream *stream =
-                &feed->streams[STREAM_FLOWS][usage->orgs[rank].bucket];
+                &feed->streams[STREAM_FLOWS_SHORT][usage->orgs[rank].bucket];
             if (stream->buffer != NULL) {
                 __builtin_prefetch(stream->buffer + stream->used_bytes, 1);
             }

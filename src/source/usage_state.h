@@ -25,12 +25,13 @@
  */
 
 enum usage_stream {
-    STREAM_FLOWS,      /* pairs: metered, of sum, count, unique */
-    STREAM_FLOWS_WIDE, /* struct flow_record: what does not fit a pair, and what was folded */
-    STREAM_LEVELS,     /* pairs: metered, of levels */
-    STREAM_SERIES,     /* struct series_record and event_id: other rows of levels; unique keys */
-    STREAM_ASIDES,     /* struct aside_record */
-    STREAM_SEATS,      /* struct seat_record, user_id, role */
+    STREAM_FLOWS_SHORT, /* words: metered, of sum, count; what does fit a word, as most does */
+    STREAM_FLOWS,       /* pairs: metered, of sum, count, unique */
+    STREAM_FLOWS_WIDE,  /* struct flow_record: what does not fit a pair, and what was folded */
+    STREAM_LEVELS,      /* pairs: metered, of levels */
+    STREAM_SERIES,      /* struct series_record and event_id: other rows of levels; unique keys */
+    STREAM_ASIDES,      /* struct aside_record */
+    STREAM_SEATS,       /* struct seat_record, user_id, role */
     STREAMS_COUNT,
 };
 
@@ -44,6 +45,40 @@ enum { PAIR_TIME_BITS = 42, PAIR_SLOTS_MAX = 1 << 21 };
 
 _Static_assert(CALENDAR_DAYS_MAX *INT64_C(90000000000) < (INT64_C(1) << PAIR_TIME_BITS),
                "an instant of a period, its days of 25 hours, must fit a pair");
+
+/*
+ * A word: slot x 2^51 + seconds since the period's start x 2^29 + mantissa x 2^3 + decimal places.
+ */
+enum { WORD_SLOT_BITS = 13, WORD_SECONDS_BITS = 22, WORD_MANTISSA_BITS = 26, WORD_PLACES_BITS = 3 };
+
+_Static_assert(WORD_SLOT_BITS + WORD_SECONDS_BITS + WORD_MANTISSA_BITS + WORD_PLACES_BITS == 64,
+               "it is all of a word");
+
+/* False: it does not fit. */
+static inline bool flow_word_pack(uint32_t slot, uint64_t offset_us, int64_t packed,
+                                  uint64_t *word) {
+    uint64_t seconds = offset_us / 1000000;
+    uint64_t mantissa = (uint64_t)packed_mantissa(packed);
+    uint64_t places = packed_places(packed);
+    *word = ((((uint64_t)slot << WORD_SECONDS_BITS | seconds) << WORD_MANTISSA_BITS) | mantissa)
+                << WORD_PLACES_BITS |
+            places;
+    return slot >> WORD_SLOT_BITS == 0 && seconds >> WORD_SECONDS_BITS == 0 &&
+           mantissa >> WORD_MANTISSA_BITS == 0 && places >> WORD_PLACES_BITS == 0 &&
+           seconds * 1000000 == offset_us;
+}
+
+static inline void flow_word_unpack(uint64_t word, uint32_t *slot, uint64_t *offset_us,
+                                    int64_t *packed) {
+    const uint64_t mantissa_mask = (UINT64_C(1) << WORD_MANTISSA_BITS) - 1;
+    const uint64_t seconds_mask = (UINT64_C(1) << WORD_SECONDS_BITS) - 1;
+    unsigned places = (unsigned)word & ((1U << WORD_PLACES_BITS) - 1);
+    word >>= WORD_PLACES_BITS;
+    *packed = packed_from((int64_t)(word & mantissa_mask), places);
+    word >>= WORD_MANTISSA_BITS;
+    *offset_us = (word & seconds_mask) * 1000000;
+    *slot = (uint32_t)(word >> WORD_SECONDS_BITS);
+}
 
 /* Events of one day, added up. */
 struct flow_record {

@@ -1,7 +1,7 @@
 /* The fast readers of numbers and time stamps against decimal_parse and instant_parse. */
 #include <time.h>
 
-#include "../../src/source/usage_parse.h"
+#include "../../src/source/usage_state.h"
 #include "test_folder.h"
 
 static uint64_t random_next(uint64_t *random) {
@@ -117,11 +117,43 @@ static void instant_is_read_as_instant_parse_reads_it(void **state) {
     assert_true(taken > 10000);
 }
 
+/* What a word takes it gives back; it refuses only what is too large for it. */
+static void flow_word_gives_back_what_it_took(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    size_t taken = 0;
+    for (size_t round = 0; round < 300000; round++) {
+        uint32_t slot = (uint32_t)(random_next(&random) >> (49 + random_next(&random) % 8));
+        uint64_t seconds = random_next(&random) >> (40 + random_next(&random) % 10);
+        uint64_t offset_us = seconds * 1000000 + (random_next(&random) % 8 == 0 ? 500000 : 0);
+        int64_t mantissa = (int64_t)(random_next(&random) >> (36 + random_next(&random) % 20));
+        mantissa = random_next(&random) % 8 == 0 ? -mantissa : mantissa;
+        unsigned places = (unsigned)(random_next(&random) % 10);
+        bool fits = slot < 8192 && seconds < 4194304 && offset_us % 1000000 == 0 && mantissa >= 0 &&
+                    mantissa < 67108864 && places < 8;
+        uint64_t word;
+        assert_int_equal(flow_word_pack(slot, offset_us, packed_from(mantissa, places), &word),
+                         fits);
+        if (fits) {
+            uint32_t slot_again;
+            uint64_t offset_again_us;
+            int64_t packed_again;
+            flow_word_unpack(word, &slot_again, &offset_again_us, &packed_again);
+            assert_int_equal(slot_again, slot);
+            assert_int_equal(offset_again_us, offset_us);
+            assert_int_equal(packed_again, packed_from(mantissa, places));
+            taken++;
+        }
+    }
+    assert_true(taken > 10000);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantity_is_read_as_decimal_parse_reads_it),
         cmocka_unit_test(quantity_ends_where_its_digits_end),
         cmocka_unit_test(instant_is_read_as_instant_parse_reads_it),
+        cmocka_unit_test(flow_word_gives_back_what_it_took),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
