@@ -4,9 +4,9 @@
 
 /*
  * Kept above a second: what leaves evenly arrives a little less so, and there must be no second
- * with more than the rate. 25 become 24.75.
+ * with more than the rate. 25 become 24.85.
  */
-enum { SECOND_US = 1000000, WINDOW_US = 1010000, INTERVAL_US_MAX = 2000000, RECOVER_ANSWERS = 16 };
+enum { SECOND_US = 1000000, WINDOW_US = 1006000, INTERVAL_US_MAX = 2000000, RECOVER_ANSWERS = 16 };
 
 void pace_init(struct pace *pace, unsigned rate, size_t at_once_max) {
     assert(rate <= PACE_RATE_MAX && at_once_max >= 1);
