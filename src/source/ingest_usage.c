@@ -9,6 +9,7 @@
  *     file's content. All of a file was judged before its first batch, so none is left out.
  *  4. Only the session that holds the file's lock takes it.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "db/sql.h"
@@ -231,11 +232,29 @@ static bool take_batch(struct ingest *ingest, struct batch *batch, struct err *e
     }
 }
 
+/* A file that has grown is another file: its rows without ids are taken once more, and that is
+ * told. */
+static bool tell_rows_anew(struct ingest *ingest, const struct batch *batch, struct err *err) {
+    struct db_params params = {0};
+    int64_t rows_count;
+    db_params_bytes(&params, content_of(batch->file));
+    db_params_text(&params, text_from(batch->file->name));
+    db_params_int64(&params, batch->file_index);
+    return run_one(ingest->db, "ingest/rows_anew.sql", &params, &rows_count, err) &&
+           (rows_count == 0 ||
+            problems_note(
+                ingest->problems, err,
+                "note: a file named '%.200s' was taken before with other content: %" PRId64
+                " rows without event_id count as new",
+                batch->file->name, rows_count));
+}
+
 static bool take_file(struct ingest *ingest, size_t index, struct err *err) {
     struct batch batch = {.file = &ingest->usage_files[index], .file_index = (int64_t)index};
     struct db_params content = {0};
     db_params_bytes(&content, content_of(batch.file));
-    if (!run_one(ingest->db, "ingest/lines_taken.sql", &content, &batch.lines_taken, err)) {
+    if (!tell_rows_anew(ingest, &batch, err) ||
+        !run_one(ingest->db, "ingest/lines_taken.sql", &content, &batch.lines_taken, err)) {
         return false;
     }
     for (;;) {

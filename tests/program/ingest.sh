@@ -167,6 +167,15 @@ ROWS
         [ "$(sql -c "select sum(quantity) from billing.usage_ledger where occurred_at = '2024-05-05Z'")" = 22.000000000000000 ]
 }
 
+# A file that has grown is another one: what counts anew is told.
+tells_rows_anew() {
+    echo acme,tokens,12,2024-05-05T01:00:00Z,,,, >>"$scratch/usage_c.csv"
+    expect 0 ingest "$scratch/usage_c.csv" --database "" && says usage_c.csv 3 3 0 0 &&
+        error_says "a file named 'usage_c.csv' was taken before with other content: 3 rows without event_id count as new" &&
+        expect 0 ingest "$scratch/usage_c.csv" --database "" && says usage_c.csv 3 0 3 0 &&
+        ! grep -q "count as new" "$scratch/err"
+}
+
 refuses_what_no_close_takes() {
     rows usage_e.csv <<'ROWS'
 nobody,tokens,1,2024-05-05T00:00:00Z,,,,
@@ -299,6 +308,7 @@ check "an open seat gets its end, a known end stays" takes_seat_ends
 check "an event id known with other content is refused with its line, the earliest recording stands" known_by_event_id
 check "ingest and functions know each other's events" known_by_function
 check "rows without event ids are taken once per content of their file" known_by_place
+check "rows that count anew in a file that has grown are told" tells_rows_anew
 check "what the database knows better is refused before anything is written" refuses_what_no_close_takes
 check "a path that cannot be taken is told" refuses_odd_paths
 check "levels that are set in any order leave cache and ledger equal" levels_in_any_order
