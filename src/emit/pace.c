@@ -6,7 +6,13 @@
  * Kept above a second: what leaves evenly arrives a little less so, and there must be no second
  * with more than the rate. 25 become 24.85.
  */
-enum { SECOND_US = 1000000, WINDOW_US = 1006000, INTERVAL_US_MAX = 2000000, RECOVER_ANSWERS = 16 };
+enum {
+    SECOND_US = 1000000,
+    WINDOW_US = 1006000,
+    INTERVAL_US_MAX = 2000000,
+    RECOVER_ANSWERS = 16,
+    LATE_US_MAX = 250000
+};
 
 void pace_init(struct pace *pace, unsigned rate, size_t at_once_max) {
     assert(rate <= PACE_RATE_MAX && at_once_max >= 1);
@@ -36,7 +42,8 @@ bool pace_take(struct pace *pace, int64_t now_us, int64_t *when_us) {
         return false;
     }
     /* A little late: the next one is not, so that the rate holds on the average. */
-    bool is_late = now_us - pace->next_us > pace->interval_us;
+    int64_t late_us_max = pace->interval_us > LATE_US_MAX ? pace->interval_us : LATE_US_MAX;
+    bool is_late = now_us - pace->next_us > late_us_max;
     pace->next_us = (is_late ? now_us : pace->next_us) + pace->interval_us;
     if (pace->rate > 0) {
         pace->times_us[pace->times_next] = now_us;
