@@ -2,10 +2,10 @@
  * Recording in a database: one transaction, from the lock on the run's own row to the mark that its
  * result is written (DESIGN.md 10).
  *
- *     ledger_open(&ledger, run, session, terms, err)   begins it; what is recorded; what is the
- * same … the stage makes its tables: ledger.previous, ledger_org() … ledger_write(&ledger, err)
- * COPY, sums, mark, COMMIT ledger_close(&ledger)                            rolls back what is not
- * committed
+ *     ledger_open(&ledger, run, session, terms, err)   begins it; reads what is recorded
+ *     ... the stage makes its tables: ledger.previous, ledger_org() ...
+ *     ledger_write(&ledger, err)                       COPY, sums, mark, COMMIT (record_write.c)
+ *     ledger_close(&ledger)                            rolls back what is not committed
  *
  * What is recorded is always looked at as it was before this run, so that the tables of the stage
  * are the same whether its result was written already (the answer to COMMIT was lost) or not.

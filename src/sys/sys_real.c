@@ -217,8 +217,7 @@ static int real_forbid_dumps(void *self) {
     return answer(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
 }
 
-static int real_thread_start(void *self, void *(*work)(void *), void *argument,
-                             pthread_t *thread) {
+static int real_thread_start(void *self, void *(*work)(void *), void *argument, pthread_t *thread) {
     (void)self;
     return -pthread_create(thread, NULL, work, argument);
 }

@@ -52,7 +52,7 @@ struct account {
     size_t rules_count;
     size_t seen[16]; /* of each rule */
     int64_t answer_us;
-    size_t page_max; /* 0: 100 */
+    size_t page_max;          /* 0: 100 */
     const char *subscription; /* what GET /v1/subscriptions/… says */
     bool is_forgetful;        /* keeps no Idempotency-Keys */
     struct account_item items[ACCOUNT_MAX];

@@ -1,0 +1,225 @@
+/*
+ * Pins what was typed, before the first stage: period, orgs, times, the run that is revised.
+ * Starting again compares them. The source's pins are in closing_source.c.
+ */
+#include "closing_run.h"
+#include "core/memory.h"
+#include "stage/stages.h"
+#include "sys/clock.h"
+#include "sys/zone.h"
+
+const char pin_reprice[] = "reprice";
+const char pin_database[] = "database";
+static const char pin_orgs[] = "orgs";
+static const char pin_overage_billing[] = "overage_billing";
+
+static bool run_pin_orgs(struct closing *closing, struct err *err) {
+    const struct text *orgs = closing->session.selected_orgs;
+    struct buffer list = {0};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < closing->session.selected_orgs_count; index++) {
+        is_fine = buffer_append_format(&list, err, "%s%.*s", index > 0 ? "," : "",
+                                       (int)orgs[index].size_bytes, orgs[index].bytes);
+    }
+    is_fine = is_fine && buffer_append(&list, (struct text){"", 1}, err) &&
+              run_pin(closing->run, PIN_OPTION, pin_orgs, list.bytes,
+                      closing->session.selected_orgs_count > 0 || !run_is_new(closing->run), err);
+    buffer_release(&list);
+    return is_fine;
+}
+
+/* Pins an instant: what was typed, else the pinned one, else fallback; *instant is what holds. */
+static bool run_pin_instant(struct closing *closing, enum option option, const char *name,
+                            struct instant fallback, struct instant *instant, struct err *err) {
+    bool is_given = option_is_set(&closing->cli->options, option);
+    char text[INSTANT_TEXT_MAX];
+    *instant = fallback;
+    if (is_given && !cli_instant(closing->cli, option, instant, err)) {
+        return false;
+    }
+    (void)instant_format(*instant, text);
+    if (!run_pin(closing->run, PIN_OPTION, name, text, is_given, err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, name);
+    if (pinned != NULL && instant_parse(text_from(pinned), instant) != NULL) {
+        return err_set(err, ERR_DAMAGED, "%s: pinned %s '%s' is no time stamp", closing->path, name,
+                       pinned);
+    }
+    return true;
+}
+
+static bool run_pin_period(struct closing *closing, struct err *err) {
+    const char *period = option_value(&closing->cli->options, OPTION_PERIOD);
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_period);
+    if (period == NULL && pinned == NULL) {
+        return cli_required(closing->cli, OPTION_PERIOD, &period, err);
+    }
+    const char *reason =
+        month_parse(text_from(period != NULL ? period : pinned), &closing->session.month);
+    if (reason != NULL) {
+        return err_set(err, ERR_USAGE, "--period: '%s' %s", period, reason);
+    }
+    return run_pin(closing->run, PIN_OPTION, pin_period, period != NULL ? period : pinned, true,
+                   err);
+}
+
+/*
+ * A revision of some orgs knows nothing of what the runs before it billed the others: revised from
+ * there, they would be billed from zero. So it can only be revised for the same orgs.
+ */
+static bool run_check_previous_orgs(struct closing *closing, const char *path, struct err *err) {
+    const char *revised = run_pinned(closing->previous, PIN_VERSION, pin_previous_path);
+    const char *theirs = run_pinned(closing->previous, PIN_OPTION, pin_orgs);
+    const char *ours = run_pinned(closing->run, PIN_OPTION, pin_orgs);
+    if (revised == NULL || theirs == NULL || theirs[0] == '\0' ||
+        (ours != NULL && strcmp(ours, theirs) == 0)) {
+        return true;
+    }
+    (void)err_set(err, ERR_MISMATCH, "--previous: %s revised only '%s', this run is to revise '%s'",
+                  path, theirs, ours != NULL && ours[0] != '\0' ? ours : "all orgs");
+    return err_hint(err, "revise those with the same --org, and the others from %s", revised);
+}
+
+/* The run that is revised: finished through rate and record, of the same period. */
+static bool run_open_previous(struct closing *closing, struct err *err) {
+    const char *path = option_value(&closing->cli->options, OPTION_PREVIOUS);
+    if (path == NULL) {
+        path = run_pinned(closing->run, PIN_VERSION, pin_previous_path);
+    }
+    if (path == NULL) {
+        return true;
+    }
+    if (!run_open_jobs(closing->cli->sys, path, stages_all(), RUN_INSPECT, closing->options.jobs,
+                       &closing->previous, err)) {
+        return err_wrap(err, "--previous");
+    }
+    const char *period = run_pinned(closing->previous, PIN_OPTION, pin_period);
+    char own[INSTANT_TEXT_MAX];
+    (void)month_format(closing->session.month, own);
+    if (!run_stage_is_done(closing->previous, &stage_record)) {
+        (void)err_set(err, ERR_MISMATCH, "--previous: %s is not finished: stage '%s' is not done",
+                      path, stage_record.name);
+        return err_hint(err, "periodclose status %s", shell_word(path, &(struct shell_word){0}));
+    }
+    if (period == NULL || strcmp(period, own) != 0) {
+        return err_set(err, ERR_MISMATCH, "--previous: %s closed %s, this run closes %s", path,
+                       period != NULL ? period : "nothing", own);
+    }
+    if (run_pinned(closing->previous, PIN_OPTION, pin_dry_run) != NULL) {
+        return err_set(err, ERR_MISMATCH, "--previous: %s is a dry run: it recorded nothing", path);
+    }
+    if (run_is_replay(closing->previous)) {
+        return err_set(err, ERR_MISMATCH, "--previous: %s is a replay: it recorded nothing", path);
+    }
+    if (!run_check_previous_orgs(closing, path, err)) {
+        return false;
+    }
+    closing->session.previous = closing->previous;
+    return run_pin(closing->run, PIN_INPUT, pin_previous, run_id(closing->previous), true, err) &&
+           run_pin(closing->run, PIN_VERSION, pin_previous_path, path, false, err);
+}
+
+static bool run_pin_revision(struct closing *closing, struct err *err) {
+    const struct option_values *options = &closing->cli->options;
+    const char *reason = option_value(options, OPTION_REASON);
+    bool is_repriced = option_is_set(options, OPTION_REPRICE);
+    if (closing->previous == NULL) {
+        bool is_database = option_is_set(options, OPTION_DATABASE) ||
+                           run_pinned(closing->run, PIN_VERSION, pin_database) != NULL;
+        if (!is_database &&
+            (reason != NULL || is_repriced || option_is_set(options, OPTION_FORCE))) {
+            return err_set(err, ERR_USAGE, "--%s goes with --previous RUN, the run that is revised",
+                           reason != NULL ? "reason"
+                           : is_repriced  ? "reprice"
+                                          : "force");
+        }
+        return true;
+    }
+    if (!run_pin(closing->run, PIN_OPTION, pin_reason, reason != NULL ? reason : "", reason != NULL,
+                 err) ||
+        !run_pin(closing->run, PIN_OPTION, pin_reprice, is_repriced ? "true" : "false", is_repriced,
+                 err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_reason);
+    closing->session.reason = pinned != NULL && pinned[0] != '\0' ? pinned : NULL;
+    pinned = run_pinned(closing->run, PIN_OPTION, pin_reprice);
+    closing->session.is_repriced = pinned != NULL && strcmp(pinned, "true") == 0;
+    return true;
+}
+
+/* now and cutoff: a revision's default cutoff is the one sealed with the run it revises. */
+static bool run_pin_times(struct closing *closing, struct err *err) {
+    struct instant now;
+    struct instant cutoff;
+    if (!run_pin_instant(closing, OPTION_NOW, pin_now, clock_now(closing->cli->sys), &now, err)) {
+        return false;
+    }
+    cutoff = now;
+    if (closing->previous != NULL) {
+        const char *sealed = run_pinned(closing->previous, PIN_OPTION, pin_cutoff);
+        if (sealed != NULL && instant_parse(text_from(sealed), &cutoff) != NULL) {
+            return err_set(err, ERR_DAMAGED, "--previous: pinned cutoff '%s' is no time stamp",
+                           sealed);
+        }
+    }
+    return run_pin_instant(closing, OPTION_CUTOFF, pin_cutoff, cutoff, &closing->session.cutoff,
+                           err);
+}
+
+static bool run_pin_versions(struct closing *closing, struct err *err) {
+    char zones[32];
+    (void)zone_database_version(zones, sizeof zones);
+    return run_pin(closing->run, PIN_VERSION, "periodclose", PERIODCLOSE_VERSION, false, err) &&
+           run_pin(closing->run, PIN_VERSION, "tz_database", zones, false, err);
+}
+
+static bool run_pin_emission(struct closing *closing, struct err *err) {
+    return emission_pin(closing->cli, closing->run, &closing->session, err);
+}
+
+/* Off for everybody: a default that is typed nowhere stays out of the run's id. */
+static bool run_pin_overage_billing(struct closing *closing, struct err *err) {
+    const char *typed = option_value(&closing->cli->options, OPTION_OVERAGE_BILLING);
+    if (typed != NULL && strcmp(typed, "true") != 0 && strcmp(typed, "false") != 0) {
+        (void)err_set(err, ERR_USAGE, "--overage-billing: '%s' is neither true nor false", typed);
+        return err_hint(err, "also when it comes from PERIODCLOSE_OVERAGE_BILLING");
+    }
+    if (!run_pin(closing->run, PIN_OPTION, pin_overage_billing, typed != NULL ? typed : "true",
+                 typed != NULL, err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_overage_billing);
+    closing->session.is_overage_off = pinned != NULL && strcmp(pinned, "false") == 0;
+    return true;
+}
+
+/* A dry run is marked, so that nobody takes it for the close. */
+static bool run_pin_dry(struct closing *closing, struct err *err) {
+    bool is_pinned = run_pinned(closing->run, PIN_OPTION, pin_dry_run) != NULL;
+    if (closing->options.is_dry) {
+        return run_pin(closing->run, PIN_OPTION, pin_dry_run, "true", true, err);
+    }
+    if (is_pinned) {
+        (void)err_set(err, ERR_MISMATCH, "%s is a dry run", closing->path);
+        return err_hint(err, "take the run directory it was made for: the folder above");
+    }
+    return true;
+}
+
+bool closing_pin_all(struct closing *closing, struct err *err) {
+    /* Nothing was computed yet: what is typed now may be a correction. */
+    if (option_is_set(&closing->cli->options, OPTION_SOURCE) ||
+        option_is_set(&closing->cli->options, OPTION_DATABASE)) {
+        const char *const kept[] = {pin_period, pin_now, pin_cutoff, pin_dry_run};
+        run_forget_unsealed(closing->run, kept, sizeof kept / sizeof kept[0]);
+    }
+    return run_pin_dry(closing, err) &&
+           closing_selected_orgs(closing->cli, &closing->session, err) &&
+           run_pin_period(closing, err) && run_pin_orgs(closing, err) &&
+           run_open_previous(closing, err) && run_pin_revision(closing, err) &&
+           run_pin_times(closing, err) && run_pin_emission(closing, err) &&
+           run_pin_overage_billing(closing, err) && closing_pin_source(closing, err) &&
+           run_pin_versions(closing, err);
+}
