@@ -1,6 +1,6 @@
 /*
- * The window of groups and the loop that drives them: fill, make intents durable, start, wait, take
- * answers, give back. Everything about one request is in sender_steps.c.
+ * The loop that drives the window of groups: fill, make intents durable, start, wait, take answers,
+ * give back. The window is in sender_window.c, everything about one request in sender_steps.c.
  */
 #include "emit/sender.h"
 
@@ -97,47 +97,10 @@ struct sender_counts sender_counts(const struct sender *sender) {
     return sender->counts;
 }
 
-/* --- slots --------------------------------------------------------------------------------------
- */
-
-static struct slot *slot_at(struct sender *sender, size_t index) {
-    return &sender->slots[(sender->first + index) % sender->window_groups];
-}
-
-void slot_ready(struct sender *sender, struct slot *slot, enum step step) {
-    struct ready_queue *queue = &sender->ready[step];
-    slot->state = SLOT_READY;
-    slot->step = step;
-    slot->next_ready = NULL;
-    if (queue->last == NULL) {
-        queue->first = slot;
-    } else {
-        queue->last->next_ready = slot;
-    }
-    queue->last = slot;
-    sender->ready_count++;
-}
-
-void slot_need_intent(struct sender *sender, struct slot *slot) {
-    slot->state = SLOT_NEEDS_INTENT;
-    assert(sender->needy_count < WINDOW_GROUPS_MAX);
-    sender->needy[sender->needy_count++] = slot;
-}
-
-void slot_pause(struct sender *sender, struct slot *slot, enum step step, int64_t until_us) {
-    slot->state = SLOT_PAUSES;
-    slot->step = step;
-    slot->pause_until_us = until_us;
-    sender->pausing_count++;
-}
+/* --- delays ---------------------------------------------------------------------------------- */
 
 int64_t sender_quiet_us(const struct sender *sender) {
     return sender->options.timeout_ms * 10 * QUIET_PERCENT;
-}
-
-void slot_finish(struct sender *sender, struct slot *slot) {
-    (void)sender;
-    slot->state = SLOT_DONE;
 }
 
 /* Doubling from the first delay, between half and all of it. */
@@ -155,137 +118,12 @@ int64_t retry_delay_us(struct sender *sender, unsigned tries) {
     return delay_us / 2 + (int64_t)(sender->random % (uint64_t)(delay_us / 2 + 1));
 }
 
-static uint64_t hash_text(struct text text) {
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (size_t index = 0; index < text.size_bytes; index++) {
-        hash = (hash ^ (unsigned char)text.bytes[index]) * UINT64_C(1099511628211);
-    }
-    return hash;
-}
-
-/* Those whose customers share a hash: the newest first, through `older`. */
-static struct slot **customers_at(struct sender *sender, uint64_t hash) {
-    return &sender->customers[hash % CUSTOMER_LISTS];
-}
-
-/* The last group under way of the same customer, NULL when there is none. */
-static struct slot *find_same_customer(struct sender *sender, const struct slot *slot) {
-    if (slot->group.customer.size_bytes == 0) {
-        return NULL;
-    }
-    struct slot *other = *customers_at(sender, slot->customer_hash);
-    while (other != NULL &&
-           (other->customer_hash != slot->customer_hash || other->state == SLOT_DONE ||
-            !text_equals(other->group.customer, slot->group.customer))) {
-        other = other->older;
-    }
-    return other;
-}
-
-static void note_customer(struct sender *sender, struct slot *slot) {
-    struct slot **list = customers_at(sender, slot->customer_hash);
-    slot->older = *list;
-    *list = slot;
-}
-
-static void forget_customer(struct sender *sender, struct slot *slot) {
-    struct slot **link = customers_at(sender, slot->customer_hash);
-    while (*link != slot) {
-        assert(*link != NULL);
-        link = &(*link)->older;
-    }
-    *link = slot->older;
-}
-
-static bool fill_one(struct sender *sender, const struct emit_feed *feed, bool *is_found,
-                     struct err *err) {
-    struct slot *slot = slot_at(sender, sender->slots_count);
-    struct emit_work *works = slot->group.works;
-    size_t capacity = slot->group.works_capacity;
-    *slot = (struct slot){.group = {.works = works, .works_capacity = capacity}};
-    if (!feed->next(feed->context, &slot->group, is_found, err)) {
-        return false;
-    }
-    if (!*is_found) {
-        return true;
-    }
-    if (!slot_load(sender, slot, err)) {
-        return false;
-    }
-    slot->customer_hash = hash_text(slot->group.customer);
-    struct slot *same = find_same_customer(sender, slot);
-    note_customer(sender, slot);
-    sender->slots_count++;
-    sender->works_count += slot->group.works_count;
-    if (same != NULL) {
-        slot->state = SLOT_WAITS_FOR_CUSTOMER;
-        slot->waits_for = same;
-        sender->waiting_count++;
-        return true;
-    }
-    return slot_advance(sender, slot, err);
-}
-
-static void count_results(struct sender *sender, const struct emit_group *group) {
-    for (size_t index = 0; index < group->works_count; index++) {
-        switch (group->works[index].result.status) {
-        case EMIT_OPEN:
-            break;
-        case EMIT_SENT:
-            sender->counts.sent++;
-            break;
-        case EMIT_FAILED:
-            sender->counts.failed++;
-            break;
-        case EMIT_UNKNOWN:
-            sender->counts.unknown++;
-            break;
-        case EMIT_HELD:
-            sender->counts.held++;
-            break;
-        }
-    }
-}
-
-static bool retire_done(struct sender *sender, const struct emit_feed *feed, struct err *err) {
-    while (sender->slots_count > 0 && slot_at(sender, 0)->state == SLOT_DONE) {
-        struct slot *slot = slot_at(sender, 0);
-        if (!sender->is_settling) {
-            count_results(sender, &slot->group);
-            if (feed->done != NULL && !feed->done(feed->context, &slot->group, err)) {
-                return false;
-            }
-        }
-        sender->works_count -= slot->group.works_count;
-        slot->state = SLOT_FREE;
-        forget_customer(sender, slot);
-        sender->first = (sender->first + 1) % sender->window_groups;
-        sender->slots_count--;
-    }
-    return true;
-}
-
-/* Groups whose customer is free now. Again from the start, as one may free the next. */
-static bool wake_waiting(struct sender *sender, struct err *err) {
-    for (size_t index = 0; sender->waiting_count > 0 && index < sender->slots_count; index++) {
-        struct slot *slot = slot_at(sender, index);
-        if (slot->state == SLOT_WAITS_FOR_CUSTOMER && slot->waits_for->state == SLOT_DONE) {
-            slot->waits_for = NULL;
-            sender->waiting_count--;
-            if (!slot_advance(sender, slot, err)) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
 /* --- the loop -----------------------------------------------------------------------------------
  */
 
 static void wake_pausing(struct sender *sender, int64_t now_us, int64_t *until_us) {
     for (size_t index = 0; sender->pausing_count > 0 && index < sender->slots_count; index++) {
-        struct slot *slot = slot_at(sender, index);
+        struct slot *slot = window_slot(sender, index);
         if (slot->state != SLOT_PAUSES) {
             continue;
         }
@@ -395,26 +233,13 @@ static bool check_time(struct sender *sender, int64_t now_us, struct err *err) {
     return err_hint(err, "type the same command again: it goes on where this one stopped");
 }
 
-static bool fill_window(struct sender *sender, const struct emit_feed *feed, bool *has_more,
-                        struct err *err) {
-    while (*has_more && sender->slots_count < sender->window_groups &&
-           sender->works_count < WINDOW_WORKS_MAX) {
-        if (!fill_one(sender, feed, has_more, err) ||
-            (sender->slots_count > 0 && slot_at(sender, 0)->state == SLOT_DONE &&
-             !retire_done(sender, feed, err))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* One round. *is_over: everything that was fed has been given back. */
 static bool sender_round(struct sender *sender, const struct emit_feed *feed, bool *has_more,
                          bool *is_over, struct err *err) {
     int64_t now_us = clock_monotonic_us(sender->options.sys);
     int64_t until_us = now_us + IDLE_WAIT_US;
-    if (!check_time(sender, now_us, err) || !wake_waiting(sender, err) ||
-        !retire_done(sender, feed, err) || !fill_window(sender, feed, has_more, err)) {
+    if (!check_time(sender, now_us, err) || !window_wake(sender, err) ||
+        !window_retire(sender, feed, err) || !window_fill(sender, feed, has_more, err)) {
         return false;
     }
     *is_over = sender->slots_count == 0 && !*has_more;
@@ -462,7 +287,7 @@ static void drain(struct sender *sender) {
 /* An item that was asked for, and whose answer did not come. */
 static bool has_open_request(struct sender *sender) {
     for (size_t index = 0; index < sender->slots_count; index++) {
-        const struct slot *slot = slot_at(sender, index);
+        const struct slot *slot = window_slot(sender, index);
         if (slot->state == SLOT_SENT || slot->is_unsure) {
             return true;
         }

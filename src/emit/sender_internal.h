@@ -1,13 +1,14 @@
 /*
  * Inside of the sender:
  *
- *   sender.c        the window of groups, the loop, the queues
- *   sender_load.c   what the journal knows of a group; what is to be done next
- *   sender_place.c  where the items of a group go
- *   sender_steps.c  each kind of request: how it is asked, and what its answer does
- *   reconcile.c     comparing with what stands at Stripe
- *   preview.c       what would be asked, for a dry run
- *   sweep.c         asking for everything since a time
+ *   sender.c         making and unmaking, the loop
+ *   sender_window.c  the groups under way, the queues of what is ready, customers in turn
+ *   sender_load.c    what the journal knows of a group; what is to be done next
+ *   sender_place.c   where the items of a group go
+ *   sender_steps.c   each kind of request: how it is asked, and what its answer does
+ *   reconcile.c      comparing with what stands at Stripe
+ *   preview.c        what would be asked, for a dry run
+ *   sweep.c          asking for everything since a time
  */
 #ifndef PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
 #define PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
@@ -110,11 +111,20 @@ struct sender {
 };
 
 /* sender.c */
+int64_t retry_delay_us(struct sender *sender, unsigned tries);
+
+/* sender_window.c */
+struct slot *window_slot(struct sender *sender, size_t index); /* the oldest is 0 */
+bool window_fill(struct sender *sender, const struct emit_feed *feed, bool *has_more,
+                 struct err *err);
+/* Gives back the oldest groups, as far as they are done. */
+bool window_retire(struct sender *sender, const struct emit_feed *feed, struct err *err);
+/* Groups whose customer is free now. */
+bool window_wake(struct sender *sender, struct err *err);
 void slot_ready(struct sender *sender, struct slot *slot, enum step step);
 void slot_need_intent(struct sender *sender, struct slot *slot);
 void slot_pause(struct sender *sender, struct slot *slot, enum step step, int64_t until_us);
 void slot_finish(struct sender *sender, struct slot *slot);
-int64_t retry_delay_us(struct sender *sender, unsigned tries);
 
 /* sender_load.c */
 void keep_text(char *kept, size_t kept_max, struct text text); /* cut */

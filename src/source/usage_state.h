@@ -350,6 +350,9 @@ typedef bool feed_function(struct usage_feed *feed, const struct feed_line *line
                            struct err *err);
 bool feed_row(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
               struct err *err);
+/* The long way of feed_row: judges field by field, and takes what stands. */
+bool feed_judge_row(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
+                    struct err *err);
 bool feed_seat(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
                struct err *err);
 

@@ -1,0 +1,49 @@
+/*
+ * Inside of the client of http:
+ *
+ *   http.c           the requests under way: begun, waited for, given back
+ *   http_transfer.c  one request: what libcurl is told of it, what it reads of the answer
+ */
+#ifndef PERIODCLOSE_SRC_EMIT_HTTP_INTERNAL_H
+#define PERIODCLOSE_SRC_EMIT_HTTP_INTERNAL_H
+
+#include <curl/curl.h>
+
+#include "emit/http.h"
+#include "sys/net.h"
+
+struct http_transfer {
+    struct http_call call; /* what the caller sees */
+    struct http *http;
+    CURL *easy;
+    struct curl_slist *plain_headers;
+    struct curl_slist *keyed_headers; /* the last one is the Idempotency-Key */
+    char *key_header;                 /* its text, in the list */
+    bool has_no_memory;
+    struct http_transfer *next; /* in the list of free or of done ones */
+};
+
+struct http {
+    struct http_options options;
+    CURLM *multi;
+    struct poller poller;
+    int64_t timer_due_us; /* -1: none */
+    struct err poll_err;  /* of a callback; told by the next wait */
+    size_t base_bytes;
+    size_t in_flight;
+    size_t transfers_count;
+    struct http_transfer *transfers;
+    struct http_transfer *free_list;
+    struct http_transfer *done_first;
+    struct http_transfer *done_last;
+};
+
+/* http_transfer.c */
+/* Puts it into the list of free ones. What it made of a failed one goes with transfer_release. */
+bool transfer_init(struct http_transfer *transfer, struct http *http, bool is_loopback,
+                   struct err *err);
+void transfer_release(struct http_transfer *transfer);
+/* The header that goes with a request that has a key. */
+void transfer_write_key(struct http_transfer *transfer, const char *key);
+
+#endif
