@@ -104,26 +104,13 @@ static bool emit_send(struct run *run, struct stage_session *session, struct err
 static bool emit_perform(struct run *run, const struct stage *stage, struct stage_session *session,
                          struct err *err) {
     (void)stage;
-    switch (session->emission) {
-    case EMISSION_NONE:
-        break;
-    case EMISSION_STRIPE:
-    case EMISSION_STRIPE_METERS:
-        if (!run_is_replay(run) && !run_is_dry(run)) {
+    if (session->emission != EMISSION_NONE && !run_is_replay(run)) {
+        if (!run_is_dry(run)) {
             return emit_send(run, session, err);
         }
-        if (!run_is_replay(run) && !emit_dry(run, session, err)) {
+        if (!emit_dry(run, session, err)) {
             return false;
         }
-        break;
-    case EMISSION_DODO:
-        if (!run_is_replay(run) && !run_is_dry(run)) {
-            return emit_send(run, session, err);
-        }
-        if (!run_is_replay(run) && !emit_dry(run, session, err)) {
-            return false;
-        }
-        break;
     }
     for (size_t shard_index = 0; shard_index < run_shards_count(run); shard_index++) {
         if (!emit_shard(run, shard_index, err)) {

@@ -36,7 +36,7 @@ struct bill {
     size_t next;
     size_t done;
     struct emit_result results[GROUPS_MAX][WORKS_MAX];
-    char names[GROUPS_MAX][16]; /* of the orgs */
+    char names[GROUPS_MAX][24]; /* of the orgs */
 };
 
 static inline bool bill_next(void *context, struct emit_group *group, bool *is_found,
