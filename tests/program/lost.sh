@@ -32,30 +32,49 @@ ROWS
 
 options=(--period 2024-07 --cutoff 2024-09-01T00:00:00Z --until project --database "")
 
-copying() { # how many backends send usage now, and cannot send more
+copying() { # CONDITION: how many backends send usage now
     sql -c "select count(*) from pg_stat_activity where application_name = 'periodclose' and state = 'active'
-        and query like '%usage_ledger%' $1"
+        and query like '%usage_ledger%' and $1"
+}
+
+# Waits in the server, which sees it sooner than one psql after the other; false after ten seconds.
+until_both_copy() { # CONDITION
+    sql 2>"$scratch/sql" <<WAIT
+do \$\$
+begin
+    for round in 1 .. 5000 loop
+        perform pg_stat_clear_snapshot();
+        if 2 <= (
+            select count(*) from pg_stat_activity where application_name = 'periodclose' and state = 'active'
+                and query like '%usage_ledger%' and $1
+        ) then
+            return;
+        end if;
+        perform pg_sleep(0.002);
+    end loop;
+    raise exception 'they do not copy';
+end
+\$\$;
+WAIT
 }
 
 # in_the_middle RUN ACTION...: begins a run, stops it while both connections send, does ACTION, lets
 # it go on; its exit status in $status.
 in_the_middle() {
-    local run=$1 reader tries
+    local run=$1 reader is_stopped=1
     shift
     "$program" run "${options[@]}" --jobs 2 --run-dir "$scratch/$run" >"$scratch/out" 2>"$scratch/err" &
     reader=$!
-    while [ "$(copying "")" -lt 2 ] && kill -0 "$reader" 2>/dev/null; do :; done
+    until_both_copy true || is_stopped=0
     kill -STOP "$reader" 2>/dev/null
-    for tries in $(seq 200); do
-        [ "$(copying "and wait_event = 'ClientWrite'")" -lt 2 ] || break
-    done
-    [ "$tries" -lt 200 ] || echo "the run was over before it could be stopped"
+    until_both_copy "wait_event = 'ClientWrite'" || is_stopped=0
+    [ "$is_stopped" -eq 1 ] || echo "the run was over before it could be stopped"
     "$@" "$reader"
     kill -CONT "$reader" 2>/dev/null
     status=0
     wait "$reader" || status=$?
     cat "$scratch/err"
-    [ "$tries" -lt 200 ]
+    [ "$is_stopped" -eq 1 ]
 }
 
 # The connection that began first holds the snapshot.
@@ -99,7 +118,7 @@ ends_statements() {
     local left=1
     in_the_middle interrupted interrupt now && [ "$status" -eq 40 ] || return 1
     for _ in $(seq 200); do
-        left=$(copying "")
+        left=$(copying true)
         [ "$left" -gt 0 ] || break
     done
     [ "$left" -eq 0 ] && expect 0 run "${options[@]}" --jobs 2 --run-dir "$scratch/interrupted" &&
