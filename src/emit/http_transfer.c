@@ -11,7 +11,7 @@
 
 enum { CONNECT_TIMEOUT_MS = 20000, ANSWER_BYTES_MAX = 16 * 1024 * 1024, HEADER_BYTES_MAX = 1024 };
 
-static const char key_header_form[] = "Idempotency-Key: %s";
+static const char key_header_name[] = "Idempotency-Key: ";
 
 /* --- what libcurl asks for ---------------------------------------------------------------------
  */
@@ -169,7 +169,7 @@ static bool transfer_set_up(struct http_transfer *transfer, bool is_loopback) {
 
 bool transfer_init(struct http_transfer *transfer, struct http *http, bool is_loopback,
                    struct err *err) {
-    char placeholder[HTTP_KEY_MAX + sizeof key_header_form];
+    char widest[sizeof key_header_name + HTTP_KEY_MAX];
     transfer->http = http;
     transfer->call.transfer = transfer;
     transfer->easy = curl_easy_init();
@@ -177,11 +177,10 @@ bool transfer_init(struct http_transfer *transfer, struct http *http, bool is_lo
         return err_set(err, ERR_MEMORY, "libcurl cannot make a transfer");
     }
     /* Room for the longest key: written anew in place before each request. */
-    (void)snprintf(placeholder, sizeof placeholder, key_header_form,
-                   "-----------------------------------------------");
+    (void)snprintf(widest, sizeof widest, "%s%0*d", key_header_name, HTTP_KEY_MAX - 1, 0);
     if (!headers_make(&http->options, &transfer->plain_headers, err) ||
         !headers_make(&http->options, &transfer->keyed_headers, err) ||
-        !slist_add(&transfer->keyed_headers, placeholder, err)) {
+        !slist_add(&transfer->keyed_headers, widest, err)) {
         return false;
     }
     struct curl_slist *last = transfer->keyed_headers;
@@ -207,6 +206,6 @@ void transfer_release(struct http_transfer *transfer) {
 }
 
 void transfer_write_key(struct http_transfer *transfer, const char *key) {
-    (void)snprintf(transfer->key_header, sizeof key_header_form + HTTP_KEY_MAX - 3, key_header_form,
-                   key);
+    (void)snprintf(transfer->key_header, sizeof key_header_name + HTTP_KEY_MAX - 1, "%s%s",
+                   key_header_name, key);
 }

@@ -11,9 +11,8 @@ const [program, simulatorProgram, folder] = process.argv.slice(2);
 const KEY = 'sk_test_simulator';
 const ORGS = 40;
 const SEEDS = Number(process.env.SEEDS ?? 10);
-// Not stall_before: in the simulator a stall whose client died keeps its key in use for ever.
 const FAULT_KINDS = ['refuse', 'reset_before', 'reset_after', 'close_after', '500_before', '500_after', '409',
-  '429_limited', '429_locked', 'stall_after', 'truncate', 'not_json_502', 'not_json_after',
+  '429_limited', '429_locked', 'stall_before', 'stall_after', 'truncate', 'not_json_502', 'not_json_after',
   'kill_before', 'kill_done', 'kill_answered'];
 
 function makeDataset(name) {
