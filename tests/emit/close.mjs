@@ -49,6 +49,23 @@ export async function openAccount(simulator, orgs, { faults, key = KEY, record =
     subscriptions: [...subscriptions.values()] });
 }
 
+// A run that the simulator may kill: it is told whose requests come. The key must not be in its output.
+export function runKillable(program, simulator, words, env, secret) {
+  return new Promise((resolve) => {
+    const child = spawn(program, words, { env: { ...process.env, ...env } });
+    let out = '';
+    child.stdout.on('data', (bytes) => { out += bytes; });
+    child.stderr.on('data', (bytes) => { out += bytes; });
+    const limit = setTimeout(() => child.kill('SIGKILL'), 60000);
+    child.on('close', (status, signal) => {
+      clearTimeout(limit);
+      assert.ok(!out.includes(secret), 'the key is in the output');
+      resolve({ status, signal, out, pid: child.pid });
+    });
+    simulator.ask({ do: 'client', pid: child.pid }).catch(() => {});
+  });
+}
+
 export function runProgram(program, simulator, words, env = {}) {
   return new Promise((resolve) => {
     const child = spawn(program, words, {

@@ -2,9 +2,9 @@
 //
 // What stands at Stripe must be what the reports say, whatever was killed, refused or lost between.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { runKillable } from '../emit/close.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
 const [program, simulatorProgram, folder] = process.argv.slice(2);
@@ -41,23 +41,8 @@ function makeDataset(name) {
   return dataset;
 }
 
-function run(simulator, words, env = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(program, words, {
-      env: { ...process.env, STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY, ...env },
-    });
-    let out = '';
-    child.stdout.on('data', (bytes) => { out += bytes; });
-    child.stderr.on('data', (bytes) => { out += bytes; });
-    const limit = setTimeout(() => child.kill('SIGKILL'), 60000);
-    child.on('close', (status, signal) => {
-      clearTimeout(limit);
-      assert.ok(!out.includes(KEY), 'the key is in the output');
-      resolve({ status, signal, out, pid: child.pid });
-    });
-    simulator.ask({ do: 'client', pid: child.pid }).catch(() => {});
-  });
-}
+const run = (simulator, words, env = {}) => runKillable(program, simulator, words,
+  { STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY, ...env }, KEY);
 
 function closeWords(dataset, runDir, more = []) {
   return ['run', '--period', '2026-10', '--source', dataset, '--run-dir', runDir, '--emit', 'stripe',

@@ -2,9 +2,9 @@
 //
 // What Dodo has must be what the reports say, whatever was killed, refused or lost between.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { runKillable } from '../emit/close.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
 const [program, simulatorProgram, folder] = process.argv.slice(2);
@@ -40,22 +40,8 @@ function makeDataset(name, change = (n) => 750000 + 1000 * n) {
   return dataset;
 }
 
-function run(simulator, words, env = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(program, words, {
-      env: { ...process.env, DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env },
-    });
-    let out = '';
-    child.stdout.on('data', (bytes) => { out += bytes; });
-    child.stderr.on('data', (bytes) => { out += bytes; });
-    const limit = setTimeout(() => child.kill('SIGKILL'), 60000);
-    child.on('close', (status, signal) => {
-      clearTimeout(limit);
-      resolve({ status, signal, out });
-    });
-    simulator.ask({ do: 'client', pid: child.pid }).catch(() => {});
-  });
-}
+const run = (simulator, words, env = {}) => runKillable(program, simulator, words,
+  { DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env }, KEY);
 
 const FAST = ['--rate', 'none', '--retry-delay', '1', '--timeout', '2000'];
 const closeWords = (dataset, runDir, more = []) => ['run', '--period', '2026-10', '--source', dataset,

@@ -2,9 +2,9 @@
 //
 // FAULTY is the same program over a system whose clock can be moved (tests/program/faulty_main.c).
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { runKillable } from '../emit/close.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
 const [program, faulty, simulatorProgram, folder] = process.argv.slice(2);
@@ -44,22 +44,8 @@ function makeDataset(name, base = 750000) {
   return dataset;
 }
 
-function run(simulator, words, { by = program, ...env } = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(by, words, {
-      env: { ...process.env, STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY, ...env },
-    });
-    let out = '';
-    child.stdout.on('data', (bytes) => { out += bytes; });
-    child.stderr.on('data', (bytes) => { out += bytes; });
-    const limit = setTimeout(() => child.kill('SIGKILL'), 60000);
-    child.on('close', (status, signal) => {
-      clearTimeout(limit);
-      resolve({ status, signal, out });
-    });
-    simulator.ask({ do: 'client', pid: child.pid }).catch(() => {});
-  });
-}
+const run = (simulator, words, { by = program, ...env } = {}) => runKillable(by, simulator, words,
+  { STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY, ...env }, KEY);
 
 const FAST = ['--rate', 'none', '--retry-delay', '1', '--timeout', '1000'];
 const closeWords = (dataset, runDir, more = []) => ['run', '--period', period, '--source', dataset,
