@@ -4,11 +4,14 @@
  * and which period was recorded last) is taken on the way.
  */
 #include <assert.h>
+#include <stdio.h>
 
 #include "core/memory.h"
 #include "dataset_internal.h"
 
 enum { KEY_BYTES_MAX = CATALOG_ID_BYTES_MAX + INSTANT_TEXT_MAX + 1 };
+
+struct copying;
 
 /* One of those files; a row of copies[] below is its whole declaration. */
 struct copy {
@@ -19,8 +22,8 @@ struct copy {
     size_t (*format_key)(const struct field *fields, char key[KEY_BYTES_MAX]);
     bool is_sealed; /* orgs rated by the run before keep that run's rows instead */
     /* A row in key order, seen by the catalog; may be NULL. */
-    bool (*see)(struct dataset *dataset, uint32_t rank, const struct field *fields,
-                struct vector *openings, struct err *err);
+    bool (*see)(struct copying *copying, uint32_t rank, const struct field *fields,
+                struct err *err);
 };
 
 struct copying {
@@ -30,6 +33,8 @@ struct copying {
     struct sorter *ids; /* invitations: by id over all orgs */
     struct buffer packed;
     struct vector openings;
+    uint64_t idle_count; /* limits of metrics that the org's plan does not price */
+    char idle[CATALOG_ID_BYTES_MAX + CATALOG_METRIC_BYTES_MAX + 3]; /* the first of them */
 };
 
 static size_t copy_key(struct text text, char key[KEY_BYTES_MAX]) {
@@ -56,8 +61,35 @@ static size_t invitation_key(const struct field *fields, char key[KEY_BYTES_MAX]
     return copy_key(fields[INVITATION_FIELD_ID].text, key);
 }
 
-static bool see_history(struct dataset *dataset, uint32_t rank, const struct field *fields,
-                        struct vector *openings, struct err *err) {
+/* Most likely a slip of the pen: it does nothing. */
+static bool see_limit(struct copying *copying, uint32_t rank, const struct field *fields,
+                      struct err *err) {
+    (void)err;
+    const struct catalog_org *org = &copying->dataset->catalog.orgs[rank];
+    const struct text *metric = &fields[LIMIT_FIELD_METRIC].text;
+    uint32_t slot;
+    if (org->plan != NULL && catalog_find_price(org, *metric, &slot) == NULL &&
+        copying->idle_count++ == 0) {
+        (void)snprintf(copying->idle, sizeof copying->idle, "%.*s, %.*s",
+                       (int)org->org_id.size_bytes, org->org_id.bytes, (int)metric->size_bytes,
+                       metric->bytes);
+    }
+    return true;
+}
+
+static bool note_idle(const struct copying *copying, struct err *err) {
+    return copying->idle_count == 0 ||
+           problems_note(
+               copying->dataset->problems, err,
+               "%s: rows for metrics that the org's plan has no price for have no effect: "
+               "%llu, the first: %s",
+               dataset_files[copying->copy->file].file, (unsigned long long)copying->idle_count,
+               copying->idle);
+}
+
+static bool see_history(struct copying *copying, uint32_t rank, const struct field *fields,
+                        struct err *err) {
+    struct dataset *dataset = copying->dataset;
     int32_t number = month_number(fields[HISTORY_FIELD_PERIOD].month);
     struct org_extra *extra = &dataset->extras[rank];
     if (number > extra->latest_period) {
@@ -73,7 +105,7 @@ static bool see_history(struct dataset *dataset, uint32_t rank, const struct fie
     if (price == NULL) {
         return true;
     }
-    struct catalog_opening *opening = vector_add(openings, err);
+    struct catalog_opening *opening = vector_add(&copying->openings, err);
     if (opening == NULL) {
         return false;
     }
@@ -91,6 +123,7 @@ static const struct copy copy_limits = {
     .key_column = "metric",
     .format_key = limit_key,
     .is_sealed = true,
+    .see = see_limit,
 };
 static const struct copy copy_history = {
     .file = DATASET_HISTORY,
@@ -238,8 +271,7 @@ static bool take_sorted(struct copying *copying, struct keyed_check *check, stru
         }
         struct field fields[CSV_COLUMNS_MAX];
         columns_unpack(&dataset_files[copy->file], keyed.payload, fields);
-        if ((copy->see != NULL &&
-             !copy->see(dataset, keyed.rank, fields, &copying->openings, err)) ||
+        if ((copy->see != NULL && !copy->see(copying, keyed.rank, fields, err)) ||
             !streams_put(dataset, copy->file, keyed.rank, keyed.payload, err)) {
             return false;
         }
@@ -269,7 +301,7 @@ static bool copying_run(struct copying *copying, struct err *err) {
 
 bool dataset_load_limits(struct dataset *dataset, struct err *err) {
     struct copying copying = {.dataset = dataset, .copy = &copy_limits};
-    return copying_run(&copying, err);
+    return copying_run(&copying, err) && note_idle(&copying, err);
 }
 
 bool dataset_load_history(struct dataset *dataset, struct err *err) {

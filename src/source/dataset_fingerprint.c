@@ -97,6 +97,15 @@ bool dataset_fingerprint_file(const struct sys *sys, const char *folder, const c
 static bool take_file(const struct sys *sys, const char *folder, const char *name,
                       const struct dataset_fingerprint_options *options, struct vector *files,
                       struct err *err) {
+    char path[FILE_PATH_MAX];
+    enum path_kind kind;
+    if (!path_format(path, err, "%s/%s", folder, name) || !path_kind(sys, path, &kind, err)) {
+        return false;
+    }
+    if (kind == PATH_MISSING) { /* and yet it is listed */
+        return err_set(err, ERR_INPUT,
+                       "cannot read '%.700s': it is a link to a file that is not there", path);
+    }
     struct dataset_file *added = vector_add(files, err);
     if (added == NULL) {
         return false;

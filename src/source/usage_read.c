@@ -28,13 +28,6 @@ const struct csv_column seats_columns[SEATS_COLUMNS_COUNT] = {
 /* --- which files -------------------------------------------------------------------------------
  */
 
-static bool is_usage_file(const char *name) {
-    size_t size_bytes = strlen(name);
-    return size_bytes >= strlen("usage.csv") && strncmp(name, "usage", strlen("usage")) == 0 &&
-           strcmp(name + size_bytes - strlen(".csv"), ".csv") == 0 &&
-           strcmp(name, "usage_history.csv") != 0;
-}
-
 /* Sizes are only for progress and for how many partitions to make: what is no file is told later.
  */
 static uint64_t size_of(const struct usage *usage, const char *name) {
@@ -62,7 +55,7 @@ static bool find_files(struct usage *usage, struct err *err) {
     bool is_done = usage->files != NULL || err_memory(err, listing.names_count);
     for (size_t index = 0; is_done && index < listing.names_count; index++) {
         const char *name = listing.names[index];
-        if (!is_usage_file(name)) {
+        if (!dataset_is_usage_file(name)) {
             continue;
         }
         if (usage->files_count == FILES_MAX) {
@@ -118,7 +111,7 @@ static bool read_file(struct usage *usage, const char *name, uint32_t file_index
                       struct problems *problems, struct err *err) {
     struct csv_file csv;
     bool is_found;
-    if (!csv_open(usage->sys, usage->folder, name, columns, columns_count, true, &csv, &is_found,
+    if (!csv_open(usage->sys, usage->folder, name, columns, columns_count, false, &csv, &is_found,
                   problems, err)) {
         return false;
     }
@@ -154,7 +147,8 @@ bool usage_read_csv(struct usage *usage, struct problems *problems, struct err *
 }
 
 bool usage_read_seats_csv(struct usage *usage, struct problems *problems, struct err *err) {
-    return read_file(usage, "seats.csv", 0, seats_columns, SEATS_COLUMNS_COUNT, feed_seat, problems,
+    return !usage->catalog->has_seats_file ||
+           read_file(usage, "seats.csv", 0, seats_columns, SEATS_COLUMNS_COUNT, feed_seat, problems,
                      err);
 }
 

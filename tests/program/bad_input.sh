@@ -87,6 +87,11 @@ begin
 rm "$dataset/usage.csv"
 mkdir "$dataset/usage.csv"
 bad 'a file is a folder' 'usage.csv'
+for file in orgs usage seats limits; do
+    begin
+    ln -sf nowhere.csv "$dataset/$file.csv"
+    bad "$file.csv is a link to nothing" "$file.csv" 'not there'
+done
 begin
 : >"$dataset/orgs.csv"
 bad 'a file is empty' 'orgs.csv'
@@ -302,5 +307,13 @@ begin
 put orgs.csv 'cedar,Cedar,usd,Mars/Olympus,1'
 check 'a correction is all it takes' all refused 10 "timezone 'Mars/Olympus'" -- \
     edit orgs.csv 4d -- expect 0 run "${options[@]}" --source "$dataset" --run-dir "$world/run"
+
+# --- what is no error, but may be a slip of the pen ---
+
+begin
+printf 'org_id,metric,soft_limit\nalder,tokenz,5\nalder,tokens,5\nbirch,tokenz,5\n' >"$dataset/limits.csv"
+check 'limits of metrics without a price are told' all \
+    expect 0 run "${options[@]}" --source "$dataset" --run-dir "$world/run" -- \
+    error_says 'limits.csv' 'no effect: 2' 'alder, tokenz'
 
 finish
