@@ -2,9 +2,10 @@
  * Migrations: the files of sql/migrations, which are part of the program, in order of their names.
  *
  * Each is applied in one transaction together with its row in billing.schema_migrations (name,
- * SHA-256). One session migrates at a time; another waits and then finds nothing to do. A file that
- * was applied and has changed since, and a database with a migration that this program does not
- * have, are ERR_DATABASE, and nothing is applied.
+ * SHA-256). What psql applied has noted itself; a schema of the files from before they did so is
+ * taken over after a look at what they made. One session migrates at a time; another waits and then
+ * finds nothing to do. A file that was applied and has changed since, and a database with a
+ * migration that this program does not have, are ERR_DATABASE, and nothing is applied.
  */
 #ifndef PERIODCLOSE_DB_MIGRATE_H
 #define PERIODCLOSE_DB_MIGRATE_H

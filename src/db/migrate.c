@@ -1,6 +1,7 @@
 #include "db/migrate.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "core/digest.h"
 #include "db/sql.h"
@@ -11,9 +12,20 @@ static const char *name_of(const struct sql_file *file) {
     return file->name + sizeof folder - 1;
 }
 
+/* Where the last line of a file begins that notes itself; NULL: it does not. */
+static const char *find_note(const struct sql_file *file) {
+    static const char note[] = "\ncall billing.note_migration(";
+    const char *found = strstr(file->text, note);
+    return found != NULL && strchr(found + 1, '\n') == file->text + file->size_bytes - 1 ? found + 1
+                                                                                         : NULL;
+}
+
+/* What notes itself holds the digest of all above that line. */
 static bool digest_text(const struct sql_file *file, char text[DIGEST_TEXT_MAX], struct err *err) {
     struct digest digest;
-    if (!digest_of(file->text, file->size_bytes, &digest, err)) {
+    const char *note = find_note(file);
+    size_t size_bytes = note != NULL ? (size_t)(note - file->text) : file->size_bytes;
+    if (!digest_of(file->text, size_bytes, &digest, err)) {
         return false;
     }
     digest_format(&digest, text);
@@ -74,7 +86,8 @@ static bool find_applied(struct db *db, size_t *count, struct err *err) {
     return is_done;
 }
 
-static bool apply(struct db *db, const struct sql_file *file, struct err *err) {
+/* In a transaction of the caller's. */
+static bool apply_within(struct db *db, const struct sql_file *file, struct err *err) {
     char sha256[DIGEST_TEXT_MAX];
     struct db_params params = {0};
     if (!digest_text(file, sha256, err)) {
@@ -82,9 +95,42 @@ static bool apply(struct db *db, const struct sql_file *file, struct err *err) {
     }
     db_params_text(&params, text_from(name_of(file)));
     db_params_text(&params, text_from(sha256));
-    bool is_done = db_begin(db, "", err) && db_run_script(db, file->name, file->text, err) &&
-                   db_run(db, "migrate/add.sql", &params, NULL, err) && db_commit(db, err);
+    return db_run_script(db, file->name, file->text, err) &&
+           db_run(db, "migrate/add.sql", &params, NULL, err);
+}
+
+static bool apply(struct db *db, const struct sql_file *file, struct err *err) {
+    bool is_done = db_begin(db, "", err) && apply_within(db, file, err) && db_commit(db, err);
     if (!is_done) {
+        db_rollback(db);
+    }
+    return is_done;
+}
+
+/*
+ * A schema that psql made, of the files from before they noted themselves: the first that does
+ * notes them too, after a look at what they made. *count is what is applied then; a dry run takes
+ * it back.
+ */
+static bool adopt(struct db *db, bool is_dry, size_t *count, struct err *err) {
+    size_t files_count;
+    const struct sql_file *files = sql_find_all(folder, &files_count);
+    struct db_result result = {0};
+    bool is_by_hand = false;
+    bool is_done = db_run(db, "migrate/is_by_hand.sql", NULL, &result, err) &&
+                   db_result_bool(&result, 0, 0, &is_by_hand, err);
+    db_result_release(&result);
+    if (!is_done || !is_by_hand) {
+        return is_done;
+    }
+    size_t index = 0;
+    while (find_note(&files[index]) == NULL) {
+        index++;
+        assert(index < files_count);
+    }
+    is_done = db_begin(db, "", err) && apply_within(db, &files[index], err) &&
+              find_applied(db, count, err) && (is_dry || db_commit(db, err));
+    if (!is_done || is_dry) {
         db_rollback(db);
     }
     return is_done;
@@ -102,7 +148,8 @@ bool migrate_run(struct db *db, const struct migrate_options *options, size_t *a
                              !db_run_script(db, prepare->name, prepare->text, err))) {
         return false;
     }
-    if (!find_applied(db, &before, err)) {
+    if (!find_applied(db, &before, err) ||
+        (before == 0 && !adopt(db, options->is_dry, &before, err))) {
         return false;
     }
     for (size_t index = 0; index < files_count; index++) {

@@ -102,6 +102,85 @@ for fixture in acme focus llm-tokens; do
 done
 
 
+
+# --- applied by psql -----------------------------------------------------------------------------
+
+by_psql() { # PSQL-OPTION... -- FILE...
+    local options=() file
+    while [ "$1" != -- ]; do
+        options+=("$1")
+        shift
+    done
+    shift
+    for file in "$@"; do
+        psql -X -q ${options[@]+"${options[@]}"} -f "$file" >/dev/null 2>"$scratch/psql" || return 1
+    done
+}
+files=("$root"/sql/migrations/*.sql)
+same_as_migrated() { # DATABASE: noted as periodclose migrate notes, and ready for a run
+    expect 0 migrate --database "" && grep -q '^0 applied$' "$scratch/out" &&
+        diff <(sql -c "select name, sha256 from billing.schema_migrations order by name") \
+            <(sql -d acme -c "select name, sha256 from billing.schema_migrations order by name")
+}
+psql_makes_it() { # PSQL-OPTION...
+    by_psql "$@" -- "${files[@]}" && expect 0 run --database "" --period 2024-02 --until project --run-dir "$scratch/$PGDATABASE-run" &&
+        same_as_migrated
+}
+# As if a program from before the files noted themselves had been at work.
+adopts() {
+    by_psql -1 -v ON_ERROR_STOP=1 -- "${files[@]:0:13}" && expect 20 run --database "" --period 2024-02 --run-dir "$scratch/by-hand" &&
+        error_says "0 of ${#files[@]} migrations are applied" "periodclose migrate" &&
+        expect 0 migrate --database "" --dry-run && is_told "^was there .*0013_" "^to be applied|^was there .*0014_" &&
+        [ "$(sql -c "select count(*) from billing.schema_migrations")" = 0 ] &&
+        expect 0 migrate --database "" && is_told "^was there .*0001_" "^was there .*0013_" && same_as_migrated
+}
+is_told() { # PATTERN...
+    local pattern
+    for pattern in "$@"; do
+        grep -Eq "$pattern" "$scratch/out" || { cat "$scratch/out"; return 1; }
+    done
+}
+migrate_hand_and_program() {
+    by_psql -1 -v ON_ERROR_STOP=1 -- "${files[@]:0:13}" || return 1
+    "$program" migrate --database "" >"$scratch/one" 2>&1 &
+    local other=$! failed=0
+    "$program" migrate --database "" >"$scratch/two" 2>&1 || failed=1
+    wait "$other" || failed=1
+    cat "$scratch/one" "$scratch/two"
+    [ "$failed" -eq 0 ] && same_as_migrated
+}
+# A file that is not what it was, and one of which a statement failed while psql went on.
+refuses_other_schema() {
+    sed "s/greatest(seats.used - seats.total, 0)/greatest(seats.used - seats.total, 1)/" "$root/sql/migrations/0009_seat_functions.sql" >"$scratch/0009.sql"
+    by_psql -1 -v ON_ERROR_STOP=1 -- "${files[@]:0:8}" "$scratch/0009.sql" "${files[@]:9:4}" || return 1
+    expect 20 migrate --database "" && error_says "is not what the migrations 0001 to 0013 make" "begin with an empty database" &&
+        by_psql -- "${files[@]:13}" && [ "$(sql -c "select count(*) from billing.schema_migrations")" = 0 ]
+}
+refuses_half_a_file() {
+    sed '/^create table billing.usage_cache/,/^) with/d' "$root/sql/migrations/0003_usage.sql" >"$scratch/0003.sql"
+    by_psql -- "${files[@]:0:2}" "$scratch/0003.sql" "${files[@]:3}" || return 1
+    [ "$(sql -c "select count(*) from billing.schema_migrations")" = 0 ] && expect 20 run --database "" --period 2024-02 --run-dir "$scratch/half"
+}
+refuses_changed_by_psql() {
+    sql -c "update billing.schema_migrations set sha256 = repeat('0', 64) where name = '0014_noted.sql'"
+    expect 20 migrate --database "" && error_says "0014_noted.sql was applied with other content"
+}
+fresh_database by_psql
+check "psql -f makes the same, also statement by statement, and notes it" psql_makes_it -v ON_ERROR_STOP=1
+check "a file that psql applied and that has changed since is refused" refuses_changed_by_psql
+fresh_database by_psql_whole
+check "and in transactions" psql_makes_it -1 -v ON_ERROR_STOP=1
+fresh_database by_hand
+check "migrate takes over what psql made of files that did not note themselves" adopts
+fresh_database by_both
+check "also from two places at once" migrate_hand_and_program
+fresh_database other_schema
+check "but not a schema that they do not make" refuses_other_schema
+fresh_database half_a_file
+check "nor one of which a statement failed" refuses_half_a_file
+
+export PGDATABASE=llm-tokens
+
 # --- what is wrong, and what to do about it ------------------------------------------------------
 
 # closing STATUS OPTION...: a first run of the last fixture into a folder of its own.
