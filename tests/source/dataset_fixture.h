@@ -2,7 +2,7 @@
 #ifndef TESTS_SOURCE_DATASET_FIXTURE_H
 #define TESTS_SOURCE_DATASET_FIXTURE_H
 
-#include "test_folder.h"
+#include "support/test_folder.h"
 
 #include "core/memory.h"
 #include "source/dataset.h"

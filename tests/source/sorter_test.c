@@ -2,30 +2,11 @@
 
 #include "../../src/source/sorter.h"
 #include "core/text.h"
-#include "test_folder.h"
-
-static struct test_folder folder;
-static struct spill *spill;
-
-static void ok(bool is_done, const struct err *err) {
-    if (!is_done) {
-        fail_msg("%s", err->message);
-    }
-}
+#include "scratch_spill.h"
 
 static int setup(void **state) {
     (void)state;
-    struct err err = {0};
-    char path[FILE_PATH_MAX];
-    test_folder_create(&folder);
-    (void)snprintf(path, sizeof path, "%s/scratch", folder.path);
-    return spill_create(sys_real(), path, 512, &spill, &err) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    spill_destroy(spill);
-    test_folder_remove(&folder);
+    scratch_spill_create(512);
     return 0;
 }
 
@@ -57,14 +38,14 @@ static void sort_and_check(struct sorter *sorter, size_t count, size_t size_byte
             bytes[at] = (unsigned char)(random_next(&random) % 3);
             sum += bytes[at];
         }
-        ok(sorter_add(sorter, random_next(&random) % 50, bytes, size_bytes, &err), &err);
+        assert_done(sorter_add(sorter, random_next(&random) % 50, bytes, size_bytes, &err), &err);
     }
-    ok(sorter_finish(sorter, &err), &err);
+    assert_done(sorter_finish(sorter, &err), &err);
     uint64_t prefix_before = 0;
     struct buffer before = {0};
     for (size_t index = 0; index < count; index++) {
         struct sorter_record record;
-        ok(sorter_next(sorter, &record, &err), &err);
+        assert_done(sorter_next(sorter, &record, &err), &err);
         assert_non_null(record.bytes);
         for (size_t at = 0; at < record.size_bytes; at++) {
             sum -= record.bytes[at];
@@ -79,7 +60,7 @@ static void sort_and_check(struct sorter *sorter, size_t count, size_t size_byte
         assert_true(buffer_append(&before, text_of(&record), &err));
     }
     struct sorter_record end;
-    ok(sorter_next(sorter, &end, &err), &err);
+    assert_done(sorter_next(sorter, &end, &err), &err);
     assert_null(end.bytes);
     assert_int_equal(sum, 0);
     buffer_release(&before);
@@ -90,7 +71,7 @@ static void sorter_sorts_in_memory(void **state) {
     (void)state;
     struct err err = {0};
     struct sorter *sorter;
-    ok(sorter_create(spill, 8 * 1024 * 1024, compare, &sorter, &err), &err);
+    assert_done(sorter_create(spill, 8 * 1024 * 1024, compare, &sorter, &err), &err);
     for (size_t count = 0; count < 60; count++) {
         sort_and_check(sorter, count, 20, 1000 + count);
         sorter_reset(sorter);
@@ -104,7 +85,7 @@ static void sorter_merges_runs_in_several_turns(void **state) {
     (void)state;
     struct err err = {0};
     struct sorter *sorter;
-    ok(sorter_create(spill, 4 * 1024, compare, &sorter, &err), &err);
+    assert_done(sorter_create(spill, 4 * 1024, compare, &sorter, &err), &err);
     sort_and_check(sorter, 5000, 40, 11);
     assert_true(sorter_runs_count(sorter) > 60); /* more than can be merged at once */
     sorter_reset(sorter);
@@ -116,12 +97,12 @@ static void sorter_takes_a_record_larger_than_its_memory(void **state) {
     (void)state;
     struct err err = {0};
     struct sorter *sorter;
-    ok(sorter_create(spill, 1024, compare, &sorter, &err), &err);
+    assert_done(sorter_create(spill, 1024, compare, &sorter, &err), &err);
     sort_and_check(sorter, 50, 9000, 17);
     sorter_destroy(sorter);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scratch_spill_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,31 +1,11 @@
 #include <stdlib.h>
 
 #include "core/memory.h"
-#include "source/spill.h"
-#include "test_folder.h"
-
-static struct test_folder folder;
-static struct spill *spill;
-
-static void ok(bool is_done, const struct err *err) {
-    if (!is_done) {
-        fail_msg("%s", err->message);
-    }
-}
+#include "scratch_spill.h"
 
 static int setup(void **state) {
     (void)state;
-    struct err err = {0};
-    char path[FILE_PATH_MAX];
-    test_folder_create(&folder);
-    (void)snprintf(path, sizeof path, "%s/scratch", folder.path);
-    return spill_create(sys_real(), path, 256, &spill, &err) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    spill_destroy(spill);
-    test_folder_remove(&folder);
+    scratch_spill_create(256);
     return 0;
 }
 
@@ -40,21 +20,22 @@ static void spill_gives_back_interleaved_streams_in_order(void **state) {
             unsigned char bytes[700];
             size_t size_bytes = (record * 13 + stream * 101) % sizeof bytes;
             memset(bytes, (int)(record + stream), sizeof bytes);
-            ok(spill_append(spill, &streams[stream], &size_bytes, sizeof size_bytes, &err), &err);
-            ok(spill_append(spill, &streams[stream], bytes, size_bytes, &err), &err);
+            assert_done(spill_append(spill, &streams[stream], &size_bytes, sizeof size_bytes, &err),
+                        &err);
+            assert_done(spill_append(spill, &streams[stream], bytes, size_bytes, &err), &err);
         }
     }
     for (unsigned stream = 0; stream < STREAMS; stream++) {
-        ok(spill_flush(spill, &streams[stream], &err), &err);
+        assert_done(spill_flush(spill, &streams[stream], &err), &err);
         struct spill_reader reader;
-        ok(spill_reader_open(&reader, spill, &streams[stream], &err), &err);
+        assert_done(spill_reader_open(&reader, spill, &streams[stream], &err), &err);
         for (unsigned record = 0; record < RECORDS; record++) {
             const unsigned char *bytes;
             size_t size_bytes;
-            ok(spill_take(&reader, sizeof size_bytes, &bytes, &err), &err);
+            assert_done(spill_take(&reader, sizeof size_bytes, &bytes, &err), &err);
             memcpy(&size_bytes, bytes, sizeof size_bytes);
             assert_int_equal(size_bytes, (record * 13 + stream * 101) % 700);
-            ok(spill_take(&reader, size_bytes, &bytes, &err), &err);
+            assert_done(spill_take(&reader, size_bytes, &bytes, &err), &err);
             for (size_t at = 0; at < size_bytes; at++) {
                 assert_int_equal(bytes[at], (unsigned char)(record + stream));
             }
@@ -70,16 +51,16 @@ static void spill_gives_back_pairs_chunk_by_chunk(void **state) {
     struct err err = {0};
     for (uint64_t value = 0; value < 1001; value++) {
         uint64_t pair[2] = {value, ~value};
-        ok(spill_append_pair(spill, &stream, 256, pair, &err), &err);
+        assert_done(spill_append_pair(spill, &stream, 256, pair, &err), &err);
     }
-    ok(spill_flush(spill, &stream, &err), &err);
+    assert_done(spill_flush(spill, &stream, &err), &err);
     struct spill_reader reader;
-    ok(spill_reader_open(&reader, spill, &stream, &err), &err);
+    assert_done(spill_reader_open(&reader, spill, &stream, &err), &err);
     uint64_t value = 0;
     while (!spill_is_at_end(&reader)) {
         const unsigned char *bytes;
         size_t size_bytes;
-        ok(spill_take_chunk(&reader, &bytes, &size_bytes, &err), &err);
+        assert_done(spill_take_chunk(&reader, &bytes, &size_bytes, &err), &err);
         assert_true(size_bytes > 0 && size_bytes % SPILL_PAIR_BYTES == 0);
         for (size_t at = 0; at < size_bytes; at += SPILL_PAIR_BYTES, value++) {
             uint64_t pair[2];
@@ -96,10 +77,10 @@ static void spill_of_an_empty_stream_is_at_its_end(void **state) {
     (void)state;
     struct spill_stream stream = {0};
     struct err err = {0};
-    ok(spill_flush(spill, &stream, &err), &err);
+    assert_done(spill_flush(spill, &stream, &err), &err);
     assert_true(spill_is_empty(&stream));
     struct spill_reader reader;
-    ok(spill_reader_open(&reader, spill, &stream, &err), &err);
+    assert_done(spill_reader_open(&reader, spill, &stream, &err), &err);
     assert_true(spill_is_at_end(&reader));
     spill_reader_close(&reader);
 }
@@ -109,18 +90,18 @@ static void spill_tells_a_file_that_was_changed(void **state) {
     struct spill_stream stream = {0};
     struct err err = {0};
     uint64_t words[100] = {0};
-    ok(spill_append(spill, &stream, words, sizeof words, &err), &err);
-    ok(spill_flush(spill, &stream, &err), &err);
+    assert_done(spill_append(spill, &stream, words, sizeof words, &err), &err);
+    assert_done(spill_flush(spill, &stream, &err), &err);
     test_folder_write(&folder, "scratch", text_from("cut"));
     struct spill_reader reader;
     const unsigned char *bytes;
-    ok(spill_reader_open(&reader, spill, &stream, &err), &err);
+    assert_done(spill_reader_open(&reader, spill, &stream, &err), &err);
     assert_false(spill_take(&reader, 8, &bytes, &err));
     assert_int_equal(err.code, ERR_FILE);
     spill_reader_close(&reader);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scratch_spill_remove)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

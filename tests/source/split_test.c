@@ -2,7 +2,7 @@
 #include <time.h>
 
 #include "../../src/source/split.h"
-#include "test_folder.h"
+#include "support/test_folder.h"
 
 static struct test_folder folder;
 

@@ -2,7 +2,7 @@
 #include <time.h>
 
 #include "../../src/source/usage_state.h"
-#include "test_folder.h"
+#include "support/test_folder.h"
 
 static uint64_t random_next(uint64_t *random) {
     *random ^= *random << 13;

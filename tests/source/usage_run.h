@@ -16,7 +16,7 @@
 #include "source/dataset.h"
 #include "source/usage.h"
 #include "sys/process.h"
-#include "test_folder.h"
+#include "support/test_folder.h"
 
 struct usage_run {
     const char *folder;

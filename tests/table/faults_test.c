@@ -1,9 +1,3 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,44 +6,20 @@
 #include "core/memory.h"
 #include "support/fault_sys.h"
 #include "support/table_sample.h"
-#include "sys/files.h"
+#include "table_path.h"
 
 /* Two batches, so that a failure may strike between them. */
 enum { OLD_ROWS_COUNT = 5, NEW_ROWS_COUNT = TABLE_BATCH_ROWS + 7 };
 
-static char folder[] = "/tmp/periodclose-faults-XXXXXX";
-static char path[FILE_PATH_MAX];
-
-static int make_folder(void **state) {
-    (void)state;
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    snprintf(path, sizeof path, "%s/table.arrow", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    struct err err = {0};
-    return path_remove_tree(sys_real(), folder, &err) ? 0 : -1;
-}
-
-static void assert_no_error(bool is_done, struct err *err) {
-    if (!is_done) {
-        fail_msg("%s", err->message);
-    }
-}
-
 static void write_old_file(void) {
     struct err err = {0};
-    assert_no_error(sample_write(sys_real(), path, OLD_ROWS_COUNT, NULL, &err), &err);
+    assert_done(sample_write(sys_real(), path, OLD_ROWS_COUNT, NULL, &err), &err);
 }
 
 static uint64_t file_rows_count(void) {
     struct err err = {0};
     struct table *table = NULL;
-    assert_no_error(table_open(sys_real(), path, &sample_schema, &table, &err), &err);
+    assert_done(table_open(sys_real(), path, &sample_schema, &table, &err), &err);
     uint64_t rows_count = table_rows_count(table);
     struct table_cursor cursor = table_cursor_start(table);
     for (int64_t row = 0; table_cursor_next(&cursor); row++) {
@@ -62,7 +32,7 @@ static uint64_t file_rows_count(void) {
 static void assert_nothing_is_left_over(void) {
     struct err err = {0};
     struct directory_listing listing;
-    assert_no_error(directory_list(sys_real(), folder, &listing, &err), &err);
+    assert_done(directory_list(sys_real(), folder.path, &listing, &err), &err);
     assert_int_equal(listing.names_count, 1);
     assert_string_equal(listing.names[0], "table.arrow");
     directory_release(&listing);
@@ -89,7 +59,7 @@ static void a_failed_call_leaves_the_old_file_or_the_new_one(void **state) {
         } else {
             failures_count++;
             assert_int_equal(err.code, ERR_FILE);
-            assert_non_null(strstr(err.message, folder));
+            assert_non_null(strstr(err.message, folder.path));
             /* Only the sync of the folder comes after the rename. */
             assert_true(rows_count == OLD_ROWS_COUNT || rows_count == NEW_ROWS_COUNT);
         }
@@ -102,15 +72,15 @@ static void short_writes_and_reads_change_nothing(void **state) {
     (void)state;
     struct err err = {0};
     struct table_seal calm;
-    assert_no_error(sample_write(sys_real(), path, NEW_ROWS_COUNT, &calm, &err), &err);
+    assert_done(sample_write(sys_real(), path, NEW_ROWS_COUNT, &calm, &err), &err);
     bool has_fired = true;
     for (uint64_t at = 1; has_fired; at++) {
         struct fault_sys fault;
         fault_sys_init(&fault, (struct fault_plan){.mode = FAULT_SHORT, .at = at});
         struct table_seal seal;
         struct table_seal found;
-        assert_no_error(sample_write(&fault.sys, path, NEW_ROWS_COUNT, &seal, &err), &err);
-        assert_no_error(table_file_digest(&fault.sys, path, &found, &err), &err);
+        assert_done(sample_write(&fault.sys, path, NEW_ROWS_COUNT, &seal, &err), &err);
+        assert_done(table_file_digest(&fault.sys, path, &found, &err), &err);
         has_fired = fault_sys_fired(&fault);
         fault_sys_release(&fault);
         assert_true(digest_equals(&seal.digest, &calm.digest));

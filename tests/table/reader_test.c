@@ -1,39 +1,9 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "support/table_sample.h"
-#include "sys/files.h"
-
-static char folder[] = "/tmp/periodclose-reader-XXXXXX";
-static char path[FILE_PATH_MAX];
-
-static int make_folder(void **state) {
-    (void)state;
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    snprintf(path, sizeof path, "%s/table.arrow", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    struct err err = {0};
-    return path_remove_tree(sys_real(), folder, &err) ? 0 : -1;
-}
-
-static void assert_no_error(bool is_done, struct err *err) {
-    if (!is_done) {
-        fail_msg("%s", err->message);
-    }
-}
+#include "table_path.h"
 
 /* A file in memory of exactly its size, so that a read beyond it is noticed. */
 struct image {
@@ -50,9 +20,9 @@ static struct image image_copy(const struct image *from, size_t size_bytes) {
 
 static struct image image_of_sample(int64_t rows_count) {
     struct err err = {0};
-    assert_no_error(sample_write(sys_real(), path, rows_count, NULL, &err), &err);
+    assert_done(sample_write(sys_real(), path, rows_count, NULL, &err), &err);
     struct mapping mapping;
-    assert_no_error(file_map(sys_real(), path, &mapping, &err), &err);
+    assert_done(file_map(sys_real(), path, &mapping, &err), &err);
     struct image mapped = {(unsigned char *)(uintptr_t)mapping.bytes, mapping.size_bytes};
     struct image image = image_copy(&mapped, mapping.size_bytes);
     file_unmap(sys_real(), &mapping);
@@ -200,7 +170,7 @@ static unsigned char *image_at(const struct image *image, const void *pointer) {
 static struct table_batch image_batch(const struct image *image) {
     struct err err;
     struct table *table = NULL;
-    assert_no_error(image_open(image, &table, &err), &err);
+    assert_done(image_open(image, &table, &err), &err);
     struct table_batch batch = *table_batch(table, 0);
     table_close(table);
     return batch;
@@ -389,7 +359,7 @@ static void open_as(const struct table_column *columns, size_t columns_count, co
 static void a_table_of_another_schema_is_refused_with_the_first_difference(void **state) {
     (void)state;
     struct err err = {0};
-    assert_no_error(sample_write(sys_real(), path, 3, NULL, &err), &err);
+    assert_done(sample_write(sys_real(), path, 3, NULL, &err), &err);
     struct table_column columns[SAMPLE_COLUMNS_COUNT + 1];
     memcpy(columns, sample_schema.columns, SAMPLE_COLUMNS_COUNT * sizeof columns[0]);
     columns[SAMPLE_LIMIT].name = "ceiling";
@@ -414,8 +384,8 @@ static void a_table_may_be_opened_with_the_schema_it_states(void **state) {
     struct err err = {0};
     struct table *table = NULL;
     const struct table_schema *schema = NULL;
-    assert_no_error(sample_write(sys_real(), path, 12, NULL, &err), &err);
-    assert_no_error(table_open_any(sys_real(), path, &table, &schema, &err), &err);
+    assert_done(sample_write(sys_real(), path, 12, NULL, &err), &err);
+    assert_done(table_open_any(sys_real(), path, &table, &schema, &err), &err);
     assert_string_equal(schema->name, "table.arrow");
     assert_int_equal(schema->columns_count, SAMPLE_COLUMNS_COUNT);
     for (size_t index = 0; index < SAMPLE_COLUMNS_COUNT; index++) {
@@ -438,8 +408,8 @@ static void an_own_table_is_still_checked_for_where_everything_stands(void **sta
     (void)state;
     struct err err = {0};
     struct table *table = NULL;
-    assert_no_error(sample_write(sys_real(), path, 70, NULL, &err), &err);
-    assert_no_error(table_open_own(sys_real(), path, &sample_schema, &table, &err), &err);
+    assert_done(sample_write(sys_real(), path, 70, NULL, &err), &err);
+    assert_done(table_open_own(sys_real(), path, &sample_schema, &table, &err), &err);
     assert_int_equal(table_rows_count(table), 70);
     struct table_cursor cursor = table_cursor_start(table);
     for (int64_t row = 0; row < 70; row++) {
@@ -450,9 +420,9 @@ static void an_own_table_is_still_checked_for_where_everything_stands(void **sta
     table_close(table);
 
     struct buffer content = {0};
-    assert_no_error(file_load(sys_real(), path, 1 << 20, &content, &err), &err);
+    assert_done(file_load(sys_real(), path, 1 << 20, &content, &err), &err);
     struct text half = {.bytes = content.bytes, .size_bytes = content.size_bytes / 2};
-    assert_no_error(file_replace(sys_real(), path, half, &err), &err);
+    assert_done(file_replace(sys_real(), path, half, &err), &err);
     buffer_release(&content);
     assert_false(table_open_own(sys_real(), path, &sample_schema, &table, &err));
     assert_int_equal(err.code, ERR_DAMAGED);
@@ -475,10 +445,10 @@ static void what_is_no_arrow_file_is_refused_by_name(void **state) {
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         struct err err = {0};
         struct table *table = NULL;
-        assert_no_error(path_remove(sys_real(), path, &err), &err);
+        assert_done(path_remove(sys_real(), path, &err), &err);
         if (cases[index].content != NULL) {
-            assert_no_error(file_replace(sys_real(), path, text_from(cases[index].content), &err),
-                            &err);
+            assert_done(file_replace(sys_real(), path, text_from(cases[index].content), &err),
+                        &err);
         }
         assert_false(table_open(sys_real(), path, &sample_schema, &table, &err));
         assert_int_equal(err.code, cases[index].code);

@@ -1,44 +1,14 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "support/table_sample.h"
-#include "sys/files.h"
-
-static char folder[] = "/tmp/periodclose-writer-XXXXXX";
-static char path[FILE_PATH_MAX];
-
-static int make_folder(void **state) {
-    (void)state;
-    if (mkdtemp(folder) == NULL) {
-        return -1;
-    }
-    snprintf(path, sizeof path, "%s/table.arrow", folder);
-    return 0;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    struct err err = {0};
-    return path_remove_tree(sys_real(), folder, &err) ? 0 : -1;
-}
-
-static void assert_no_error(bool is_done, struct err *err) {
-    if (!is_done) {
-        fail_msg("%s", err->message);
-    }
-}
+#include "table_path.h"
 
 static size_t folder_entries_count(void) {
     struct err err = {0};
     struct directory_listing listing;
-    assert_no_error(directory_list(sys_real(), folder, &listing, &err), &err);
+    assert_done(directory_list(sys_real(), folder.path, &listing, &err), &err);
     size_t count = listing.names_count;
     directory_release(&listing);
     return count;
@@ -47,26 +17,26 @@ static size_t folder_entries_count(void) {
 static struct table_writer *writer_create(const struct table_schema *schema) {
     struct err err = {0};
     struct table_writer *writer = NULL;
-    assert_no_error(table_writer_create(sys_real(), path, schema, NULL, 0, &writer, &err), &err);
+    assert_done(table_writer_create(sys_real(), path, schema, NULL, 0, &writer, &err), &err);
     return writer;
 }
 
 static struct table_seal writer_commit(struct table_writer *writer) {
     struct err err = {0};
     struct table_seal seal;
-    assert_no_error(table_writer_commit(writer, &seal, &err), &err);
+    assert_done(table_writer_commit(writer, &seal, &err), &err);
     return seal;
 }
 
 static void end_row(struct table_writer *writer) {
     struct err err = {0};
-    assert_no_error(table_end_row(writer, &err), &err);
+    assert_done(table_end_row(writer, &err), &err);
 }
 
 static struct table *open_table(const struct table_schema *schema) {
     struct err err = {0};
     struct table *table = NULL;
-    assert_no_error(table_open(sys_real(), path, schema, &table, &err), &err);
+    assert_done(table_open(sys_real(), path, schema, &table, &err), &err);
     return table;
 }
 
@@ -82,7 +52,7 @@ static void a_table_comes_back_as_it_was_written(void **state) {
         struct err err = {0};
         struct table_seal seal;
         int64_t rows_count = cases[index].rows_count;
-        assert_no_error(sample_write(sys_real(), path, rows_count, &seal, &err), &err);
+        assert_done(sample_write(sys_real(), path, rows_count, &seal, &err), &err);
         assert_int_equal(seal.rows_count, rows_count);
 
         struct table *table = open_table(&sample_schema);
@@ -107,8 +77,8 @@ static void the_seal_is_that_of_the_file(void **state) {
     struct err err = {0};
     struct table_seal sealed;
     struct table_seal found;
-    assert_no_error(sample_write(sys_real(), path, 70001, &sealed, &err), &err);
-    assert_no_error(table_file_digest(sys_real(), path, &found, &err), &err);
+    assert_done(sample_write(sys_real(), path, 70001, &sealed, &err), &err);
+    assert_done(table_file_digest(sys_real(), path, &found, &err), &err);
     assert_int_equal(found.size_bytes, sealed.size_bytes);
     assert_true(digest_equals(&found.digest, &sealed.digest));
 }
@@ -120,13 +90,13 @@ static void same_rows_give_the_same_bytes(void **state) {
     struct table_seal second;
     struct table_seal other;
     char elsewhere[FILE_PATH_MAX];
-    assert_no_error(path_format(elsewhere, &err, "%s/elsewhere.arrow", folder), &err);
-    assert_no_error(sample_write(sys_real(), path, 70001, &first, &err), &err);
-    assert_no_error(sample_write(sys_real(), elsewhere, 70001, &second, &err), &err);
-    assert_no_error(sample_write(sys_real(), elsewhere, 70002, &other, &err), &err);
+    assert_done(path_format(elsewhere, &err, "%s/elsewhere.arrow", folder.path), &err);
+    assert_done(sample_write(sys_real(), path, 70001, &first, &err), &err);
+    assert_done(sample_write(sys_real(), elsewhere, 70001, &second, &err), &err);
+    assert_done(sample_write(sys_real(), elsewhere, 70002, &other, &err), &err);
     assert_true(digest_equals(&first.digest, &second.digest));
     assert_false(digest_equals(&first.digest, &other.digest));
-    assert_no_error(path_remove(sys_real(), elsewhere, &err), &err);
+    assert_done(path_remove(sys_real(), elsewhere, &err), &err);
 }
 
 /* A batch of sample rows from first_row on, then three rows of nulls in a batch of their own. */
@@ -169,7 +139,7 @@ static void a_batch_keeps_no_trace_of_the_one_before(void **state) {
 static void buffers_begin_at_multiples_of_64_in_the_file(void **state) {
     (void)state;
     struct err err = {0};
-    assert_no_error(sample_write(sys_real(), path, 65543, NULL, &err), &err);
+    assert_done(sample_write(sys_real(), path, 65543, NULL, &err), &err);
     struct table *table = open_table(&sample_schema);
     for (size_t index = 0; index < table_batches_count(table); index++) {
         for (size_t column = 0; column < SAMPLE_COLUMNS_COUNT; column++) {
@@ -225,7 +195,7 @@ static void a_text_over_the_limit_is_refused_and_leaves_no_file(void **state) {
     assert_non_null(bytes);
     memset(bytes, 'x', size_bytes);
     struct err err = {0};
-    assert_no_error(path_remove(sys_real(), path, &err), &err);
+    assert_done(path_remove(sys_real(), path, &err), &err);
     struct table_writer *writer = writer_create(&note_schema);
     table_put_text(writer, 0, (struct text){.bytes = bytes, .size_bytes = size_bytes});
     assert_false(table_end_row(writer, &err));
@@ -268,7 +238,7 @@ static void a_nullable_column_without_nulls_needs_no_bitmap(void **state) {
 static void metadata_is_kept_even_without_rows(void **state) {
     (void)state;
     struct err err = {0};
-    assert_no_error(sample_write(sys_real(), path, 0, NULL, &err), &err);
+    assert_done(sample_write(sys_real(), path, 0, NULL, &err), &err);
     struct table *table = open_table(&sample_schema);
     for (size_t index = 0; index < SAMPLE_METADATA_COUNT; index++) {
         const char *value = table_metadata_value(table, sample_metadata[index].key);
@@ -347,7 +317,7 @@ static void a_writer_that_is_destroyed_leaves_the_old_file(void **state) {
     struct err err = {0};
     struct table_seal before;
     struct table_seal after;
-    assert_no_error(sample_write(sys_real(), path, 23, &before, &err), &err);
+    assert_done(sample_write(sys_real(), path, 23, &before, &err), &err);
     struct table_writer *writer = writer_create(&sample_schema);
     for (int64_t row = 0; row < 70000; row++) {
         sample_put_row(writer, row);
@@ -356,7 +326,7 @@ static void a_writer_that_is_destroyed_leaves_the_old_file(void **state) {
     assert_int_equal(table_writer_rows_count(writer), 70000);
     table_writer_destroy(writer);
     assert_int_equal(folder_entries_count(), 1);
-    assert_no_error(table_file_digest(sys_real(), path, &after, &err), &err);
+    assert_done(table_file_digest(sys_real(), path, &after, &err), &err);
     assert_true(digest_equals(&before.digest, &after.digest));
     table_writer_destroy(NULL);
 }

@@ -1,6 +1,6 @@
 /* A folder of small files for one test, made before it and removed after it. */
-#ifndef TESTS_SOURCE_TEST_FOLDER_H
-#define TESTS_SOURCE_TEST_FOLDER_H
+#ifndef TESTS_SUPPORT_TEST_FOLDER_H
+#define TESTS_SUPPORT_TEST_FOLDER_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,12 +14,19 @@
 
 #include "sys/files.h"
 
+/* Fails the test with the error's own words. */
+static inline void assert_done(bool is_done, const struct err *err) {
+    if (!is_done) {
+        fail_msg("%s", err->message);
+    }
+}
+
 struct test_folder {
     char path[64];
 };
 
 static inline void test_folder_create(struct test_folder *folder) {
-    (void)snprintf(folder->path, sizeof folder->path, "/tmp/periodclose-source-XXXXXX");
+    (void)snprintf(folder->path, sizeof folder->path, "/tmp/periodclose-test-XXXXXX");
     assert_non_null(mkdtemp(folder->path));
 }
 
