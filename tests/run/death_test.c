@@ -2,16 +2,11 @@
  * The three loops: every call of a run fails once, the process dies at every call, every request
  * for memory fails. Then the run goes on and must be, byte for byte, what a calm run is.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 
 #include "core/memory.h"
 #include "small_pipeline.h"
+#include "support/assert_done.h"
 #include "support/fault_sys.h"
 #include "support/scratch.h"
 
@@ -28,31 +23,25 @@ static int skip_sync(void *self, int fd) {
     return 0;
 }
 
-static void assert_fine(bool is_fine, struct err *err) {
-    if (!is_fine) {
-        fail_msg("%s", err->message);
-    }
-}
-
 static void make_calm_run(void) {
     struct err err = {0};
     struct stage_session session = SMALL_SESSION;
-    assert_fine(small_run(&fast, "calm", &one_job, &session, &err), &err);
-    assert_fine(small_describe("calm", &calm, &err), &err);
+    assert_done(small_run(&fast, "calm", &one_job, &session, &err), &err);
+    assert_done(small_describe("calm", &calm, &err), &err);
     assert_true(calm.size_bytes > 500);
 }
 
 static void assert_like_calm(const char *path) {
     struct err err = {0};
     struct buffer text = {0};
-    assert_fine(small_describe(path, &text, &err), &err);
+    assert_done(small_describe(path, &text, &err), &err);
     assert_true(text_equals(buffer_text(&text), buffer_text(&calm)));
     buffer_release(&text);
 }
 
 static void remove_run(const char *path) {
     struct err err = {0};
-    assert_fine(path_remove_tree(sys_real(), path, &err), &err);
+    assert_done(path_remove_tree(sys_real(), path, &err), &err);
 }
 
 static void assert_nothing_left_over(const char *path) {
@@ -69,11 +58,11 @@ static void assert_nothing_left_over(const char *path) {
 static void go_on(const char *path) {
     struct err err = {0};
     struct stage_session session = SMALL_SESSION;
-    assert_fine(small_run(&fast, path, &one_job, &session, &err), &err);
+    assert_done(small_run(&fast, path, &one_job, &session, &err), &err);
     static unsigned times;
     if (times++ % 8 == 0) {
         session.sent_count = 0;
-        assert_fine(small_run(&fast, path, &one_job, &session, &err), &err);
+        assert_done(small_run(&fast, path, &one_job, &session, &err), &err);
         assert_int_equal(session.sent_count, 0);
     }
     assert_like_calm(path);
@@ -159,7 +148,7 @@ static void a_call_that_fails_stops_the_run_with_its_code(void **state) {
             points += has_fired;
             assert_true(is_fine || has_fired);
             if (errors[index] == EINTR) {
-                assert_fine(is_fine, &err);
+                assert_done(is_fine, &err);
             }
             if (!is_fine) {
                 failures++;
@@ -313,9 +302,9 @@ static void a_replay_that_dies_at_any_call_goes_on(void **state) {
     make_calm_run();
     struct err err = {0};
     struct buffer origin = {0};
-    assert_fine(buffer_append(&origin, buffer_text(&calm), &err), &err);
-    assert_fine(replay_with_rate(&fast, "calm-replay", 9, &err), &err);
-    assert_fine(small_describe("calm-replay", &calm, &err), &err);
+    assert_done(buffer_append(&origin, buffer_text(&calm), &err), &err);
+    assert_done(replay_with_rate(&fast, "calm-replay", 9, &err), &err);
+    assert_done(small_describe("calm-replay", &calm, &err), &err);
     assert_false(text_equals(buffer_text(&calm), buffer_text(&origin)));
     uint64_t points = 0;
     for (uint64_t at = 1;; at++) {
@@ -325,12 +314,12 @@ static void a_replay_that_dies_at_any_call_goes_on(void **state) {
             break;
         }
         points++;
-        assert_fine(replay_with_rate(&fast, "replay", 9, &err), &err);
+        assert_done(replay_with_rate(&fast, "replay", 9, &err), &err);
         assert_like_calm("replay");
     }
     /* Its hard links never let the origin come to harm. */
     struct buffer after = {0};
-    assert_fine(small_describe("calm", &after, &err), &err);
+    assert_done(small_describe("calm", &after, &err), &err);
     assert_true(text_equals(buffer_text(&after), buffer_text(&origin)));
     printf("a replay died at %llu points\n", (unsigned long long)points);
     assert_true(points > 150);

@@ -1,43 +1,23 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <signal.h>
 
 #include "small_pipeline.h"
+#include "support/assert_done.h"
 #include "support/scratch.h"
 
 static const struct run_options one_job = {.jobs = 1};
 
-static void assert_fine(bool is_fine, struct err *err) {
-    if (!is_fine) {
-        fail_msg("%s", err->message);
-    }
-}
-
-static void assert_fails(bool is_fine, struct err *err, enum err_code code, const char *part) {
-    assert_false(is_fine);
-    assert_int_equal(err->code, code);
-    if (strstr(err->message, part) == NULL) {
-        fail_msg("'%s' is not in '%s'", part, err->message);
-    }
-    err_release(err);
-}
-
 static void run_fine(const char *path, const struct run_options *options) {
     struct err err = {0};
     struct stage_session session = SMALL_SESSION;
-    assert_fine(small_run(sys_real(), path, options, &session, &err), &err);
+    assert_done(small_run(sys_real(), path, options, &session, &err), &err);
 }
 
 static void assert_same_runs(const char *left_path, const char *right_path) {
     struct err err = {0};
     struct buffer left = {0};
     struct buffer right = {0};
-    assert_fine(small_describe(left_path, &left, &err), &err);
-    assert_fine(small_describe(right_path, &right, &err), &err);
+    assert_done(small_describe(left_path, &left, &err), &err);
+    assert_done(small_describe(right_path, &right, &err), &err);
     assert_true(left.size_bytes > 500);
     assert_true(text_equals(buffer_text(&left), buffer_text(&right)));
     buffer_release(&left);
@@ -74,11 +54,11 @@ static void a_run_goes_on_after_every_stage(void **state) {
     run_fine("calm", &one_job);
     for (size_t first = 0; first < SMALL_STAGES_COUNT; first++) {
         struct err err = {0};
-        assert_fine(path_remove_tree(sys_real(), "again", &err), &err);
+        assert_done(path_remove_tree(sys_real(), "again", &err), &err);
         struct run_options options = {.jobs = 1, .until = small_stages[first]};
         run_fine("again", &options);
         struct run *run;
-        assert_fine(run_open(sys_real(), "again", small_list, RUN_STATUS, &run, &err), &err);
+        assert_done(run_open(sys_real(), "again", small_list, RUN_STATUS, &run, &err), &err);
         for (size_t index = 0; index < SMALL_STAGES_COUNT; index++) {
             assert_int_equal(run_stage_is_done(run, small_stages[index]), index <= first);
         }
@@ -103,7 +83,7 @@ static void a_pure_table_says_what_it_was_computed_from(void **state) {
     run_fine("calm", &one_job);
     struct err err = {0};
     struct run *run;
-    assert_fine(run_open(sys_real(), "calm", small_list, RUN_INSPECT, &run, &err), &err);
+    assert_done(run_open(sys_real(), "calm", small_list, RUN_INSPECT, &run, &err), &err);
     size_t files_count;
     const struct run_file *files = run_stage_files(run, &small_gather_stage, &files_count);
     assert_int_equal(files_count, 3);
@@ -116,16 +96,16 @@ static void a_pure_table_says_what_it_was_computed_from(void **state) {
     (void)snprintf(lines, sizeof lines, "%s  amounts.1.arrow\n%s  rates.arrow\n", amounts, rates);
     struct digest digest;
     char expected[DIGEST_TEXT_MAX];
-    assert_fine(digest_of(lines, strlen(lines), &digest, &err), &err);
+    assert_done(digest_of(lines, strlen(lines), &digest, &err), &err);
     digest_format(&digest, expected);
     struct table *products;
-    assert_fine(run_input_open(run, &small_products, 1, &products, &err), &err);
+    assert_done(run_input_open(run, &small_products, 1, &products, &err), &err);
     assert_string_equal(table_metadata_value(products, "input_sha256"), expected);
     assert_string_equal(table_metadata_value(products, "stage"), "multiply");
     assert_string_equal(table_metadata_value(products, "stage_version"), "3");
     table_close(products);
     struct table *gathered;
-    assert_fine(run_input_open(run, &small_rates, 0, &gathered, &err), &err);
+    assert_done(run_input_open(run, &small_rates, 0, &gathered, &err), &err);
     assert_null(table_metadata_value(gathered, "input_sha256"));
     table_close(gathered);
     run_close(run);
@@ -137,13 +117,13 @@ static void a_stage_that_fails_is_not_sealed_and_is_done_again(void **state) {
     static const char *const failing[] = {"gather", "send", "tell"};
     for (size_t index = 0; index < 3; index++) {
         struct err err = {0};
-        assert_fine(path_remove_tree(sys_real(), "again", &err), &err);
+        assert_done(path_remove_tree(sys_real(), "again", &err), &err);
         struct stage_session session = SMALL_SESSION;
         session.failing_stage = failing[index];
         assert_fails(small_run(sys_real(), "again", &one_job, &session, &err), &err, ERR_DATABASE,
                      failing[index]);
         struct run *run;
-        assert_fine(run_open(sys_real(), "again", small_list, RUN_STATUS, &run, &err), &err);
+        assert_done(run_open(sys_real(), "again", small_list, RUN_STATUS, &run, &err), &err);
         assert_string_equal(run_next_stage(run)->name, failing[index]);
         /* What the failed stage pinned is not kept. */
         assert_int_equal(run_pinned(run, PIN_INPUT, "amounts.csv") == NULL, index == 0);
@@ -162,7 +142,7 @@ static void totals_that_do_not_agree_stop_the_run(void **state) {
     assert_fails(small_run(sys_real(), "again", &one_job, &session, &err), &err, ERR_CONTROL,
                  "3 on the left, 0 on the right");
     struct run *run;
-    assert_fine(run_open(sys_real(), "again", small_list, RUN_STATUS, &run, &err), &err);
+    assert_done(run_open(sys_real(), "again", small_list, RUN_STATUS, &run, &err), &err);
     assert_string_equal(run_next_stage(run)->name, "send");
     run_close(run);
 }
@@ -172,9 +152,9 @@ static void what_was_left_over_is_removed_but_journals_and_notes_stay(void **sta
     run_fine("calm", &one_job);
     run_fine("again", &(struct run_options){.jobs = 1, .until = &small_add_stage});
     struct err err = {0};
-    assert_fine(directory_create_all(sys_real(), "again/40-send", &err), &err);
-    assert_fine(directory_create_all(sys_real(), "again/reports", &err), &err);
-    assert_fine(directory_create_all(sys_real(), "again/scratch/deep", &err), &err);
+    assert_done(directory_create_all(sys_real(), "again/40-send", &err), &err);
+    assert_done(directory_create_all(sys_real(), "again/reports", &err), &err);
+    assert_done(directory_create_all(sys_real(), "again/scratch/deep", &err), &err);
     scratch_write("again/scratch/deep/spill", "x");
     scratch_write("again/10-gather/foreign.arrow", "x");
     scratch_write("again/40-send/outcomes.arrow", "torn");
@@ -202,16 +182,16 @@ static void a_dry_run_reports_and_touches_nothing_outside(void **state) {
     struct stage_session session = SMALL_SESSION;
     struct run_options options = {.jobs = 1, .is_dry = true};
     for (int time = 0; time < 2; time++) {
-        assert_fine(small_run(sys_real(), "run/dry-run", &options, &session, &err), &err);
+        assert_done(small_run(sys_real(), "run/dry-run", &options, &session, &err), &err);
         assert_int_equal(session.sent_count, 0);
         assert_true(scratch_holds("run/dry-run/reports/total.csv", "amount\n686\n5586\n"));
         struct run *run;
-        assert_fine(run_open(sys_real(), "run/dry-run", small_list, RUN_INSPECT, &run, &err), &err);
+        assert_done(run_open(sys_real(), "run/dry-run", small_list, RUN_INSPECT, &run, &err), &err);
         assert_string_equal(run_next_stage(run)->name, "send");
         run_close(run);
     }
     /* The real run beside it begins as if there had been none. */
-    assert_fine(small_run(sys_real(), "run", &one_job, &session, &err), &err);
+    assert_done(small_run(sys_real(), "run", &one_job, &session, &err), &err);
     assert_int_equal(session.sent_count, SMALL_SHARDS);
     assert_true(scratch_exists("run/dry-run/reports/total.csv"));
 }
@@ -220,8 +200,8 @@ static void stages_that_are_done_are_not_done_again(void **state) {
     (void)state;
     struct err err = {0};
     struct stage_session session = SMALL_SESSION;
-    assert_fine(small_run(sys_real(), "run", &one_job, &session, &err), &err);
-    assert_fine(small_run(sys_real(), "run", &one_job, &session, &err), &err);
+    assert_done(small_run(sys_real(), "run", &one_job, &session, &err), &err);
+    assert_done(small_run(sys_real(), "run", &one_job, &session, &err), &err);
     assert_int_equal(session.sent_count, SMALL_SHARDS);
 }
 
@@ -249,7 +229,7 @@ static void a_signal_stops_between_shards_and_the_run_goes_on_later(void **state
     interrupt_install();
     for (size_t index = 0; index < SMALL_STAGES_COUNT; index++) {
         struct err err = {0};
-        assert_fine(path_remove_tree(sys_real(), "again", &err), &err);
+        assert_done(path_remove_tree(sys_real(), "again", &err), &err);
         struct stage_session session = SMALL_SESSION;
         struct witness witness = {.interrupted = small_stages[index]};
         struct run_options options = {
@@ -257,7 +237,7 @@ static void a_signal_stops_between_shards_and_the_run_goes_on_later(void **state
         bool is_fine = small_run(sys_real(), "again", &options, &session, &err);
         interrupt_clear();
         if (small_stages[index] == &small_tell_stage) {
-            assert_fine(is_fine, &err); /* nothing comes after it */
+            assert_done(is_fine, &err); /* nothing comes after it */
         } else {
             assert_false(is_fine);
             assert_int_equal(err.code, ERR_INTERRUPTED);
@@ -276,7 +256,7 @@ static void the_observer_is_told_of_every_stage(void **state) {
     run_fine("run", &(struct run_options){.jobs = 1, .until = &small_gather_stage});
     struct witness witness = {0};
     struct run_options options = {.jobs = 2, .observe = witness_event, .observe_context = &witness};
-    assert_fine(small_run(sys_real(), "run", &options, &session, &err), &err);
+    assert_done(small_run(sys_real(), "run", &options, &session, &err), &err);
     assert_int_equal(witness.kinds[0], RUN_STAGE_SKIPPED);
     assert_ptr_equal(witness.stages[0], &small_gather_stage);
     size_t begins = 0;
@@ -298,8 +278,8 @@ static void reports_can_be_written_before_their_turn_and_again_after_it(void **s
     run_fine("calm", &one_job);
     run_fine("run", &(struct run_options){.jobs = 1, .until = &small_add_stage});
     struct run *run;
-    assert_fine(run_open(sys_real(), "run", small_list, RUN_UPDATE, &run, &err), &err);
-    assert_fine(run_perform_reports(run, &small_tell_stage, &one_job, &session, &err), &err);
+    assert_done(run_open(sys_real(), "run", small_list, RUN_UPDATE, &run, &err), &err);
+    assert_done(run_perform_reports(run, &small_tell_stage, &one_job, &session, &err), &err);
     assert_false(run_stage_is_done(run, &small_tell_stage));
     run_close(run);
     assert_true(scratch_holds("run/reports/total.csv", "amount\n"));
@@ -309,10 +289,10 @@ static void reports_can_be_written_before_their_turn_and_again_after_it(void **s
     scratch_write("run/reports/total.csv", "edited\n");
     assert_fails(run_open(sys_real(), "run", small_list, RUN_CREATE, &run, &err), &err, ERR_DAMAGED,
                  "reports/total.csv");
-    assert_fine(run_open(sys_real(), "run", small_list, RUN_UPDATE, &run, &err), &err);
-    assert_fine(run_unseal_reports(run, &err), &err);
+    assert_done(run_open(sys_real(), "run", small_list, RUN_UPDATE, &run, &err), &err);
+    assert_done(run_unseal_reports(run, &err), &err);
     assert_false(scratch_exists("run/reports/total.csv"));
-    assert_fine(run_execute(run, &one_job, &session, &err), &err);
+    assert_done(run_execute(run, &one_job, &session, &err), &err);
     run_close(run);
     assert_int_equal(session.sent_count, 0);
     assert_same_runs("calm", "run");

@@ -1,23 +1,12 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <jansson.h>
 
 #include "../../src/run/run_internal.h"
 #include "core/memory.h"
 #include "small_pipeline.h"
+#include "support/assert_done.h"
 #include "support/scratch.h"
 
 static struct buffer text; /* of the manifest of a calm run */
-
-static void assert_fine(bool is_fine, struct err *err) {
-    if (!is_fine) {
-        fail_msg("%s", err->message);
-    }
-}
 
 static int setup(void **state) {
     if (scratch_setup(state) != 0) {
@@ -26,8 +15,8 @@ static int setup(void **state) {
     struct err err = {0};
     struct stage_session session = SMALL_SESSION;
     struct run_options options = {.jobs = 1};
-    assert_fine(small_run(sys_real(), "run", &options, &session, &err), &err);
-    assert_fine(file_load(sys_real(), "run/manifest.json", 1 << 20, &text, &err), &err);
+    assert_done(small_run(sys_real(), "run", &options, &session, &err), &err);
+    assert_done(file_load(sys_real(), "run/manifest.json", 1 << 20, &text, &err), &err);
     return 0;
 }
 
@@ -56,13 +45,13 @@ static void assert_refused(json_t *root, enum err_code code, const char *part) {
     struct err err = {0};
     struct digest digest;
     char digest_text[DIGEST_TEXT_MAX];
-    assert_fine(manifest_seal(root, &digest, &err), &err);
+    assert_done(manifest_seal(root, &digest, &err), &err);
     digest_format(&digest, digest_text);
     assert_int_equal(json_object_set_new(root, "sha256", json_string(digest_text)), 0);
     char *dumped = json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS);
     assert_non_null(dumped);
     struct buffer content = {0};
-    assert_fine(buffer_append_format(&content, &err, "%s\n", dumped), &err);
+    assert_done(buffer_append_format(&content, &err, "%s\n", dumped), &err);
     assert_int_equal(parse(buffer_text(&content), part), code);
     buffer_release(&content);
     mem_free(dumped);
@@ -88,9 +77,9 @@ static void a_manifest_is_what_it_was_when_it_is_written_again(void **state) {
     (void)state;
     struct err err = {0};
     struct manifest manifest;
-    assert_fine(manifest_parse(&manifest, small_list, buffer_text(&text), "x", &err), &err);
+    assert_done(manifest_parse(&manifest, small_list, buffer_text(&text), "x", &err), &err);
     struct buffer again = {0};
-    assert_fine(manifest_format(&manifest, &again, &err), &err);
+    assert_done(manifest_format(&manifest, &again, &err), &err);
     assert_true(text_equals(buffer_text(&again), buffer_text(&text)));
     assert_int_equal(manifest.stages_count, SMALL_STAGES_COUNT);
     assert_int_equal(manifest.shards_count, SMALL_SHARDS);
@@ -121,7 +110,7 @@ static void a_manifest_cut_anywhere_is_damaged(void **state) {
 static void a_manifest_written_in_another_way_is_damaged(void **state) {
     (void)state;
     struct err err = {0};
-    assert_fine(buffer_append(&text, text_from("\n"), &err), &err);
+    assert_done(buffer_append(&text, text_from("\n"), &err), &err);
     assert_int_equal(parse(buffer_text(&text), "the way this program writes"), ERR_DAMAGED);
 }
 
@@ -260,23 +249,23 @@ static void the_run_id_must_be_that_of_the_pins(void **state) {
     /* now does not count */
     struct err err = {0};
     struct manifest manifest;
-    assert_fine(manifest_parse(&manifest, small_list, buffer_text(&text), "x", &err), &err);
+    assert_done(manifest_parse(&manifest, small_list, buffer_text(&text), "x", &err), &err);
     char id[RUN_ID_TEXT_MAX];
     memcpy(id, manifest.id, sizeof id);
     assert_int_equal(strlen(id), 32);
     struct pin *pin = (struct pin *)pins_find(&manifest.pins[PIN_OPTION], "now");
     const char *now = pin->value;
     pin->value = "2027-01-01T00:00:00Z";
-    assert_fine(manifest_update_id(&manifest, &err), &err);
+    assert_done(manifest_update_id(&manifest, &err), &err);
     assert_string_equal(manifest.id, id);
     pin->value = now;
-    assert_fine(pins_add(&manifest.pins[PIN_VERSION], (struct pin){"tz", "2026f", false}, &err),
+    assert_done(pins_add(&manifest.pins[PIN_VERSION], (struct pin){"tz", "2026f", false}, &err),
                 &err);
-    assert_fine(manifest_update_id(&manifest, &err), &err);
+    assert_done(manifest_update_id(&manifest, &err), &err);
     assert_string_equal(manifest.id, id);
-    assert_fine(pins_add(&manifest.pins[PIN_OPTION], (struct pin){"org", "o-1", false}, &err),
+    assert_done(pins_add(&manifest.pins[PIN_OPTION], (struct pin){"org", "o-1", false}, &err),
                 &err);
-    assert_fine(manifest_update_id(&manifest, &err), &err);
+    assert_done(manifest_update_id(&manifest, &err), &err);
     assert_string_not_equal(manifest.id, id);
     manifest_release(&manifest);
 }
@@ -286,7 +275,7 @@ static void deep_and_doubled_json_is_refused(void **state) {
     struct buffer deep = {0};
     struct err err = {0};
     for (int depth = 0; depth < 100000; depth++) {
-        assert_fine(buffer_append(&deep, text_from("["), &err), &err);
+        assert_done(buffer_append(&deep, text_from("["), &err), &err);
     }
     assert_int_equal(parse(buffer_text(&deep), NULL), ERR_DAMAGED);
     buffer_release(&deep);

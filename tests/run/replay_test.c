@@ -1,40 +1,20 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "small_pipeline.h"
+#include "support/assert_done.h"
 #include "support/scratch.h"
 
 static const struct run_options one_job = {.jobs = 1};
-
-static void assert_fine(bool is_fine, struct err *err) {
-    if (!is_fine) {
-        fail_msg("%s", err->message);
-    }
-}
-
-static void assert_fails(bool is_fine, struct err *err, enum err_code code, const char *part) {
-    assert_false(is_fine);
-    if (err->code != code || strstr(err->message, part) == NULL) {
-        fail_msg("code %d: '%s' is not in '%s'", (int)err->code, part, err->message);
-    }
-    err_release(err);
-}
 
 static void run_fine(const char *path, const struct stage *until) {
     struct err err = {0};
     struct stage_session session = SMALL_SESSION;
     struct run_options options = {.jobs = 1, .until = until};
-    assert_fine(small_run(sys_real(), path, &options, &session, &err), &err);
+    assert_done(small_run(sys_real(), path, &options, &session, &err), &err);
 }
 
 static struct run *open_run(const char *path, enum run_mode mode) {
     struct err err = {0};
     struct run *run;
-    assert_fine(run_open(sys_real(), path, small_list, mode, &run, &err), &err);
+    assert_done(run_open(sys_real(), path, small_list, mode, &run, &err), &err);
     return run;
 }
 
@@ -52,8 +32,8 @@ static bool replay(const char *origin, const char *path, const struct stage *fro
     }
     if (rate != 0) {
         struct table_writer *writer;
-        assert_fine(run_replay_create(made, &small_rates, &writer, err), err);
-        assert_fine(small_put(writer, "rate", small_decimal(rate), err), err);
+        assert_done(run_replay_create(made, &small_rates, &writer, err), err);
+        assert_done(small_put(writer, "rate", small_decimal(rate), err), err);
         is_fine = run_replay_commit(made, &small_rates, writer, err);
     }
     is_fine = is_fine && run_execute(made, &one_job, &session, err);
@@ -65,7 +45,7 @@ static bool replay(const char *origin, const char *path, const struct stage *fro
 /* Describes without the run id, which a replay has its own of. */
 static struct text describe(const char *path, struct buffer *text) {
     struct err err = {0};
-    assert_fine(small_describe(path, text, &err), &err);
+    assert_done(small_describe(path, text, &err), &err);
     size_t skipped = (size_t)((char *)memchr(text->bytes, '\n', text->size_bytes) - text->bytes);
     return (struct text){text->bytes + skipped, text->size_bytes - skipped};
 }
@@ -86,7 +66,7 @@ static void a_replay_from_any_stage_gives_the_same_files(void **state) {
     for (size_t index = 1; index < SMALL_STAGES_COUNT; index++) {
         char path[32];
         (void)snprintf(path, sizeof path, "replay-%zu", index);
-        assert_fine(replay("run", path, small_stages[index], 0, &err), &err);
+        assert_done(replay("run", path, small_stages[index], 0, &err), &err);
         assert_same_files("run", path, true);
     }
     struct run *origin = open_run("run", RUN_STATUS);
@@ -104,8 +84,8 @@ static void a_replay_of_a_replay_is_one_too(void **state) {
     (void)state;
     run_fine("run", NULL);
     struct err err = {0};
-    assert_fine(replay("run", "first", &small_multiply_stage, 0, &err), &err);
-    assert_fine(replay("first", "second", &small_add_stage, 0, &err), &err);
+    assert_done(replay("run", "first", &small_multiply_stage, 0, &err), &err);
+    assert_done(replay("first", "second", &small_add_stage, 0, &err), &err);
     assert_same_files("run", "second", true);
     struct run *first = open_run("first", RUN_STATUS);
     struct run *second = open_run("second", RUN_STATUS);
@@ -119,13 +99,13 @@ static void other_rates_answer_what_if_and_leave_the_origin_alone(void **state) 
     run_fine("run", NULL);
     run_fine("untouched", NULL);
     struct err err = {0};
-    assert_fine(replay("run", "what-if", &small_multiply_stage, 9, &err), &err);
+    assert_done(replay("run", "what-if", &small_multiply_stage, 9, &err), &err);
     /* 9 x (11 + … + 17) and 9 x (111 + … + 117) */
     assert_true(scratch_holds("what-if/reports/total.csv", "amount\n882\n7182\n"));
     assert_same_files("run", "what-if", false);
     assert_same_files("run", "untouched", true);
     /* The same rates give the same files. */
-    assert_fine(replay("run", "same", &small_multiply_stage, 7, &err), &err);
+    assert_done(replay("run", "same", &small_multiply_stage, 7, &err), &err);
     assert_same_files("run", "same", true);
 }
 
@@ -133,8 +113,8 @@ static void the_same_replay_typed_again_goes_on_and_another_is_refused(void **st
     (void)state;
     run_fine("run", NULL);
     struct err err = {0};
-    assert_fine(replay("run", "what-if", &small_multiply_stage, 9, &err), &err);
-    assert_fine(replay("run", "what-if", &small_multiply_stage, 9, &err), &err);
+    assert_done(replay("run", "what-if", &small_multiply_stage, 9, &err), &err);
+    assert_done(replay("run", "what-if", &small_multiply_stage, 9, &err), &err);
     assert_fails(replay("run", "what-if", &small_multiply_stage, 8, &err), &err, ERR_MISMATCH,
                  "10-gather/rates.arrow");
     assert_fails(replay("run", "what-if", &small_multiply_stage, 0, &err), &err, ERR_MISMATCH,
@@ -155,17 +135,17 @@ static void a_replay_whose_tables_were_not_all_written_does_not_go_on(void **sta
     struct stage_session session = SMALL_SESSION;
     struct run *run = open_run("run", RUN_INSPECT);
     struct run *made;
-    assert_fine(run_replay(run, "half", &small_multiply_stage, replaced, 1, &made, &err), &err);
+    assert_done(run_replay(run, "half", &small_multiply_stage, replaced, 1, &made, &err), &err);
     run_close(run);
     /* Inputs of its own may be pinned now, and not later. */
-    assert_fine(run_pin(made, PIN_INPUT, "other rates", "aa", true, &err), &err);
+    assert_done(run_pin(made, PIN_INPUT, "other rates", "aa", true, &err), &err);
     assert_fails(run_execute(made, &one_job, &session, &err), &err, ERR_MISMATCH, "not finished");
     run_close(made);
     made = open_run("half", RUN_CREATE);
     assert_true(run_is_replay(made));
     assert_fails(run_execute(made, &one_job, &session, &err), &err, ERR_MISMATCH, "not finished");
     run_close(made);
-    assert_fine(replay("run", "half", &small_multiply_stage, 9, &err), &err);
+    assert_done(replay("run", "half", &small_multiply_stage, 9, &err), &err);
     assert_true(scratch_holds("half/reports/total.csv", "amount\n882\n7182\n"));
 }
 
@@ -178,7 +158,7 @@ static void a_damaged_run_is_replayed_from_the_stage_that_left_the_damage(void *
     assert_fails(replay("run", "late", &small_send_stage, 0, &err), &err, ERR_DAMAGED,
                  "run/30-add/sums.arrow");
     assert_false(scratch_exists("late"));
-    assert_fine(replay("run", "new", &small_add_stage, 0, &err), &err);
+    assert_done(replay("run", "new", &small_add_stage, 0, &err), &err);
     assert_same_files("calm", "new", true);
 }
 
@@ -190,7 +170,7 @@ static void a_replay_needs_the_stages_before_it(void **state) {
                  "stage 'multiply' is not done in 'run'");
     assert_fails(replay("run", "new", &small_gather_stage, 0, &err), &err, ERR_USAGE,
                  "cannot begin at 'gather'");
-    assert_fine(replay("run", "new", &small_multiply_stage, 0, &err), &err);
+    assert_done(replay("run", "new", &small_multiply_stage, 0, &err), &err);
 }
 
 /* --- moving aside --------------------------------------------------------------------------- */
@@ -199,13 +179,13 @@ static void a_run_is_moved_aside_to_the_first_free_name(void **state) {
     (void)state;
     struct err err = {0};
     char moved_to[FILE_PATH_MAX];
-    assert_fine(run_move_aside(sys_real(), "run", small_list, moved_to, &err), &err);
+    assert_done(run_move_aside(sys_real(), "run", small_list, moved_to, &err), &err);
     assert_string_equal(moved_to, "");
     for (int number = 1; number <= 3; number++) {
         char expected[32];
         (void)snprintf(expected, sizeof expected, "run.%d", number);
         run_fine("run", &small_multiply_stage);
-        assert_fine(run_move_aside(sys_real(), "run//", small_list, moved_to, &err), &err);
+        assert_done(run_move_aside(sys_real(), "run//", small_list, moved_to, &err), &err);
         assert_string_equal(moved_to, expected);
         assert_false(scratch_exists("run"));
         struct run *run = open_run(moved_to, RUN_INSPECT);
@@ -221,11 +201,11 @@ static void a_damaged_run_can_be_moved_aside(void **state) {
     char moved_to[FILE_PATH_MAX];
     run_fine("run", NULL);
     scratch_write("run/manifest.json", "torn");
-    assert_fine(run_move_aside(sys_real(), "run", small_list, moved_to, &err), &err);
+    assert_done(run_move_aside(sys_real(), "run", small_list, moved_to, &err), &err);
     assert_string_equal(moved_to, "run.1");
     run_fine("run", NULL);
-    assert_fine(path_remove(sys_real(), "run/manifest.json", &err), &err);
-    assert_fine(run_move_aside(sys_real(), "run", small_list, moved_to, &err), &err);
+    assert_done(path_remove(sys_real(), "run/manifest.json", &err), &err);
+    assert_done(run_move_aside(sys_real(), "run", small_list, moved_to, &err), &err);
     assert_string_equal(moved_to, "run.2");
 }
 
@@ -233,8 +213,8 @@ static void a_run_that_has_not_begun_stays_where_it_is(void **state) {
     (void)state;
     struct err err = {0};
     char moved_to[FILE_PATH_MAX];
-    assert_fine(directory_create_all(sys_real(), "run/lost+found", &err), &err);
-    assert_fine(run_move_aside(sys_real(), "run", small_list, moved_to, &err), &err);
+    assert_done(directory_create_all(sys_real(), "run/lost+found", &err), &err);
+    assert_done(run_move_aside(sys_real(), "run", small_list, moved_to, &err), &err);
     assert_string_equal(moved_to, "");
     run_fine("run", NULL);
 }

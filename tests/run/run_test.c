@@ -1,41 +1,22 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "small_pipeline.h"
+#include "support/assert_done.h"
 #include "support/scratch.h"
 
 static const struct run_options one_job = {.jobs = 1};
 
-static void assert_fine(bool is_fine, struct err *err) {
-    if (!is_fine) {
-        fail_msg("%s", err->message);
-    }
-}
-
-static void assert_fails(bool is_fine, struct err *err, enum err_code code, const char *part) {
-    assert_false(is_fine);
-    if (err->code != code || strstr(err->message, part) == NULL) {
-        fail_msg("code %d: '%s' is not in '%s'", (int)err->code, part, err->message);
-    }
-    err_release(err);
-}
-
 static void run_fine(const char *path) {
     struct err err = {0};
     struct stage_session session = SMALL_SESSION;
-    assert_fine(small_run(sys_real(), path, &one_job, &session, &err), &err);
+    assert_done(small_run(sys_real(), path, &one_job, &session, &err), &err);
 }
 
 static struct run *open_run(enum run_mode mode) {
     struct err err = {0};
     struct run *run;
-    assert_fine(run_open(sys_real(), "run", small_list, mode, &run, &err), &err);
+    assert_done(run_open(sys_real(), "run", small_list, mode, &run, &err), &err);
     return run;
 }
 
@@ -98,7 +79,7 @@ static void pins_last_from_their_saving(void **state) {
     assert_true(run_is_new(run));
     assert_null(run_id(run));
     assert_true(run_pin(run, PIN_OPTION, "org", "Zoë \"quoted\" \n\x01", true, &err));
-    assert_fine(run_save(run, &err), &err);
+    assert_done(run_save(run, &err), &err);
     run_close(run);
     run = open_run(RUN_CREATE);
     assert_string_equal(run_pinned(run, PIN_OPTION, "org"), "Zoë \"quoted\" \n\x01");
@@ -111,14 +92,14 @@ static void a_stage_of_another_version_is_not_gone_on_from(void **state) {
     struct err err = {0};
     struct stage_session session = SMALL_SESSION;
     struct run_options options = {.jobs = 1, .until = &small_add_stage};
-    assert_fine(small_run(sys_real(), "run", &options, &session, &err), &err);
+    assert_done(small_run(sys_real(), "run", &options, &session, &err), &err);
     struct stage newer = small_multiply_stage;
     newer.version = 4;
     const struct stage *stages[] = {&small_gather_stage, &newer, &small_add_stage,
                                     &small_send_stage, &small_tell_stage};
     struct stage_list list = {.stages = stages, .stages_count = 5};
     struct run *run;
-    assert_fine(run_open(sys_real(), "run", list, RUN_CREATE, &run, &err), &err);
+    assert_done(run_open(sys_real(), "run", list, RUN_CREATE, &run, &err), &err);
     assert_fails(run_execute(run, &one_job, &session, &err), &err, ERR_MISMATCH,
                  "stage 'multiply': sealed by version 3 of it, this program has version 4");
     run_close(run);
@@ -141,7 +122,7 @@ enum { SEALED_FILES_COUNT = sizeof sealed_files / sizeof sealed_files[0] };
 
 static void write_file(const char *path, struct text content) {
     struct err err = {0};
-    assert_fine(file_replace(sys_real(), path, content, &err), &err);
+    assert_done(file_replace(sys_real(), path, content, &err), &err);
 }
 
 /* Whatever is done to one file: the next start names it, and changes nothing. */
@@ -152,9 +133,9 @@ static void assert_each_file_is_named(void (*damage)(const char *path, struct bu
     struct buffer content = {0};
     for (size_t index = 0; index < SEALED_FILES_COUNT; index++) {
         const char *path = sealed_files[index];
-        assert_fine(file_load(sys_real(), path, 1 << 20, &whole, &err), &err);
+        assert_done(file_load(sys_real(), path, 1 << 20, &whole, &err), &err);
         buffer_clear(&content);
-        assert_fine(buffer_append(&content, buffer_text(&whole), &err), &err);
+        assert_done(buffer_append(&content, buffer_text(&whole), &err), &err);
         damage(path, &content);
         assert_open_fails(RUN_INSPECT, ERR_DAMAGED, path);
         struct stage_session session = SMALL_SESSION;
@@ -180,14 +161,14 @@ static void cut(const char *path, struct buffer *content) {
 
 static void lengthen(const char *path, struct buffer *content) {
     struct err err = {0};
-    assert_fine(buffer_append(content, text_from("\n"), &err), &err);
+    assert_done(buffer_append(content, text_from("\n"), &err), &err);
     write_file(path, buffer_text(content));
 }
 
 static void take_away(const char *path, struct buffer *content) {
     (void)content;
     struct err err = {0};
-    assert_fine(path_remove(sys_real(), path, &err), &err);
+    assert_done(path_remove(sys_real(), path, &err), &err);
 }
 
 static void put_another(const char *path, struct buffer *content) {
@@ -224,8 +205,8 @@ static void a_folder_in_place_of_a_file_is_named(void **state) {
     (void)state;
     run_fine("run");
     struct err err = {0};
-    assert_fine(path_remove(sys_real(), "run/30-add/sums.arrow", &err), &err);
-    assert_fine(directory_create(sys_real(), "run/30-add/sums.arrow", &err), &err);
+    assert_done(path_remove(sys_real(), "run/30-add/sums.arrow", &err), &err);
+    assert_done(directory_create(sys_real(), "run/30-add/sums.arrow", &err), &err);
     assert_open_fails(RUN_INSPECT, ERR_DAMAGED, "run/30-add/sums.arrow' is not a regular file");
 }
 
@@ -249,7 +230,7 @@ static void status_reads_no_files(void **state) {
 static void a_folder_with_other_files_is_left_alone(void **state) {
     (void)state;
     struct err err = {0};
-    assert_fine(directory_create(sys_real(), "run", &err), &err);
+    assert_done(directory_create(sys_real(), "run", &err), &err);
     scratch_write("run/photos.zip", "precious");
     for (int mode = RUN_CREATE; mode <= RUN_STATUS; mode++) {
         assert_open_fails((enum run_mode)mode, ERR_MISMATCH, "'run' is not a run directory");
@@ -281,7 +262,7 @@ static void checkpoints_without_a_manifest_are_not_overwritten(void **state) {
     (void)state;
     run_fine("run");
     struct err err = {0};
-    assert_fine(path_remove(sys_real(), "run/manifest.json", &err), &err);
+    assert_done(path_remove(sys_real(), "run/manifest.json", &err), &err);
     assert_open_fails(RUN_CREATE, ERR_DAMAGED, "run/manifest.json");
     assert_true(scratch_exists("run/30-add/sums.arrow"));
 }
@@ -348,12 +329,12 @@ static void a_second_process_is_refused_and_told_who_is_first(void **state) {
     struct run *run = open_run(RUN_STATUS);
     bool is_held;
     struct buffer text = {0};
-    assert_fine(run_lock_holder(run, &is_held, &text, &err), &err);
+    assert_done(run_lock_holder(run, &is_held, &text, &err), &err);
     assert_true(is_held);
     assert_memory_equal(text.bytes, who, strlen(who));
     /* The kernel gives the lock back however the holder ends; the file stays. */
     end_holder(holder);
-    assert_fine(run_lock_holder(run, &is_held, &text, &err), &err);
+    assert_done(run_lock_holder(run, &is_held, &text, &err), &err);
     assert_false(is_held);
     assert_int_equal(text.size_bytes, 0);
     buffer_release(&text);
@@ -391,7 +372,7 @@ static void look_at_progress(void *context, const struct run_event *event) {
     struct run *run = open_run(RUN_STATUS);
     struct run_progress_text progress;
     bool is_found;
-    assert_fine(run_progress_load(run, &is_found, &progress, &err), &err);
+    assert_done(run_progress_load(run, &is_found, &progress, &err), &err);
     assert_true(is_found);
     assert_string_equal(progress.stage, "gather");
     assert_true(progress.done <= progress.total && progress.updated_at.us > 0);
@@ -405,20 +386,20 @@ static void progress_can_be_read_while_a_run_goes_on(void **state) {
     struct stage_session session = SMALL_SESSION;
     int seen = 0;
     struct run_options options = {.jobs = 1, .observe = look_at_progress, .observe_context = &seen};
-    assert_fine(small_run(sys_real(), "run", &options, &session, &err), &err);
+    assert_done(small_run(sys_real(), "run", &options, &session, &err), &err);
     assert_int_equal(seen, 1);
     struct run *run = open_run(RUN_STATUS);
     struct run_progress_text progress;
     bool is_found;
-    assert_fine(run_progress_load(run, &is_found, &progress, &err), &err);
+    assert_done(run_progress_load(run, &is_found, &progress, &err), &err);
     assert_false(is_found);
     scratch_write("run/progress.json", "{\"done\": 5, \"sta");
-    assert_fine(run_progress_load(run, &is_found, &progress, &err), &err);
+    assert_done(run_progress_load(run, &is_found, &progress, &err), &err);
     assert_false(is_found);
     scratch_write("run/progress.json",
                   "{\"done\":5,\"stage\":\"add\",\"total\":9,\"unit\":\"rows\","
                   "\"updated_at\":\"2026-10-01T00:00:01Z\"}");
-    assert_fine(run_progress_load(run, &is_found, &progress, &err), &err);
+    assert_done(run_progress_load(run, &is_found, &progress, &err), &err);
     assert_true(is_found);
     assert_int_equal(progress.done, 5);
     assert_int_equal(progress.total, 9);
@@ -426,7 +407,7 @@ static void progress_can_be_read_while_a_run_goes_on(void **state) {
     scratch_write("run/progress.json",
                   "{\"done\":-5,\"stage\":\"a name far longer than any stage of ours has\","
                   "\"total\":9,\"unit\":\"rows\",\"updated_at\":\"2026-10-01T00:00:01Z\"}");
-    assert_fine(run_progress_load(run, &is_found, &progress, &err), &err);
+    assert_done(run_progress_load(run, &is_found, &progress, &err), &err);
     assert_false(is_found);
     run_close(run);
 }

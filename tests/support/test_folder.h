@@ -2,24 +2,11 @@
 #ifndef TESTS_SUPPORT_TEST_FOLDER_H
 #define TESTS_SUPPORT_TEST_FOLDER_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "support/assert_done.h"
 #include "sys/files.h"
-
-/* Fails the test with the error's own words. */
-static inline void assert_done(bool is_done, const struct err *err) {
-    if (!is_done) {
-        fail_msg("%s", err->message);
-    }
-}
 
 struct test_folder {
     char path[64];

@@ -1,25 +1,14 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <string.h>
 
+#include "support/assert_done.h"
 #include "support/fault_sys.h"
 #include "support/scratch.h"
 #include "sys/saver.h"
 
 /* More than the saver keeps under way, and not a multiple of a buffer. */
 enum { BUFFERS_COUNT = 11, BUFFER_BYTES = 100 * 1000, LAST_BYTES = 77 };
-
-static void assert_no_error(bool is_done, const struct err *err) {
-    if (!is_done) {
-        fail_msg("%s", err->message);
-    }
-}
 
 /* The byte at a place of the content: no two buffers are alike. */
 static char content_byte(size_t place) {
@@ -55,14 +44,14 @@ static void assert_content(const char *path, const struct digest *digest) {
     struct err err = {0};
     struct buffer found = {0};
     struct digest actual;
-    assert_no_error(file_load(sys_real(), path, SIZE_MAX / 4, &found, &err), &err);
+    assert_done(file_load(sys_real(), path, SIZE_MAX / 4, &found, &err), &err);
     assert_int_equal(found.size_bytes, BUFFERS_COUNT * BUFFER_BYTES + LAST_BYTES);
     for (size_t place = 0; place < found.size_bytes; place++) {
         if (found.bytes[place] != content_byte(place)) {
             fail_msg("byte %zu differs", place);
         }
     }
-    assert_no_error(digest_of(found.bytes, found.size_bytes, &actual, &err), &err);
+    assert_done(digest_of(found.bytes, found.size_bytes, &actual, &err), &err);
     assert_true(digest_equals(&actual, digest));
     buffer_release(&found);
 }
@@ -71,12 +60,12 @@ static void save_whole(const struct sys *sys, const char *path) {
     struct err err = {0};
     struct saver *saver = NULL;
     struct digest digest;
-    assert_no_error(saver_create(sys, path, &saver, &err), &err);
+    assert_done(saver_create(sys, path, &saver, &err), &err);
     assert_string_equal(saver_path(saver), path);
-    assert_no_error(give_all(saver, &err), &err);
+    assert_done(give_all(saver, &err), &err);
     assert_int_equal(saver_size_bytes(saver), BUFFERS_COUNT * BUFFER_BYTES + LAST_BYTES);
     saver_end(saver);
-    assert_no_error(saver_finish(saver, &digest, &err), &err);
+    assert_done(saver_finish(saver, &digest, &err), &err);
     assert_content(path, &digest);
     assert_false(scratch_exists("whole.tmp"));
 }
@@ -100,10 +89,10 @@ static void an_empty_file_is_a_file(void **state) {
     struct saver *saver = NULL;
     struct digest digest;
     struct digest of_nothing;
-    assert_no_error(saver_create(sys_real(), "empty", &saver, &err), &err);
+    assert_done(saver_create(sys_real(), "empty", &saver, &err), &err);
     saver_end(saver);
-    assert_no_error(saver_finish(saver, &digest, &err), &err);
-    assert_no_error(digest_of("", 0, &of_nothing, &err), &err);
+    assert_done(saver_finish(saver, &digest, &err), &err);
+    assert_done(digest_of("", 0, &of_nothing, &err), &err);
     assert_true(digest_equals(&digest, &of_nothing));
     assert_true(scratch_exists("empty"));
 }
@@ -114,11 +103,11 @@ static void one_that_is_given_up_leaves_nothing(void **state) {
     for (int buffers_count = 0; buffers_count < 3; buffers_count++) {
         struct saver *saver = NULL;
         struct buffer buffer = {0};
-        assert_no_error(saver_create(sys_real(), "given-up", &saver, &err), &err);
+        assert_done(saver_create(sys_real(), "given-up", &saver, &err), &err);
         assert_true(scratch_exists("given-up.tmp"));
         for (int count = 0; count < buffers_count; count++) {
             assert_true(fill(&buffer, 0, BUFFER_BYTES, &err));
-            assert_no_error(saver_give(saver, &buffer, &err), &err);
+            assert_done(saver_give(saver, &buffer, &err), &err);
         }
         buffer_release(&buffer);
         saver_destroy(saver);
@@ -153,7 +142,7 @@ static void a_failure_is_told_once_wherever_it_strikes(void **state) {
         disk.sys = *sys_real();
         disk.sys.write = write_until_full;
         atomic_store(&disk.writes_left, writes);
-        assert_no_error(saver_create(&disk.sys, "full", &saver, &err), &err);
+        assert_done(saver_create(&disk.sys, "full", &saver, &err), &err);
         if (give_all(saver, &err)) {
             saver_end(saver);
             assert_false(saver_finish(saver, &digest, &err));
