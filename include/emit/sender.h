@@ -111,6 +111,9 @@ struct sender_options {
     bool may_stand_alone; /* else held: no_upcoming_invoice */
     bool is_discountable;
     bool retries_failed; /* items that were refused are tried again */
+    /* For people: the other side cannot be reached, and that it can be again. NULL: nobody. */
+    void (*note)(void *context, const char *text);
+    void *note_context;
 };
 
 struct sender_counts {

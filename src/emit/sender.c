@@ -213,6 +213,9 @@ static bool take_answers(struct sender *sender, struct err *err) {
     while ((call = http_next_done(sender->http)) != NULL) {
         struct slot *slot = call->owner;
         sender->has_connected = true;
+        if (call->answer.fate != HTTP_NOT_SENT) {
+            sender_reached(sender);
+        }
         bool is_fine = step_take(sender, slot, &call->answer, err);
         http_finish(sender->http, call);
         if (!is_fine) {
@@ -222,23 +225,12 @@ static bool take_answers(struct sender *sender, struct err *err) {
     return true;
 }
 
-static bool check_time(struct sender *sender, int64_t now_us, struct err *err) {
-    if (!interrupt_check(err)) {
-        return false;
-    }
-    if (sender->options.deadline_us == 0 || now_us < sender->options.deadline_us) {
-        return true;
-    }
-    (void)err_set(err, ERR_INTERRUPTED, "the deadline for sending is over");
-    return err_hint(err, "type the same command again: it goes on where this one stopped");
-}
-
 /* One round. *is_over: everything that was fed has been given back. */
 static bool sender_round(struct sender *sender, const struct emit_feed *feed, bool *has_more,
                          bool *is_over, struct err *err) {
     int64_t now_us = clock_monotonic_us(sender->options.sys);
     int64_t until_us = now_us + IDLE_WAIT_US;
-    if (!check_time(sender, now_us, err) || !window_wake(sender, err) ||
+    if (!sender_check_time(sender, now_us, err) || !window_wake(sender, err) ||
         !window_retire(sender, feed, err) || !window_fill(sender, feed, has_more, err)) {
         return false;
     }

@@ -9,6 +9,7 @@
  *   reconcile.c      comparing with what stands at Stripe
  *   preview.c        what would be asked, for a dry run
  *   sweep.c          asking for everything since a time
+ *   sender_reach.c   when no connection comes about
  */
 #ifndef PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
 #define PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
@@ -60,8 +61,9 @@ struct slot {
     size_t work_index; /* of STEP_ITEM */
     uint64_t customer_hash;
     struct slot *waits_for;
-    unsigned tries; /* of the request at hand */
-    bool is_unsure; /* one of the tries may have been carried out */
+    unsigned tries;  /* of the request at hand */
+    unsigned misses; /* tries of it without a connection: nobody saw those */
+    bool is_unsure;  /* one of the tries may have been carried out */
     int64_t pause_until_us;
     bool has_target;
     enum emit_place place;
@@ -78,6 +80,14 @@ struct slot {
     struct text listed;           /* whose items STEP_RECONCILE lists */
     struct slot *next_ready;
     struct slot *older; /* in the list of its customer's hash */
+};
+
+/* Connections that do not come about, since the last one that did. */
+struct reach {
+    bool is_lost;
+    bool is_told;
+    int64_t lost_us; /* monotonic: since when */
+    char problem[200];
 };
 
 struct ready_queue {
@@ -105,6 +115,7 @@ struct sender {
     bool is_settling;
     struct reconcile *reconcile; /* NULL: not comparing */
     bool has_connected;          /* a request has come back */
+    struct reach reach;
     uint64_t random;
     struct buffer body; /* scratch */
     struct sender_counts counts;
@@ -112,6 +123,12 @@ struct sender {
 
 /* sender.c */
 int64_t retry_delay_us(struct sender *sender, unsigned tries);
+
+/* sender_reach.c */
+void sender_missed(struct sender *sender, const char *problem); /* no connection came about */
+void sender_reached(struct sender *sender);
+/* ERR_INTERRUPTED after a signal, or past the deadline. */
+bool sender_check_time(const struct sender *sender, int64_t now_us, struct err *err);
 
 /* sender_window.c */
 struct slot *window_slot(struct sender *sender, size_t index); /* the oldest is 0 */

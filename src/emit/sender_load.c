@@ -324,10 +324,12 @@ static void ready_list(struct sender *sender, struct slot *slot) {
 /* Hours may have passed in queues and pauses: past its life the key would be a new one. */
 bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struct err *err) {
     struct emit_work *work = &slot->group.works[slot->work_index];
-    *may_ask = slot->step != STEP_ITEM || !work->is_unsettled || is_key_alive(sender, work);
+    bool is_open = work->is_unsettled || slot->is_unsure;
+    *may_ask = slot->step != STEP_ITEM || !is_open || is_key_alive(sender, work);
     if (*may_ask) {
         return true;
     }
+    work->is_unsettled = true;
     if (work->place == PLACE_METER) {
         work_stays_unknown(work, "its identifier is no longer kept apart");
         return slot_advance(sender, slot, err);
@@ -342,6 +344,7 @@ bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {
         return reconcile_advance(sender, slot);
     }
     slot->tries = 0;
+    slot->misses = 0;
     slot->is_unsure = false;
     struct emit_work *work = find_unsettled(&slot->group, true);
     if (work != NULL) {

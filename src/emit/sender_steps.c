@@ -306,6 +306,14 @@ static void try_again(struct sender *sender, struct slot *slot, const struct htt
     slot_pause(sender, slot, slot->step, now_us + pause_us);
 }
 
+/* Nobody saw it: until the deadline, however often. */
+static void try_connecting(struct sender *sender, struct slot *slot,
+                           const struct http_answer *answer) {
+    int64_t now_us = clock_monotonic_us(sender->options.sys);
+    sender_missed(sender, answer->problem);
+    slot_pause(sender, slot, slot->step, now_us + retry_delay_us(sender, ++slot->misses));
+}
+
 static bool is_maybe_done(const struct slot *slot) {
     return slot->is_unsure ||
            (slot->step == STEP_ITEM && slot->group.works[slot->work_index].is_unsettled);
@@ -339,6 +347,12 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
     bool is_post = slot->step == STEP_ITEM || slot->step == STEP_INVOICE;
     bool is_last_word = answer->has_should_retry && !answer->should_retry;
     answer_judge(answer, &judgement);
+    /* A comparison sends nothing: whoever waits for it is told at once that it cannot be made. */
+    if (judgement.verdict == VERDICT_NOT_DONE && slot->step != STEP_RECONCILE) {
+        try_connecting(sender, slot, answer);
+        return true;
+    }
+    slot->misses = 0;
     slot->tries++;
     /* Permission is looked at before the key: this says nothing about the tries before. */
     if (judgement.verdict == VERDICT_REFUSED && answer->status == 403 && is_maybe_done(slot)) {

@@ -9,6 +9,14 @@
 #include "sys/clock.h"
 #include "sys/process.h"
 
+/* How far a listing is, and how often its next page was asked for in vain. */
+struct list_place {
+    char page_after[EMIT_ID_MAX];
+    bool has_more;
+    unsigned tries;
+    unsigned misses;
+};
+
 /* What is listed, and who takes the rows. */
 struct listing {
     enum step step;
@@ -113,34 +121,49 @@ static bool list_failed(const struct judgement *judgement, const struct http_ans
                          "same command again");
 }
 
+/* One page, or a try that brought none: *tries counts those; *misses the ones that nobody saw. */
+static bool list_take(struct sender *sender, const struct listing *listing, struct http_call *call,
+                      struct list_place *place, struct err *err) {
+    struct judgement judgement;
+    bool is_fine = true;
+    answer_judge(&call->answer, &judgement);
+    bool is_done = judgement.verdict == VERDICT_DONE;
+    bool is_missed = judgement.verdict == VERDICT_NOT_DONE;
+    bool is_over = !is_done && !is_missed &&
+                   (judgement.verdict == VERDICT_BAD_KEY || judgement.verdict == VERDICT_REFUSED ||
+                    ++place->tries >= TRIES_MAX);
+    place->misses = is_missed ? place->misses + 1 : 0;
+    if (is_missed) {
+        sender_missed(sender, call->answer.problem);
+    } else {
+        sender_reached(sender);
+    }
+    if (is_done) {
+        place->tries = 0;
+        is_fine = list_page(listing, &call->answer, judgement.object, place->page_after,
+                            &place->has_more, err);
+    } else if (is_over) {
+        is_fine = list_failed(&judgement, &call->answer, err);
+    }
+    judgement_release(&judgement);
+    return is_fine;
+}
+
 static bool list_all(struct sender *sender, const struct listing *listing, struct err *err) {
-    char page_after[EMIT_ID_MAX] = "";
-    bool has_more = true;
-    unsigned tries = 0;
-    while (has_more) {
+    struct list_place place = {.has_more = true};
+    while (place.has_more) {
         struct http_call *call;
-        struct judgement judgement;
-        if (!list_exchange(sender, listing, page_after, &call, err)) {
+        int64_t now_us = clock_monotonic_us(sender->options.sys);
+        if (!sender_check_time(sender, now_us, err) ||
+            !list_exchange(sender, listing, place.page_after, &call, err)) {
             return false;
         }
-        answer_judge(&call->answer, &judgement);
-        bool is_fine = true;
-        bool is_done = judgement.verdict == VERDICT_DONE;
-        bool is_over = !is_done && (judgement.verdict == VERDICT_BAD_KEY ||
-                                    judgement.verdict == VERDICT_REFUSED || ++tries >= TRIES_MAX);
-        if (is_done) {
-            tries = 0;
-            is_fine =
-                list_page(listing, &call->answer, judgement.object, page_after, &has_more, err);
-        } else if (is_over) {
-            is_fine = list_failed(&judgement, &call->answer, err);
-        }
-        judgement_release(&judgement);
+        bool is_fine = list_take(sender, listing, call, &place, err);
         http_finish(sender->http, call);
-        if (!is_fine || (!is_done && !sweep_wait(sender,
-                                                 clock_monotonic_us(sender->options.sys) +
-                                                     retry_delay_us(sender, tries),
-                                                 err))) {
+        unsigned times = place.tries + place.misses;
+        now_us = clock_monotonic_us(sender->options.sys);
+        if (!is_fine ||
+            (times > 0 && !sweep_wait(sender, now_us + retry_delay_us(sender, times), err))) {
             return false;
         }
     }

@@ -44,6 +44,8 @@ struct sender_options emission_options(const struct emission_run *emission) {
         .may_stand_alone = sending->may_stand_alone,
         .is_discountable = sending->is_discountable,
         .retries_failed = sending->retries_failed,
+        .note = emission->session->note,
+        .note_context = emission->session->note_context,
         .is_metered = emission->session->emission == EMISSION_STRIPE_METERS,
     };
 }

@@ -196,15 +196,104 @@ static void trying_again_has_an_end(void **state) {
     peer_close(&fixture->peer);
 }
 
-static void where_nobody_listens_an_item_fails_and_is_known_to_have_failed(void **state) {
+static size_t notes_count;
+static char notes[4][512];
+
+static void note(void *context, const char *text) {
+    (void)context;
+    assert_true(notes_count < 4);
+    (void)snprintf(notes[notes_count++], sizeof notes[0], "%s", text);
+}
+
+/* Not failed, which needs somebody to look at each of them: the same command again goes on. */
+static void where_nobody_listens_items_stay_unsent(void **state) {
     (void)state;
     struct fixture *fixture = fixture_new();
-    add_groups(&fixture->bill, 1, 2);
+    struct err err = {0};
+    add_groups(&fixture->bill, 3, 2);
+    fixture->options.deadline_us = fixture->peer.clock_us + 600 * INT64_C(1000000);
+    fixture->options.note = note;
+    notes_count = 0;
     peer_refuse(&fixture->peer);
+    int64_t began_us = fixture->peer.clock_us;
+    assert_int_equal(live(fixture, &err), ERR_INTERRUPTED);
+    assert_in_range(fixture->peer.clock_us - began_us, 600000000, 601000000);
+    assert_non_null(strstr(err.message, "cannot be reached"));
+    assert_non_null(strstr(err.hint, "same command again"));
+    assert_int_equal(fixture->counts.failed + fixture->counts.unknown, 0);
+    assert_int_equal(fixture->bill.done, 0);
+    assert_int_equal(notes_count, 1); /* however often it was tried */
+    assert_non_null(strstr(notes[0], "tried again until the deadline"));
+    /* Hours later, with the server back. */
+    struct err none = {0};
+    fixture->options.deadline_us = 0;
+    fixture->peer.clock_us += 5 * HOUR_US;
+    peer_accept(&fixture->peer);
+    assert_int_equal(live(fixture, &none), ERR_NONE);
+    assert_once_each(fixture, 6);
+    assert_string_equal(call_at(fixture, post_item, 0)->idempotency_key + 32, "-00001");
+    peer_close(&fixture->peer);
+}
+
+/* What accepts connections again after a minute; the clock only goes while somebody waits. */
+static struct peer *away;
+static int64_t away_until_us;
+static int64_t (*away_clock)(void *self);
+
+static int64_t clock_of_away(void *self) {
+    int64_t now_us = away_clock(self);
+    if (away != NULL && now_us >= away_until_us) {
+        peer_accept(away);
+        away = NULL;
+    }
+    return now_us;
+}
+
+static void a_minute_without_a_connection_costs_a_minute(void **state) {
+    (void)state;
+    struct fixture *fixture = fixture_new();
+    add_groups(&fixture->bill, 3, 2);
+    fixture->options.note = note;
+    notes_count = 0;
+    peer_refuse(&fixture->peer);
+    away = &fixture->peer;
+    away_until_us = fixture->peer.clock_us + 60 * INT64_C(1000000);
+    away_clock = fixture->peer.sys.monotonic_us;
+    fixture->peer.sys.monotonic_us = clock_of_away;
+    int64_t began_us = fixture->peer.clock_us;
     live_well(fixture);
-    assert_int_equal(fixture->counts.failed, 2);
-    assert_true(fixture->bill.results[0][1].detail[0] != '\0');
-    assert_int_equal(fixture->account.calls_count, 0);
+    assert_once_each(fixture, 6);
+    assert_int_equal(fixture->counts.sent, 6);
+    assert_in_range(fixture->peer.clock_us - began_us, 60000000, 70000000);
+    assert_int_equal(notes_count, 2);
+    assert_non_null(strstr(notes[1], "is there again, after 6"));
+    peer_close(&fixture->peer);
+}
+
+static void go_away(struct account *account, const struct peer_request *request) {
+    (void)request;
+    if (account->calls_count == 0) {
+        peer_refuse(away);
+    }
+}
+
+/* Its answer was lost, then nobody was there for longer than Stripe keeps the key. */
+static void after_a_day_without_a_connection_a_listing_settles(void **state) {
+    (void)state;
+    static const struct account_rule rule = {post_item, .end = PEER_RESETS, .does = true};
+    struct fixture *fixture = fixture_new();
+    add_groups(&fixture->bill, 1, 1);
+    use_rules(fixture, &rule, 1);
+    fixture->account.watch = go_away;
+    fixture->account.is_forgetful = true;
+    away = &fixture->peer;
+    away_until_us = fixture->peer.clock_us + 25 * HOUR_US;
+    away_clock = fixture->peer.sys.monotonic_us;
+    fixture->peer.sys.monotonic_us = clock_of_away;
+    live_well(fixture);
+    assert_once_each(fixture, 1);
+    assert_int_equal(account_calls(&fixture->account, list_items), 1);
+    assert_int_equal(fixture->bill.results[0][0].status, EMIT_SENT);
     peer_close(&fixture->peer);
 }
 
@@ -218,7 +307,9 @@ int main(void) {
         TEST(pauses_grow_and_a_longer_one_that_is_asked_for_is_obeyed),
         TEST(the_limiter_slows_everybody_and_a_lock_only_one),
         TEST(trying_again_has_an_end),
-        TEST(where_nobody_listens_an_item_fails_and_is_known_to_have_failed),
+        TEST(where_nobody_listens_items_stay_unsent),
+        TEST(a_minute_without_a_connection_costs_a_minute),
+        TEST(after_a_day_without_a_connection_a_listing_settles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -286,6 +286,19 @@ void peer_refuse(struct peer *peer) {
     peer->listener = -1;
 }
 
+void peer_accept(struct peer *peer) {
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    int is_on = 1;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons((uint16_t)strtoul(strrchr(peer->base, ':') + 1, NULL, 10));
+    peer->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    must(peer->listener >= 0 &&
+             setsockopt(peer->listener, SOL_SOCKET, SO_REUSEADDR, &is_on, sizeof is_on) == 0 &&
+             bind(peer->listener, (struct sockaddr *)&address, sizeof address) == 0 &&
+             listen(peer->listener, PEER_LINES_MAX) == 0,
+         "peer: the same port again");
+}
+
 void peer_close(struct peer *peer) {
     for (size_t index = 0; index < PEER_LINES_MAX; index++) {
         if (peer->lines[index].fd >= 0) {

@@ -70,6 +70,7 @@ void peer_open(struct peer *peer,
 void peer_close(struct peer *peer);
 /* No connection is taken from here on. */
 void peer_refuse(struct peer *peer);
+void peer_accept(struct peer *peer); /* again, at the same address */
 
 /* A whole answer: headers are lines that end in "\r\n", or "". */
 void peer_say(struct peer_answer *answer, int status, const char *headers, const char *body);
