@@ -13,19 +13,58 @@ const char pin_database[] = "database";
 static const char pin_orgs[] = "orgs";
 static const char pin_overage_billing[] = "overage_billing";
 
-static bool run_pin_orgs(struct closing *closing, struct err *err) {
-    const struct text *orgs = closing->session.selected_orgs;
-    struct buffer list = {0};
+/* A list of ids: those commas are between them that have no backslash before. */
+static bool list_orgs(const struct stage_session *session, struct buffer *list, struct err *err) {
     bool is_fine = true;
-    for (size_t index = 0; is_fine && index < closing->session.selected_orgs_count; index++) {
-        is_fine = buffer_append_format(&list, err, "%s%.*s", index > 0 ? "," : "",
-                                       (int)orgs[index].size_bytes, orgs[index].bytes);
+    for (size_t index = 0; is_fine && index < session->selected_orgs_count; index++) {
+        struct text org_id = session->selected_orgs[index];
+        is_fine = index == 0 || buffer_append(list, text_from(","), err);
+        for (size_t at = 0; is_fine && at < org_id.size_bytes; at++) {
+            bool is_marked = org_id.bytes[at] == ',' || org_id.bytes[at] == '\\';
+            is_fine = (!is_marked || buffer_append(list, text_from("\\"), err)) &&
+                      buffer_append(list, (struct text){org_id.bytes + at, 1}, err);
+        }
     }
-    is_fine = is_fine && buffer_append(&list, (struct text){"", 1}, err) &&
-              run_pin(closing->run, PIN_OPTION, pin_orgs, list.bytes,
-                      closing->session.selected_orgs_count > 0 || !run_is_new(closing->run), err);
+    return is_fine && buffer_append(list, (struct text){"", 1}, err);
+}
+
+/* The orgs that the run was begun with; the list is sorted as it was. */
+static bool take_pinned_orgs(struct closing *closing, const char *list, struct err *err) {
+    struct stage_session *session = &closing->session;
+    size_t size_bytes = strlen(list) + 1;
+    char *ids = arena_alloc_array(closing->cli->arena, size_bytes, 1, err);
+    struct text *orgs = arena_alloc_array(closing->cli->arena, size_bytes, sizeof *orgs, err);
+    if (ids == NULL || orgs == NULL) {
+        return false;
+    }
+    orgs[0] = (struct text){ids, 0};
+    session->selected_orgs = orgs;
+    session->selected_orgs_count = 1;
+    for (const char *at = list; *at != '\0'; at++) {
+        struct text *org_id = &orgs[session->selected_orgs_count - 1];
+        if (*at == ',') {
+            org_id[1] = (struct text){org_id->bytes + org_id->size_bytes, 0};
+            session->selected_orgs_count++;
+            continue;
+        }
+        at += *at == '\\' && at[1] != '\0' ? 1 : 0;
+        *ids++ = *at;
+        org_id->size_bytes++;
+    }
+    return true;
+}
+
+static bool run_pin_orgs(struct closing *closing, struct err *err) {
+    struct buffer list = {0};
+    bool is_given = closing->session.selected_orgs_count > 0;
+    bool is_fine = list_orgs(&closing->session, &list, err) &&
+                   run_pin(closing->run, PIN_OPTION, pin_orgs, list.bytes, is_given, err);
     buffer_release(&list);
-    return is_fine;
+    const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_orgs);
+    if (!is_fine || is_given || pinned == NULL || pinned[0] == '\0') {
+        return is_fine;
+    }
+    return take_pinned_orgs(closing, pinned, err);
 }
 
 /* Pins an instant: what was typed, else the pinned one, else fallback; *instant is what holds. */

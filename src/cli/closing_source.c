@@ -10,6 +10,7 @@
 
 static const char pin_files[] = "files";
 static const char pin_keeps_cutoff[] = "recorded_cutoff";
+static const char pin_forced[] = "forced";
 
 /* The files of the source, by content: the list, then each. */
 static bool run_pin_files(struct closing *closing, const struct dataset_file *files,
@@ -108,26 +109,51 @@ static bool run_choose_source(struct closing *closing, const char **folder, cons
 }
 
 /*
- * What a database has recorded is revised by --force alone: what it was before is there. Neither is
- * pinned: they decide nothing of the result, only whether it may be written.
+ * --force may come later than the run began: when it was refused to record another result. From
+ * then on it holds, with its reason, and need not be typed again. It decides nothing of the result,
+ * only whether that may be written, so it is no part of the run's id.
  */
+static bool run_pin_forced(struct closing *closing, struct err *err) {
+    const struct option_values *options = &closing->cli->options;
+    struct stage_session *session = &closing->session;
+    const char *typed = option_value(options, OPTION_REASON);
+    const char *pinned = run_pinned(closing->run, PIN_VERSION, pin_forced);
+    session->is_forced = option_is_set(options, OPTION_FORCE) || pinned != NULL;
+    session->reason = typed != NULL ? typed : pinned;
+    if (session->is_forced != (session->reason != NULL)) {
+        (void)err_set(err, ERR_USAGE, "%s",
+                      session->is_forced ? "--force needs --reason TEXT"
+                                         : "--reason goes with --force");
+        return err_hint(err, "with a database the revision before is there: --force --reason TEXT "
+                             "records the next one");
+    }
+    if (typed == NULL || (pinned != NULL && strcmp(typed, pinned) == 0)) {
+        return true;
+    }
+    if (pinned != NULL) {
+        (void)err_set(err, ERR_MISMATCH,
+                      "--reason: this directory was begun with '%.300s', now '%.300s'", pinned,
+                      typed);
+        return err_hint(err, "leave it out, or begin anew with --restart");
+    }
+    return run_pin_anew(closing->run, pin_forced, typed, err) &&
+           (run_is_new(closing->run) || run_save(closing->run, err));
+}
+
+/* What a database has recorded is revised by --force alone: what it was before is there. */
 static bool run_pin_recorded(struct closing *closing, struct err *err) {
     const struct option_values *options = &closing->cli->options;
     struct stage_session *session = &closing->session;
     bool is_given = option_is_set(options, OPTION_CUTOFF) ||
                     (closing->kind != NULL && closing->kind->takes_late);
     bool is_repriced = option_is_set(options, OPTION_REPRICE);
-    session->reason = option_value(options, OPTION_REASON);
-    session->is_forced = option_is_set(options, OPTION_FORCE);
-    if (closing->previous != NULL || session->is_forced != (session->reason != NULL)) {
-        (void)err_set(err, ERR_USAGE, "%s",
-                      closing->previous != NULL ? "--previous goes with --source, not --database"
-                      : session->is_forced      ? "--force needs --reason TEXT"
-                                                : "--reason goes with --force");
+    if (closing->previous != NULL) {
+        (void)err_set(err, ERR_USAGE, "--previous goes with --source, not --database");
         return err_hint(err, "with a database the revision before is there: --force --reason TEXT "
                              "records the next one");
     }
-    if (!run_pin(closing->run, PIN_OPTION, pin_keeps_cutoff, is_given ? "given" : "kept", is_given,
+    if (!run_pin_forced(closing, err) ||
+        !run_pin(closing->run, PIN_OPTION, pin_keeps_cutoff, is_given ? "given" : "kept", is_given,
                  err) ||
         !run_pin(closing->run, PIN_OPTION, pin_reprice, is_repriced ? "true" : "false", is_repriced,
                  err)) {

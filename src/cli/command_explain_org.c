@@ -177,10 +177,13 @@ static const struct reason_words reason_words[] = {
      "add its subscription to subscriptions.csv, or give the usage to the org it belongs to"},
     {"currency_mismatch", "it is billed in another currency than its plan's",
      "correct the currency in orgs.csv, or subscribe it to a plan in its currency"},
-    {"period_gap", "the period before this one was not recorded for it",
-     "close the missing period first, or complete usage_history.csv"},
-    {"period_overlap", "this period, or a later one, is recorded for it already",
-     "revise the run that closed it with --previous, or correct usage_history.csv"},
+    {"period_gap", "subscribed time before this period was not recorded for it",
+     "close the missing period first, or complete usage_history.csv; after a change of its time "
+     "zone or anchor day, take that back"},
+    {"period_overlap",
+     "this period, or a later one, is recorded for it already, or overlaps this one",
+     "revise the run that closed it with --previous, or correct usage_history.csv; after a change "
+     "of its time zone or anchor day, take that back"},
     {"not_subscribed", "it had no subscription in the period and used nothing", NULL},
     {"period_open", "its period was not over at the cutoff", NULL},
 };

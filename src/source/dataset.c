@@ -62,8 +62,7 @@ static bool load_files(struct dataset *dataset, struct err *err) {
         !dataset_load_invitations(dataset, err)) {
         return false;
     }
-    dataset_judge_orgs(dataset);
-    return true;
+    return dataset_load_misfits(dataset, err) && dataset_judge_orgs(dataset, err);
 }
 
 bool dataset_load(const struct sys *sys, const struct dataset_options *options,

@@ -7,6 +7,7 @@
  *   dataset_load_subscriptions  subscribed time and rating plan       dataset_subscriptions.c
  *   dataset_load_history        opening levels, last period           dataset_copies.c
  *   dataset_load_limits, dataset_load_invitations                     dataset_copies.c
+ *   dataset_load_misfits        where the last period ended           dataset_gaps.c
  *   dataset_judge_orgs          who is rated                          dataset_judge.c
  *
  * Rows of orgs.csv and of the files keyed by org go through a sorter, and from there in key order
@@ -33,6 +34,8 @@ struct dataset_zone {
     uint64_t hash;
     struct text name;
     struct zone zone;
+    struct zone earlier;   /* from earlier_month on, for gaps */
+    int32_t earlier_month; /* months since year 0; 0: not loaded */
     struct dataset_calendar *calendars[ANCHOR_DAYS_MAX];
 };
 
@@ -41,6 +44,9 @@ struct org_extra {
     const struct currency *currency;
     uint32_t sealed_plan;  /* index into sealed_terms.plans + 1; 0: today's terms */
     int32_t latest_period; /* months since year 0, of its last recorded period; 0: none */
+    bool has_misfit;       /* that one ended elsewhere than this one begins: */
+    struct instant recorded_end;
+    struct instant subscribed_before; /* end of its latest subscribed time before this period */
 };
 
 /* Growing array. */
@@ -184,7 +190,10 @@ bool dataset_find_calendar(struct dataset *dataset, struct text zone, int anchor
                            const struct dataset_calendar **calendar, struct err *err);
 bool dataset_load_subscriptions(struct dataset *dataset, struct err *err);
 bool dataset_load_history(struct dataset *dataset, struct err *err);
-void dataset_judge_orgs(struct dataset *dataset);
+bool dataset_load_misfits(struct dataset *dataset, struct err *err);
+bool dataset_judge_history(struct dataset *dataset, uint32_t rank, enum org_reason *reason,
+                           struct err *err);
+bool dataset_judge_orgs(struct dataset *dataset, struct err *err);
 bool dataset_load_limits(struct dataset *dataset, struct err *err);
 bool dataset_load_invitations(struct dataset *dataset, struct err *err);
 

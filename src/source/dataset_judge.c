@@ -3,41 +3,38 @@
 
 #include "dataset_judge.h"
 
-static enum org_reason judge_history(const struct dataset *dataset, const struct org_extra *extra) {
-    int32_t before = month_number(dataset->options.month) - 1;
-    if (extra->latest_period == 0 || extra->latest_period == before) {
-        return ORG_REASON_NONE;
-    }
-    return extra->latest_period < before ? ORG_REASON_PERIOD_GAP : ORG_REASON_PERIOD_OVERLAP;
-}
-
 /* In the order of the reasons that count first. */
-static enum org_reason judge(const struct dataset *dataset, uint32_t rank) {
+static bool judge(struct dataset *dataset, uint32_t rank, enum org_reason *reason,
+                  struct err *err) {
     const struct catalog_org *org = &dataset->catalog.orgs[rank];
     const struct org_extra *extra = &dataset->extras[rank];
+    *reason = ORG_REASON_NONE;
     if (dataset->options.has_cutoff &&
         instant_compare(calendar_end(&org->calendar->calendar), dataset->options.cutoff) > 0) {
-        return ORG_REASON_PERIOD_OPEN;
+        *reason = ORG_REASON_PERIOD_OPEN;
+    } else if (extra->sealed_plan > 0 && org->plan != NULL) {
+        return true; /* its plan, currency and period were judged then */
+    } else if (org->plan == NULL) {
+        *reason = (enum org_reason)org->reason; /* two_plans, or not_subscribed so far */
+    } else if (org->plan->currency != extra->currency) {
+        *reason = ORG_REASON_CURRENCY_MISMATCH;
+    } else {
+        return dataset_judge_history(dataset, rank, reason, err);
     }
-    if (extra->sealed_plan > 0 && org->plan != NULL) {
-        return ORG_REASON_NONE; /* its plan, currency and period were judged then */
-    }
-    if (org->plan == NULL) {
-        return (enum org_reason)org->reason; /* two_plans, or not_subscribed so far */
-    }
-    if (org->plan->currency != extra->currency) {
-        return ORG_REASON_CURRENCY_MISMATCH;
-    }
-    return judge_history(dataset, extra);
+    return true;
 }
 
-void dataset_judge_orgs(struct dataset *dataset) {
+bool dataset_judge_orgs(struct dataset *dataset, struct err *err) {
     for (uint32_t rank = 0; rank < dataset->catalog.orgs_count; rank++) {
         struct catalog_org *org = &dataset->catalog.orgs[rank];
-        enum org_reason reason = judge(dataset, rank);
+        enum org_reason reason;
+        if (!judge(dataset, rank, &reason, err)) {
+            return false;
+        }
         org->reason = (uint8_t)reason;
         org->disposition = (uint8_t)org_reason_table[reason].disposition;
     }
+    return true;
 }
 
 /* --- in a sentence ---------------------------------------------------------------------------- */
@@ -58,8 +55,13 @@ static bool append_last_period(const struct org_extra *extra, const char *start,
     char month[INSTANT_TEXT_MAX];
     (void)month_format((struct month){extra->latest_period / 12, extra->latest_period % 12 + 1},
                        month);
-    return buffer_append_format(detail, err, "last recorded period %s, this one begins %s", month,
-                                start);
+    char ended[INSTANT_TEXT_MAX + 8] = "";
+    if (extra->has_misfit) {
+        (void)memcpy(ended, " ended ", sizeof " ended ");
+        (void)instant_format(extra->recorded_end, ended + strlen(ended));
+    }
+    return buffer_append_format(detail, err, "last recorded period %s%s, this one begins %s", month,
+                                ended, start);
 }
 
 bool dataset_format_detail(const struct dataset *dataset, uint32_t rank,

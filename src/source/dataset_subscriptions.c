@@ -150,12 +150,28 @@ static bool find_subscribed(struct dataset *dataset, struct catalog_org *org,
     return true;
 }
 
+/* Where its latest subscribed time before the period ends; INT64_MIN: there is none. */
+static struct instant find_subscribed_before(const struct subscription *rows, size_t rows_count,
+                                             struct instant start) {
+    struct instant latest = {INT64_MIN};
+    for (size_t index = 0; index < rows_count; index++) {
+        struct interval interval = rows[index].interval;
+        int64_t until_us = interval.until.us < start.us ? interval.until.us : start.us;
+        if (interval.from.us < until_us && until_us > latest.us) {
+            latest.us = until_us;
+        }
+    }
+    return latest;
+}
+
 static bool resolve_org(struct dataset *dataset, uint32_t rank, const struct subscription *rows,
                         size_t rows_count, struct err *err) {
     struct catalog_org *org = &dataset->catalog.orgs[rank];
     const struct interval *period = calendar_period(org->calendar);
     uint32_t sealed_plan = dataset->extras[rank].sealed_plan;
     struct arena_mark mark = arena_mark(dataset->arena);
+    dataset->extras[rank].subscribed_before =
+        find_subscribed_before(rows, rows_count, period->from);
     if (!find_subscribed(dataset, org, rows, rows_count, err)) {
         return false;
     }

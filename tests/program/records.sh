@@ -120,7 +120,9 @@ refused() {
 }
 check "taken in, it is another result: refused with the list, at the terms of then" refused
 check "--force alone is not enough" close_as 2 taken --force
-check "with a reason it is the next revision" close_as 4 taken --cutoff 2999-01-01T00:00:00Z --force --reason "import was late"
+check "with a reason it is the next revision" close_as 0 taken --cutoff 2999-01-01T00:00:00Z --force --reason "import was late" --until project
+check "which is pinned from then on" all close_as 13 taken --force --reason "import came late" -- \
+    error_says "'import was late'" "'import came late'" -- expect 4 run --run-dir "$scratch/taken"
 check "of which the difference is billed" is \
     "select revision, trim_scale(cost), trim_scale(previous_cost), trim_scale(billed) from billing.org_billing_overages where org_id = 'acme' and metric_type = 'tokens' order by revision" \
     "1|25|0|25
@@ -194,6 +196,45 @@ opening() {
 }
 check "and moves the opening, which is the recorded closing level" opening
 check "the next period typed again from elsewhere is the same" unchanged march 4 next-again
+
+# --- where periods meet ------------------------------------------------------------------------------
+
+# away had no subscription in April; the id of the other is no list.
+sql -c "insert into billing.orgs (org_id) values ('away'), ('comma,back\\slash')" \
+    -c "insert into billing.subscriptions (org_id, plan_id, starts_at, ends_at) select own.org_id, plan_id, own.starts_at, own.ends_at
+        from (values ('away', null::timestamptz, '2024-04-01Z'::timestamptz), ('away', '2024-05-10Z', null), ('comma,back\\slash', null, null))
+            as own (org_id, starts_at, ends_at), billing.subscriptions as other where other.org_id = 'softly'" >/dev/null
+month() { # STATUS MONTH RUN OPTION...
+    local status=$1 month=$2 run=$3
+    shift 3
+    expect "$status" run --database "" --period "$month" --now 2024-07-01T00:00:00Z --run-dir "$scratch/$run" "$@"
+}
+disposition() { # RUN ORG EXPECTED
+    local got
+    got=$("$program" inspect "$scratch/$1/extract/orgs" --org "$2" --format json 2>/dev/null |
+        node -e 'let t = ""; process.stdin.on("data", (d) => { t += d; }).on("end", () => { const [row] = t.trim().split("\n").map(JSON.parse).flat(); console.log([row.disposition, row.reason, row.detail].filter(Boolean).join(": ")); });')
+    [ "$got" = "$3" ] || { echo "$got, expected $3"; return 1; }
+}
+comes_back() {
+    month 0 2024-03 before --org away && month 0 2024-04 without --org away --org softly &&
+        disposition without away "listed: not_subscribed: no subscription from 2024-04-01T00:00:00Z to 2024-05-01T00:00:00Z" &&
+        month 0 2024-05 back --org away && disposition back away rated &&
+        is "select count(*) from billing.org_periods where org_id = 'away' and period = '2024-05-01'" 1
+}
+calendar_changed() { # TIMEZONE ANCHOR REASON
+    sql -c "update billing.orgs set timezone = '$1', anchor_day = $2 where org_id = 'softly'" &&
+        month 0 2024-05 "moved-$2" --org softly --until project && disposition "moved-$2" softly "$3" || return 1
+    sql -c "update billing.orgs set timezone = 'UTC', anchor_day = 1 where org_id = 'softly'"
+}
+check "an org that had no subscription for a month comes back without a gap" comes_back
+check "one whose anchor day was moved has a gap" calendar_changed UTC 15 \
+    "set_aside: period_gap: last recorded period 2024-04 ended 2024-05-01T00:00:00Z, this one begins 2024-05-15T00:00:00Z"
+check "and one whose clock was moved an overlap" calendar_changed Asia/Tokyo 1 \
+    "set_aside: period_overlap: last recorded period 2024-04 ended 2024-05-01T00:00:00Z, this one begins 2024-04-30T15:00:00Z"
+check "and with the old one neither" month 0 2024-05 unmoved --org softly --until project
+check "a run is gone on with for the orgs it began with" all \
+    month 0 2024-05 some --org softly --org comma,back\\slash --until rate -- month 13 2024-05 some --org softly -- error_says "'comma\\,back\\\\slash,softly'" -- \
+    expect 0 run --run-dir "$scratch/some" -- is "select string_agg(org_id, ' ') from billing.org_periods where period = '2024-05-01' and org_id <> 'away'" "comma,back\\slash softly"
 
 # --- a database that is not as it should be --------------------------------------------------------
 

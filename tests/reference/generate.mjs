@@ -74,6 +74,9 @@ function subscriptionShapes(random, { start, end }, plans, otherCurrency) {
     [[a], [b, early]],
     [[a, undefined, start], [b, end, undefined]],
     [[a, undefined, end - 1n]],
+    [[a, start - 90n * DAY, start - 45n * DAY], [b, start]],
+    [[a, undefined, start - 20n * DAY], [b, early]],
+    [[a, undefined, start - 31n * DAY], [b, start - DAY]],
     [[a, undefined, end - 1n], [b, end - 1n, end]],
     [[a, start, start], [b, start - 1n, start + 1n]],
     [],
@@ -125,7 +128,7 @@ function makeSeats(random, orgs, calendars) {
 function makeHistory(random, orgs, period) {
   const month = (count) => formatPeriod(addMonths(period, count));
   return orgs.filter(() => random.oneIn(3)).flatMap((org) => {
-    const latest = random.pick([-1, -1, -1, -1, -1, -1, -2, 0, 1]);
+    const latest = random.pick([-1, -1, -1, -1, -1, -1, -2, -3, 0, 1]);
     return METRICS.filter(() => random.oneIn(2)).map((metric) => ({
       org_id: org.org_id,
       metric: metric.name,

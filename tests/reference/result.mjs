@@ -27,11 +27,22 @@ function unplannedReason(org, calendar) {
     : { kind: 'listed', reason: 'not_subscribed', detail: '' };
 }
 
-function historyReason(org, period, sealed) {
+// Time without a subscription is no gap: there was nothing to close.
+function isGap(org, latest, { start }) {
+  const next = addMonths(parsePeriod(latest), 1);
+  const { start: recordedEnd } = calendarOf(org.zone, org.anchorDay, next);
+  return org.subscriptions.some(({ from, to }) => {
+    const until = to < start ? to : start;
+    return from < until && until > recordedEnd;
+  });
+}
+
+function historyReason(org, period, calendar, sealed) {
   const latest = org.history.reduce((top, row) => (row.period > top ? row.period : top), '');
   const expected = formatPeriod(addMonths(period, -1));
   if (latest === '' || latest === expected) return null;
   if (latest < expected) {
+    if (!isGap(org, latest, calendar)) return null;
     return { kind: 'set_aside', reason: 'period_gap', detail: `last recorded ${latest}` };
   }
   if (sealed) return null;
@@ -60,7 +71,7 @@ function termsOf(org, data, { period, cutoff }, sealed) {
     }
     terms.currency = currencyOf(org.currency);
   }
-  const aside = historyReason(org, period, sealed);
+  const aside = historyReason(org, period, calendar, sealed);
   return aside ? { aside } : { terms };
 }
 

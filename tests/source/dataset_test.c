@@ -234,6 +234,26 @@ static void the_period_must_follow_the_last_recorded_one(void **state) {
     expect_reason(fixture, "initech", ORG_REASON_NONE, "");
 }
 
+static void time_without_a_subscription_is_no_gap(void **state) {
+    struct fixture *fixture = *state;
+    /* The period 2026-07 of acme ends with July in UTC, that of globex on the 15th in Berlin. */
+    fixture_write(fixture, "usage_history.csv",
+                  "org_id,metric,period,quantity\nacme,tokens,2026-07,1\nglobex,runs,2026-07,1\n"
+                  "initech,seats,2026-08,1\n");
+    fixture_write(fixture, "subscriptions.csv",
+                  "org_id,plan_id,starts_at,ends_at\nacme,pro,,2026-08-01T00:00:00.000001Z\n"
+                  "acme,pro,2026-10-01T00:00:00Z,\nglobex,team,,2026-08-14T22:00:00Z\n"
+                  "globex,team,2026-10-20T00:00:00Z,\n"
+                  "initech,yen,2026-09-29T15:00:00Z,2026-09-30T00:00:00Z\ninitech,yen,2026-10-"
+                  "30T00:00:00Z,\n");
+    fixture_load(fixture);
+    expect_reason(fixture, "acme", ORG_REASON_PERIOD_GAP,
+                  "last recorded period 2026-07, this one begins 2026-10-01T00:00:00Z");
+    expect_reason(fixture, "globex", ORG_REASON_NONE, "");
+    expect_reason(fixture, "initech", ORG_REASON_PERIOD_GAP,
+                  "last recorded period 2026-08, this one begins 2026-10-30T15:00:00Z");
+}
+
 static void a_period_that_is_not_over_is_listed_before_all_else(void **state) {
     struct fixture *fixture = *state;
     fixture->options.has_cutoff = true;
@@ -399,6 +419,7 @@ int main(void) {
         TEST(orgs_without_a_plan_are_set_aside_only_when_active),
         TEST(another_currency_than_the_plan_sets_the_org_aside),
         TEST(the_period_must_follow_the_last_recorded_one),
+        TEST(time_without_a_subscription_is_no_gap),
         TEST(a_period_that_is_not_over_is_listed_before_all_else),
         TEST(selected_orgs_alone_get_ranks),
         TEST(a_selected_org_that_is_not_there_is_a_mistake_in_usage),
