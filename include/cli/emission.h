@@ -8,7 +8,8 @@
     (OPTION_BIT(OPTION_ATTACH) | OPTION_BIT(OPTION_TEST_KEY) | OPTION_BIT(OPTION_RATE) |           \
      OPTION_BIT(OPTION_IN_FLIGHT) | OPTION_BIT(OPTION_MAX_WAIT) |                                  \
      OPTION_BIT(OPTION_NO_STANDALONE) | OPTION_BIT(OPTION_DISCOUNTABLE) |                          \
-     OPTION_BIT(OPTION_TIMEOUT) | OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE))
+     OPTION_BIT(OPTION_TIMEOUT) | OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE) |   \
+     OPTION_BIT(OPTION_NEVER_SENT))
 
 extern const char pin_emit[];
 
@@ -17,9 +18,13 @@ bool emission_pin(struct cli *cli, struct run *run, struct stage_session *sessio
 /* The same without a run: address, key and pace, from the options and the environment alone. */
 bool emission_address(struct cli *cli, enum emission emission, struct stage_sending *sending,
                       struct err *err);
+/* Without a run, with a database: --emit (usually stripe), what decides the content of items, and
+ * all of that. A key of test mode is refused unless --test-key is given. */
+bool emission_database(struct cli *cli, enum emission *emission, struct stage_sending *sending,
+                       struct err *err);
 /*
  * What sending needs besides the run: the runs that it revises; with is_again also what orgs whose
- * items could not be sent are now, where a folder is the source. Into the session, until closed;
+ * items could not be sent are now. Into the session, until closed;
  * close also after a failure.
  */
 enum { EMISSION_EARLIER_MAX = 64 };

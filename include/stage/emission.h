@@ -30,6 +30,9 @@ void emission_earlier_close(struct emit_earlier *earlier); /* NULL is fine */
  */
 bool emission_fresh_load(struct run *run, const char *folder, struct emit_fresh **fresh,
                          struct err *err);
+/* The same, as the database has them now. */
+bool emission_fresh_load_database(struct run *run, const char *conninfo, struct emit_fresh **fresh,
+                                  struct err *err);
 void emission_fresh_release(struct emit_fresh *fresh); /* NULL is fine */
 
 #endif

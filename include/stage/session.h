@@ -35,6 +35,7 @@ struct stage_sending {
     bool may_stand_alone;
     bool is_discountable;
     bool retries_failed;
+    bool is_never_sent; /* somebody says so: no start before this one sent anything */
 };
 
 /* A run's row in billing.close_runs (stage/claim.h). run_id 0: none. */

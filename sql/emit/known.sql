@@ -1,11 +1,14 @@
--- Which of these items the records say were sent. $1: period, $2: the items, an array of objects; the
--- answer counts them from 0.
-select (given.place - 1)::bigint as place
+-- What the records say of these items. $1: period, $2: the items, an array of objects; the answer
+-- counts them from 0.
+select
+    (given.place - 1)::bigint as place,
+    known.item_status = 'sent' as is_sent,
+    known.stripe_invoice_item_id,
+    known.created_at
 from jsonb_array_elements($2::text::jsonb) with ordinality as given (item, place)
 join billing.org_billing_overages as known
     on known.org_id = given.item ->> 'org_id'
     and known.metric_type = given.item ->> 'metric'
     and known.period = $1::text::date
     and known.revision = (given.item ->> 'revision')::integer
-where known.item_status = 'sent'
 order by given.place

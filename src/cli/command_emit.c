@@ -78,15 +78,16 @@ const struct command command_emit = {
     .positionals_max = 1,
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
                OPTION_BIT(OPTION_DRY_RUN) | OPTION_BIT(OPTION_DATABASE) | EMISSION_OPTIONS,
-    .description = "Goes through the items of a run again: what was sent stays as it is, what is\n"
-                   "unknown is settled first, what was refused is tried under a new attempt, and\n"
-                   "what was held is sent if it can be sent now. Customers, subscriptions and\n"
-                   "suspensions of orgs whose items were not sent are read again from orgs.csv of\n"
-                   "the folder that the run began with. Then the reports are written again. A run\n"
-                   "out of a database writes there what became of each item; --database is\n"
-                   "another way to the same one.\n\n"
-                   "--dry-run prints the requests that it would begin with, a JSON object a line,\n"
-                   "and sends nothing; it needs no API key.",
+    .description =
+        "Goes through the items of a run again: what was sent stays as it is, what is\n"
+        "unknown is settled first, what was refused is tried under a new attempt, and\n"
+        "what was held is sent if it can be sent now. Customers, subscriptions and\n"
+        "suspensions of orgs whose items were not sent are read again: from orgs.csv of\n"
+        "the folder that the run began with, or from its database. Then the reports are\n"
+        "written again. A run out of a database writes there what became of each item;\n"
+        "--database is another way to the same one.\n\n"
+        "--dry-run prints the requests that it would begin with, a JSON object a line,\n"
+        "and sends nothing; it needs no API key.",
     .example = "periodclose emit /var/lib/periodclose/2026-10",
     .run = emit_run,
 };

@@ -51,10 +51,17 @@ static bool option_number(const struct cli *cli, enum option option, int64_t oth
                      number, err);
 }
 
-/* The pinned text of an option that decides what items say: typed, pinned before, or usual. */
+/*
+ * The pinned text of an option that decides what items say: typed, pinned before, or usual. Without
+ * a run nothing is pinned.
+ */
 static bool pin_text(const struct cli *cli, struct run *run, enum option option, const char *name,
                      const char *value, const char *usual, const char **pinned, struct err *err) {
     bool is_given = option_is_set(&cli->options, option);
+    if (run == NULL) {
+        *pinned = is_given ? value : usual;
+        return true;
+    }
     if (!run_pin(run, PIN_OPTION, name, is_given ? value : usual, is_given, err)) {
         return false;
     }
@@ -184,14 +191,25 @@ static const char *environment_or(const char *name, const char *otherwise) {
     return value != NULL && value[0] != '\0' ? value : otherwise;
 }
 
+static bool is_test_key(const struct secret *key) {
+    return strncmp(key->text + 3, "test_", 5) == 0;
+}
+
+/* A database is taken for the live one, unless somebody says otherwise. */
+static bool check_test_key(const struct cli *cli, const struct secret *key, struct err *err) {
+    if (!is_test_key(key) || option_is_set(&cli->options, OPTION_TEST_KEY)) {
+        return true;
+    }
+    (void)err_set(err, ERR_USAGE, "STRIPE_API_KEY is a key of test mode: nobody would be billed");
+    return err_hint(err, "take a live key, or say --test-key if the database is no live one");
+}
+
 /*
- * A run is sent with keys of one mode: what was sent in test mode is on nobody's bill. A database
- * is taken for the live one, unless somebody says otherwise.
+ * A run is sent with keys of one mode: what was sent in test mode is on nobody's bill.
  */
 static bool check_key_mode(const struct cli *cli, struct run *run, const struct secret *key,
                            struct err *err) {
-    bool is_test = strncmp(key->text + 3, "test_", 5) == 0;
-    const char *mode = is_test ? "test" : "live";
+    const char *mode = is_test_key(key) ? "test" : "live";
     const char *pinned = run_pinned(run, PIN_VERSION, pin_key_mode);
     if (pinned != NULL && strcmp(pinned, mode) != 0) {
         (void)err_set(err, ERR_MISMATCH,
@@ -201,10 +219,8 @@ static bool check_key_mode(const struct cli *cli, struct run *run, const struct 
     }
     bool has_database = option_is_set(&cli->options, OPTION_DATABASE) ||
                         run_pinned(run, PIN_VERSION, "database") != NULL;
-    if (is_test && has_database && !option_is_set(&cli->options, OPTION_TEST_KEY)) {
-        (void)err_set(err, ERR_USAGE,
-                      "STRIPE_API_KEY is a key of test mode: nobody would be billed");
-        return err_hint(err, "take a live key, or say --test-key if the database is no live one");
+    if (has_database && !check_test_key(cli, key, err)) {
+        return false;
     }
     return run_pin(run, PIN_VERSION, pin_key_mode, mode, false, err);
 }
@@ -229,6 +245,7 @@ static bool address_dodo(const struct sys *sys, bool is_dry, struct stage_sendin
 static bool prepare_stripe(struct cli *cli, struct run *run, struct stage_sending *sending,
                            struct err *err) {
     bool is_dry = option_is_set(&cli->options, OPTION_DRY_RUN);
+    sending->is_never_sent = option_is_set(&cli->options, OPTION_NEVER_SENT);
     return pin_content(cli, run, sending, err) && pin_speed(cli, run, stripe_rate, sending, err) &&
            address_stripe(cli->sys, is_dry, sending, err) &&
            (is_dry || check_key_mode(cli, run, &sending->key, err));
@@ -291,6 +308,23 @@ bool emission_pin(struct cli *cli, struct run *run, struct stage_session *sessio
     session->emission = row->emission;
     session->sending.started_us = clock_monotonic_us(cli->sys);
     return row->prepare == NULL || row->prepare(cli, run, &session->sending, err);
+}
+
+bool emission_database(struct cli *cli, enum emission *emission, struct stage_sending *sending,
+                       struct err *err) {
+    const char *emit = option_value(&cli->options, OPTION_EMIT);
+    const struct emission_row *row = emission_find(emit != NULL ? emit : "stripe");
+    if (row == NULL || row->emission == EMISSION_NONE) {
+        return err_set(err, ERR_USAGE, "--emit: '%.40s' is nothing to reconcile with", emit);
+    }
+    *emission = row->emission;
+    sending->started_us = clock_monotonic_us(cli->sys);
+    sending->is_never_sent = option_is_set(&cli->options, OPTION_NEVER_SENT);
+    if (!pin_content(cli, NULL, sending, err) ||
+        !emission_address(cli, row->emission, sending, err)) {
+        return false;
+    }
+    return row->emission == EMISSION_DODO || check_test_key(cli, &sending->key, err);
 }
 
 /* --- what became of the items -------------------------------------------------------------------

@@ -56,11 +56,14 @@ bool emission_aids_open(struct cli *cli, struct run *run, bool is_again,
         return false;
     }
     session->earlier = aids->earlier;
-    if (!is_again || folder == NULL) {
+    if (!is_again || (folder == NULL && session->conninfo == NULL)) {
         return true;
     }
-    if (!emission_fresh_load(run, folder, &aids->fresh, err)) {
-        (void)err_wrap(err, "what changed in %s", folder);
+    bool is_read = session->conninfo != NULL
+                       ? emission_fresh_load_database(run, session->conninfo, &aids->fresh, err)
+                       : emission_fresh_load(run, folder, &aids->fresh, err);
+    if (!is_read) {
+        (void)err_wrap(err, "what changed in %s", folder != NULL ? folder : "the database");
         return false;
     }
     session->fresh = aids->fresh;

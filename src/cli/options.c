@@ -52,7 +52,9 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_REPAIR] = {"repair", NULL, false, false,
                        "send what was never sent, and note what stands there; never delete"},
     [OPTION_RESEND] = {"resend", "KEY", true, false,
-                       "send that item again, which was removed at Stripe"},
+                       "send that item again: removed at Stripe, or a meter event that is unknown"},
+    [OPTION_NEVER_SENT] = {"never-sent", NULL, false, false,
+                           "no start before this one sent meter events of the period"},
     [OPTION_RATE] = {"rate", "N|N/min", false, false,
                      "requests a second and endpoint, or none for no bound (default: 20; Dodo: "
                      "100/min)"},

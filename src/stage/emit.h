@@ -24,6 +24,7 @@ struct emit_shard {
     struct table *limits;
     struct table_writer *items; /* NULL: nothing is written */
     bool is_dodo;               /* whose customer ids are taken */
+    bool gives_all;             /* also closed orgs without an item, to be compared */
     struct table_cursor org;
     struct table_cursor record;
     struct terms_walk charge;
@@ -40,6 +41,9 @@ void emit_shard_close(struct emit_shard *shard);
 /* For struct emit_feed; the context is the shard. */
 bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err);
 bool emit_shard_done(void *context, const struct emit_group *group, struct err *err);
+
+/* The status of an item in reports and records. */
+const char *emit_status_word(const struct emit_result *result);
 
 /* emit_earlier.c. Orgs and metrics are asked for in their order. */
 bool emit_earlier_walk_open(const struct emit_earlier *earlier, struct emit_earlier_walk **walk,
@@ -65,8 +69,13 @@ const struct emit_fresh_org *emit_fresh_find(const struct emit_fresh *fresh, str
  * Put collects a batch, flush writes it.
  */
 struct emit_write_back;
+/* The database that the run has recorded in, and no other. */
+bool emit_database_open(struct run *run, const char *conninfo, struct db **db, struct err *err);
 bool emit_write_back_open(struct run *run, const struct stage_session *session,
                           struct emit_write_back **back, struct err *err);
+/* Over a connection of somebody else, who sees to it that nobody else sends. */
+bool emit_write_back_borrow(struct db *db, const char *day, struct emit_write_back **back,
+                            struct err *err);
 bool emit_write_back_put(struct emit_write_back *back, const struct emit_item *item,
                          const char *status, const char *object_id, struct err *err);
 bool emit_write_back_flush(struct emit_write_back *back, struct err *err);
@@ -83,6 +92,8 @@ bool emit_dry(struct run *run, const struct stage_session *session, struct err *
 /* Sends; the items of every shard are written. */
 bool emit_stripe(struct run *run, const struct stage_session *session, struct err *err);
 bool emit_dodo(struct run *run, const struct stage_session *session, struct err *err);
+bool emit_dodo_reconcile(struct run *run, const struct stage_session *session,
+                         struct reconcile *reconcile, struct err *err);
 struct preview_sink;
 /* The requests that emit_dodo would make, but for their time stamps and without asking Dodo. */
 bool emit_dodo_preview(struct run *run, const struct stage_session *session,

@@ -32,6 +32,7 @@ struct dodo_run {
     uint64_t items_count;
     uint64_t held_count;
     struct instant first_end; /* of all periods billed */
+    bool is_comparing;        /* nothing is sent: no totals, no word about it */
 };
 
 static bool note_metric(struct dodo_run *sending, struct text metric, struct err *err) {
@@ -54,8 +55,9 @@ static bool check_group(struct dodo_run *sending, const struct emit_group *group
     for (size_t index = 0; index < group->works_count; index++) {
         const struct emit_item *item = &group->works[index].item;
         bool is_sendable = !is_held && item->amount > 0;
-        if (!totals_add_left(run_totals(sending->run), emit_equation,
-                             text_from(item->currency->code), item->billed, err) ||
+        if ((!sending->is_comparing &&
+             !totals_add_left(run_totals(sending->run), emit_equation,
+                              text_from(item->currency->code), item->billed, err)) ||
             (is_sendable && !note_metric(sending, item->metric, err))) {
             return false;
         }
@@ -99,7 +101,7 @@ static bool check_all(struct dodo_run *sending, struct err *err) {
             return false;
         }
     }
-    if (sending->session->note != NULL) {
+    if (sending->session->note != NULL && !sending->is_comparing) {
         (void)snprintf(text, sizeof text,
                        "%llu items to send to Dodo, %llu held or switched off; they are billed in "
                        "the cycles that run now",
@@ -226,6 +228,54 @@ bool emit_dodo(struct run *run, const struct stage_session *session, struct err 
     is_fine = is_fine && check_all(&sending, err) && open_client(&sending, err) &&
               open_journal(&sending, err) && complete_journal(&sending, err) &&
               (sending.items_count == 0 || dodo_load(sending.dodo, err)) && send_all(&sending, err);
+    sending_close(&sending);
+    return is_fine;
+}
+
+/* --- comparing ----------------------------------------------------------------------------------
+ */
+
+/* Of every plan, also of orgs that have nothing to be billed: the events to be listed. */
+static bool note_metrics(struct dodo_run *sending, struct err *err) {
+    struct table_cursor price = table_cursor_start(sending->prices);
+    while (table_cursor_next(&price)) {
+        if (!note_metric(sending, table_get_text(&price, PRICES_METRIC), err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool reconcile_shard(struct dodo_run *sending, size_t shard_index,
+                            struct reconcile *reconcile, struct err *err) {
+    struct emit_shard shard;
+    if (!open_shard(sending, &shard, shard_index, err)) {
+        return false;
+    }
+    struct emit_feed feed = {.context = &shard, .next = emit_shard_next};
+    bool is_fine = dodo_reconcile(sending->dodo, &feed, reconcile, err);
+    emit_shard_close(&shard);
+    return is_fine;
+}
+
+bool emit_dodo_reconcile(struct run *run, const struct stage_session *session,
+                         struct reconcile *reconcile, struct err *err) {
+    struct dodo_run sending;
+    bool is_fine = sending_open(&sending, run, session, err);
+    sending.terms = &sending.loaded;
+    sending.is_comparing = true;
+    is_fine = is_fine && check_all(&sending, err) && note_metrics(&sending, err) &&
+              open_client(&sending, err) && open_journal(&sending, err);
+    struct instant since = {sending.first_end.us - DAY_US};
+    is_fine = is_fine && (sending.first_end.us == 0 ||
+                          dodo_reconcile_begin(sending.dodo, sending.metrics, sending.metrics_count,
+                                               since, err));
+    for (size_t shard = 0; is_fine && sending.first_end.us != 0 && shard < run_shards_count(run);
+         shard++) {
+        is_fine = reconcile_shard(&sending, shard, reconcile, err);
+    }
+    is_fine =
+        is_fine && (sending.first_end.us == 0 || dodo_reconcile_end(sending.dodo, reconcile, err));
     sending_close(&sending);
     return is_fine;
 }

@@ -1,7 +1,10 @@
 /*
- * What changed in orgs.csv since it was extracted: a customer that there is now, an org that is no
- * longer suspended. Only orgs are looked for whose items could not be sent.
+ * What changed in orgs.csv, or in billing.orgs, since it was extracted: a customer that there is
+ * now, an org that is no longer suspended. Only orgs are looked for whose items could not be sent.
  */
+#include <jansson.h>
+#include <stdlib.h>
+
 #include "core/arena.h"
 #include "core/memory.h"
 #include "emit.h"
@@ -9,6 +12,7 @@
 #include "stage/emission.h"
 #include "stage/stages.h"
 
+enum { BATCH_ORGS = 1000 };
 enum { COLUMN_ORG_ID, COLUMN_STATUS, COLUMN_CUSTOMER, COLUMN_SUBSCRIPTION, COLUMN_DODO };
 
 static const struct csv_column columns[] = {
@@ -150,8 +154,77 @@ static bool read_orgs(struct emit_fresh *fresh, const struct sys *sys, const cha
     return is_fine;
 }
 
-bool emission_fresh_load(struct run *run, const char *folder, struct emit_fresh **fresh,
-                         struct err *err) {
+/* --- from a database ----------------------------------------------------------------------------
+ */
+
+static bool take_text(struct emit_fresh *fresh, const struct db_result *result, size_t row,
+                      size_t column, struct text *kept, struct err *err) {
+    struct text text = {"", 0};
+    return (db_result_is_null(result, row, column) ||
+            db_result_text(result, row, column, &text, err)) &&
+           keep(fresh, text, kept, err);
+}
+
+static bool take_result(struct emit_fresh *fresh, size_t first, const struct db_result *result,
+                        struct err *err) {
+    for (size_t row = 0; row < result->rows_count; row++) {
+        int64_t place;
+        struct text status;
+        if (!db_result_int64(result, row, 0, &place, err) ||
+            !db_result_text(result, row, 1, &status, err)) {
+            return false;
+        }
+        struct emit_fresh_org *org = &fresh->orgs[first + (size_t)place];
+        org->is_found = true;
+        org->is_suspended = text_equals(status, text_from("suspended"));
+        if (!take_text(fresh, result, row, 2, &org->customer, err) ||
+            !take_text(fresh, result, row, 3, &org->subscription, err) ||
+            !take_text(fresh, result, row, 4, &org->dodo_customer, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool ask_orgs(struct emit_fresh *fresh, struct db *db, size_t first, size_t count,
+                     struct err *err) {
+    struct db_params params = {0};
+    struct db_result result = {0};
+    json_t *ids = json_array();
+    for (size_t index = first; index < first + count; index++) {
+        struct text org_id = fresh->orgs[index].org_id;
+        (void)json_array_append_new(ids, json_stringn(org_id.bytes, org_id.size_bytes));
+    }
+    char *text = json_array_size(ids) == count ? json_dumps(ids, JSON_COMPACT) : NULL;
+    json_decref(ids);
+    if (text == NULL) {
+        return err_memory(err, 0);
+    }
+    db_params_text(&params, text_from(text));
+    bool is_fine = db_run(db, "emit/orgs.sql", &params, &result, err) &&
+                   take_result(fresh, first, &result, err);
+    db_result_release(&result);
+    free(text);
+    return is_fine;
+}
+
+static bool ask_all(struct emit_fresh *fresh, struct run *run, const char *conninfo,
+                    struct err *err) {
+    struct db *db = NULL;
+    bool is_fine = emit_database_open(run, conninfo, &db, err);
+    for (size_t first = 0; is_fine && first < fresh->orgs_count; first += BATCH_ORGS) {
+        size_t left = fresh->orgs_count - first;
+        is_fine = ask_orgs(fresh, db, first, left < BATCH_ORGS ? left : BATCH_ORGS, err);
+    }
+    db_close(db);
+    return is_fine;
+}
+
+/* --- loading ------------------------------------------------------------------------------------
+ */
+
+/* The orgs to look for. */
+static bool fresh_begin(struct run *run, struct emit_fresh **fresh, struct err *err) {
     struct emit_fresh *made = mem_alloc(sizeof *made);
     *fresh = made;
     if (made == NULL) {
@@ -163,7 +236,19 @@ bool emission_fresh_load(struct run *run, const char *folder, struct emit_fresh 
     for (size_t shard = 0; is_fine && shard < run_shards_count(run); shard++) {
         is_fine = want_shard(made, run, shard, has_items, err);
     }
-    return is_fine && (made->orgs_count == 0 || read_orgs(made, run_sys(run), folder, err));
+    return is_fine;
+}
+
+bool emission_fresh_load(struct run *run, const char *folder, struct emit_fresh **fresh,
+                         struct err *err) {
+    return fresh_begin(run, fresh, err) &&
+           ((*fresh)->orgs_count == 0 || read_orgs(*fresh, run_sys(run), folder, err));
+}
+
+bool emission_fresh_load_database(struct run *run, const char *conninfo, struct emit_fresh **fresh,
+                                  struct err *err) {
+    return fresh_begin(run, fresh, err) &&
+           ((*fresh)->orgs_count == 0 || ask_all(*fresh, run, conninfo, err));
 }
 
 void emission_fresh_release(struct emit_fresh *fresh) {

@@ -29,8 +29,19 @@ void emission_close(struct emission_run *emission);
 struct sender_options emission_options(const struct emission_run *emission);
 void emission_tell_note(const struct emission_run *emission, const char *text);
 
-/* emit_recorded.c. Into a journal that begins anew: what the database says was sent. */
-bool emit_recorded_note(struct emission_run *emission, struct err *err);
+/*
+ * emit_recorded.c. Into the journal, where there is a database: what its records say was sent, and
+ * the journal does not know.
+ */
+struct emit_recorded_counts {
+    uint64_t found;    /* noted: the journal has to be opened again */
+    uint64_t doubtful; /* to be sent, not sent by its record, which is older than 23 hours */
+};
+bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_counts *counts,
+                        struct err *err);
+/* Of events of meters, with a journal that begins anew: ERR_UNKNOWN where they may be there. */
+bool emit_recorded_check(const struct emission_run *emission, uint64_t doubtful_count,
+                         struct err *err);
 
 /* emit_check.c. Open makes every item and tells the cost; waiting asks Stripe, once connected. */
 struct emit_check;

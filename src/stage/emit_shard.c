@@ -123,38 +123,65 @@ static void set_customer(struct emit_shard *shard, struct emit_group *group) {
     group->subscription = optional_text(&shard->org, ORGS_STRIPE_SUBSCRIPTION_ID);
 }
 
+/* The next org with a record; with gives_all the next one that was rated. */
+static bool next_org(struct emit_shard *shard, bool *has_records, bool *is_over, struct err *err) {
+    struct text org_id =
+        shard->has_record ? table_get_text(&shard->record, RECORDS_ORG_ID) : (struct text){"", 0};
+    *is_over = !shard->has_record && !shard->gives_all;
+    while (!*is_over) {
+        if (!table_cursor_next(&shard->org)) {
+            *is_over = true;
+            return !shard->has_record ||
+                   err_set(err, ERR_DAMAGED, "%s: a record of an org that is not there",
+                           table_path(shard->records));
+        }
+        *has_records =
+            shard->has_record && text_equals(table_get_text(&shard->org, ORGS_ORG_ID), org_id);
+        bool is_rated =
+            text_equals(table_get_text(&shard->org, ORGS_DISPOSITION), text_from("rated"));
+        if (*has_records || (shard->gives_all && is_rated)) {
+            return true;
+        }
+    }
+    return true;
+}
+
 bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err) {
     struct emit_shard *shard = context;
     *is_found = false;
     group->works_count = 0;
-    while (group->works_count == 0 && shard->has_record) {
-        struct text org_id = table_get_text(&shard->record, RECORDS_ORG_ID);
-        bool has_org;
-        do {
-            has_org = table_cursor_next(&shard->org);
-        } while (has_org && !text_equals(table_get_text(&shard->org, ORGS_ORG_ID), org_id));
+    while (!*is_found) {
         const struct terms_plan *plan;
-        if (!has_org) {
-            return err_set(err, ERR_DAMAGED, "%s: a record of an org that is not there",
-                           table_path(shard->records));
+        bool has_records;
+        bool is_over;
+        if (!next_org(shard, &has_records, &is_over, err)) {
+            return false;
         }
-        group->org_id = org_id;
+        if (is_over) {
+            return true;
+        }
+        group->org_id = table_get_text(&shard->org, ORGS_ORG_ID);
+        group->period_end = table_get_instant(&shard->org, ORGS_PERIOD_END);
         set_customer(shard, group);
         group->held_reason = NULL;
+        *is_found = shard->gives_all;
+        if (!has_records) {
+            continue;
+        }
         if (!terms_find_plan(shard->terms, table_get_int64(&shard->org, ORGS_TERMS),
                              table_get_text(&shard->org, ORGS_PLAN_ID), &plan, err) ||
             !add_records(shard, group, plan, err)) {
             return false;
         }
+        *is_found = *is_found || group->works_count > 0;
     }
-    *is_found = group->works_count > 0;
     return true;
 }
 
 /* --- from results to rows -----------------------------------------------------------------------
  */
 
-static const char *status_word(const struct emit_result *result) {
+const char *emit_status_word(const struct emit_result *result) {
     switch (result->status) {
     case EMIT_SENT:
         return "sent";
@@ -180,7 +207,7 @@ static bool put_row(struct emit_shard *shard, const struct emit_work *work, stru
     const struct emit_item *item = &work->item;
     const struct emit_result *result = &work->result;
     char key[EMIT_KEY_TEXT_MAX];
-    const char *status = status_word(result);
+    const char *status = emit_status_word(result);
     table_put_text(items, ITEMS_ORG_ID, item->org_id);
     table_put_text(items, ITEMS_METRIC, item->metric);
     table_put_int64(items, ITEMS_REVISION, item->revision);

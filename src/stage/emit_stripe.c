@@ -56,6 +56,35 @@ static bool open_sender(struct emission_run *emission, struct err *err) {
     return sender_create(&options, emission->journal, &emission->sender, err);
 }
 
+static bool open_again(struct emission_run *emission, struct err *err) {
+    return open_journal(emission, err) && open_sender(emission, err);
+}
+
+static bool take_recorded(struct emission_run *emission, struct err *err) {
+    struct emit_recorded_counts counts;
+    return emit_recorded_note(emission, &counts, err) &&
+           (counts.found == 0 || open_again(emission, err));
+}
+
+/* Events of meters cannot be listed: those of the last day are told apart by their identifier. */
+static bool complete_metered(struct emission_run *emission, struct err *err) {
+    struct emit_recorded_counts counts;
+    bool has_since;
+    struct instant since;
+    bool is_incomplete = journal_is_incomplete(emission->journal, &has_since, &since);
+    if (!emit_recorded_note(emission, &counts, err)) {
+        return false;
+    }
+    /* A torn end was never acted on. */
+    if (is_incomplete &&
+        ((!has_since && !emit_recorded_check(emission, counts.doubtful, err)) ||
+         !journal_put_swept(emission->journal, err) ||
+         !journal_commit(emission->journal, clock_now(run_sys(emission->run)), err))) {
+        return false;
+    }
+    return (!is_incomplete && counts.found == 0) || open_again(emission, err);
+}
+
 /* A first sending cannot be told from one whose run directory was lost. */
 static void tell_wait(const struct emission_run *emission) {
     const struct stage_sending *sending = &emission->session->sending;
@@ -75,21 +104,18 @@ static void tell_wait(const struct emission_run *emission) {
 static bool complete_journal(struct emission_run *emission, struct err *err) {
     bool has_since;
     struct instant since;
-    if (!journal_is_incomplete(emission->journal, &has_since, &since)) {
-        return true;
-    }
-    /* Events of meters cannot be listed: those of the last day are told apart by their identifier.
-     */
     if (emission->session->emission == EMISSION_STRIPE_METERS) {
-        return emit_recorded_note(emission, err) && open_journal(emission, err) &&
-               open_sender(emission, err);
+        return complete_metered(emission, err);
+    }
+    if (!journal_is_incomplete(emission->journal, &has_since, &since)) {
+        return take_recorded(emission, err);
     }
     if (!has_since || emission->first_end.us - DAY_US > since.us) {
         since.us = emission->first_end.us - DAY_US;
     }
     tell_wait(emission);
-    return sender_sweep(emission->sender, since, err) && open_journal(emission, err) &&
-           open_sender(emission, err);
+    return sender_sweep(emission->sender, since, err) && open_again(emission, err) &&
+           take_recorded(emission, err);
 }
 
 static bool settle_shard(struct emission_run *emission, size_t shard_index, struct err *err) {
@@ -192,6 +218,7 @@ static bool reconcile_shard(struct emission_run *emission, size_t shard_index,
                          emission->period, shard_index, err)) {
         return false;
     }
+    shard.gives_all = emission->session->emission == EMISSION_STRIPE;
     struct emit_feed feed = {.context = &shard, .next = emit_shard_next};
     bool is_fine = sender_reconcile(emission->sender, &feed, reconcile, err);
     emit_shard_close(&shard);
@@ -201,6 +228,9 @@ static bool reconcile_shard(struct emission_run *emission, size_t shard_index,
 bool emission_reconcile(struct run *run, const struct stage_session *session,
                         struct reconcile *reconcile, struct err *err) {
     struct emission_run emission;
+    if (session->emission == EMISSION_DODO) {
+        return emit_dodo_reconcile(run, session, reconcile, err);
+    }
     bool is_fine = emission_open(&emission, run, session, err) && open_journal(&emission, err) &&
                    open_sender(&emission, err);
     for (size_t shard = 0; is_fine && shard < run_shards_count(run); shard++) {

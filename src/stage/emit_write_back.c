@@ -4,6 +4,7 @@
  * is not touched.
  */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/memory.h"
@@ -13,32 +14,52 @@
 enum { BATCH_ROWS = 1000 };
 
 struct emit_write_back {
-    struct run *run;
+    struct run *run; /* NULL: of none, and the connection is somebody else's */
     const char *conninfo;
     struct db *db;
     char period[INSTANT_TEXT_MAX];
     json_t *batch; /* array */
 };
 
-/* The database that the run has recorded in, and no other. */
-static bool connect(struct emit_write_back *back, struct err *err) {
+bool emit_database_open(struct run *run, const char *conninfo, struct db **db, struct err *err) {
     const struct db_options options = {
-        .conninfo = back->conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true};
-    if (back->db != NULL && !db_is_lost(back->db)) {
+        .conninfo = conninfo, .role = DB_ROLE_CLOSE, .sees_all_rows = true};
+    if (!db_open(run_sys(run), &options, db, err) || !migrate_check(*db, err)) {
+        return false;
+    }
+    const char *pinned = run_pinned(run, PIN_INPUT, "database");
+    if (pinned == NULL || strcmp(pinned, db_identity(*db)) == 0) {
+        return true;
+    }
+    (void)err_set(err, ERR_MISMATCH, "%s has recorded in database %s, this is %s", run_path(run),
+                  pinned, db_identity(*db));
+    return err_hint(err, "give the same one with --database");
+}
+
+/* Beside others that send, but not beside a repair of the period out of the database. */
+static bool lock(struct emit_write_back *back, struct err *err) {
+    struct db_params params = {0};
+    struct db_result result = {0};
+    bool is_locked = false;
+    db_params_text(&params, text_from(back->period));
+    bool is_fine = db_run(back->db, "emit/lock_shared.sql", &params, &result, err) &&
+                   db_result_bool(&result, 0, 0, &is_locked, err);
+    db_result_release(&result);
+    if (!is_fine || is_locked) {
+        return is_fine;
+    }
+    (void)err_set(err, ERR_LOCKED, "items of the period are being repaired in %s",
+                  db_description(back->db));
+    return err_hint(err, "wait until reconcile --period has ended, then type the same again");
+}
+
+static bool connect(struct emit_write_back *back, struct err *err) {
+    if (back->run == NULL || (back->db != NULL && !db_is_lost(back->db))) {
         return true;
     }
     db_close(back->db);
     back->db = NULL;
-    if (!db_open(run_sys(back->run), &options, &back->db, err) || !migrate_check(back->db, err)) {
-        return false;
-    }
-    const char *pinned = run_pinned(back->run, PIN_INPUT, "database");
-    if (pinned == NULL || strcmp(pinned, db_identity(back->db)) == 0) {
-        return true;
-    }
-    (void)err_set(err, ERR_MISMATCH, "%s has recorded in database %s, this is %s",
-                  run_path(back->run), pinned, db_identity(back->db));
-    return err_hint(err, "give the same one with --database");
+    return emit_database_open(back->run, back->conninfo, &back->db, err) && lock(back, err);
 }
 
 bool emit_write_back_open(struct run *run, const struct stage_session *session,
@@ -63,9 +84,23 @@ bool emit_write_back_open(struct run *run, const struct stage_session *session,
     return true;
 }
 
+bool emit_write_back_borrow(struct db *db, const char *day, struct emit_write_back **back,
+                            struct err *err) {
+    struct emit_write_back *made = mem_alloc(sizeof *made);
+    *back = made;
+    if (made == NULL) {
+        return err_memory(err, sizeof *made);
+    }
+    *made = (struct emit_write_back){.db = db, .batch = json_array()};
+    (void)snprintf(made->period, sizeof made->period, "%s", day);
+    return made->batch != NULL || err_memory(err, 0);
+}
+
 void emit_write_back_close(struct emit_write_back *back) {
     if (back != NULL) {
-        db_close(back->db);
+        if (back->run != NULL) {
+            db_close(back->db);
+        }
         json_decref(back->batch);
         mem_free(back);
     }
@@ -113,7 +148,7 @@ bool emit_write_back_flush(struct emit_write_back *back, struct err *err) {
         return err_memory(err, 0);
     }
     bool is_fine = write_batch(back, items, err);
-    if (!is_fine && back->db != NULL && db_is_lost(back->db)) {
+    if (!is_fine && back->run != NULL && back->db != NULL && db_is_lost(back->db)) {
         /* Hours may lie between two batches: a connection that was dropped is made anew, once. */
         err_release(err);
         is_fine = write_batch(back, items, err);
