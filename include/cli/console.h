@@ -19,6 +19,7 @@ struct console {
     struct buffer out;
     bool is_json;         /* --log-format json */
     bool is_quiet;        /* errors and the next command only */
+    bool is_mute;         /* nothing goes to stdout for now: something else is printed there */
     bool is_terminal;     /* stderr is one */
     bool has_bar;         /* a progress bar stands on the current line */
     bool has_lost_output; /* stdout could not be written, though somebody was there to read */

@@ -51,6 +51,16 @@ bool dodo_sweep(struct dodo *dodo, const struct text *metrics, size_t metrics_co
 bool dodo_load(struct dodo *dodo, struct err *err);
 bool dodo_run(struct dodo *dodo, const struct emit_feed *feed, struct err *err);
 
+/*
+ * Compares items with the events that Dodo has (emit/reconcile.h). Begin lists those of the metrics
+ * since a time, end tells of events without an item; between them as many lots as there are.
+ */
+bool dodo_reconcile_begin(struct dodo *dodo, const struct text *metrics, size_t metrics_count,
+                          struct instant since, struct err *err);
+bool dodo_reconcile(struct dodo *dodo, const struct emit_feed *feed, struct reconcile *reconcile,
+                    struct err *err);
+bool dodo_reconcile_end(struct dodo *dodo, struct reconcile *reconcile, struct err *err);
+
 /* --- one event ----------------------------------------------------------------------------------
  */
 

@@ -43,6 +43,7 @@ struct emit_item {
     struct decimal overage;
     struct decimal limit;
     struct decimal unit_price;
+    const char *run_id;  /* that recorded it; NULL: the one that sends it */
     bool is_by_quantity; /* sent as quantity and unit amount, which give `amount` exactly */
     struct instant period_start;
     struct instant period_end; /* exclusive; Stripe's is inclusive */

@@ -17,7 +17,8 @@
  *     journal_commit(journal, now, err)            one write, one sync
  *     journal_close(journal)
  *
- * journal_find looks at what was in the file when it was opened.
+ * journal_find looks at what was in the file when it was opened. For who only looks, NULL is a
+ * journal that knows nothing; putting something into it is a mistake of ours.
  */
 #ifndef PERIODCLOSE_EMIT_JOURNAL_H
 #define PERIODCLOSE_EMIT_JOURNAL_H

@@ -26,6 +26,7 @@
 
 #include "emit/item.h"
 #include "emit/journal.h"
+#include "emit/reconcile.h"
 #include "sys/files.h"
 
 enum emit_status { EMIT_OPEN, EMIT_SENT, EMIT_FAILED, EMIT_UNKNOWN, EMIT_HELD };
@@ -46,6 +47,7 @@ struct emit_work {
     struct emit_item item;
     struct emit_result result;
     const char *held_reason; /* it is not sent now: a constant; NULL: it may be */
+    const char *recorded_id; /* its record says it was sent, under this id; NULL: it does not */
     bool has_intent;         /* durable, under the attempt at hand */
     bool is_unsettled;       /* a request may have been carried out */
     bool needs_list;
@@ -65,9 +67,10 @@ struct emit_work {
 
 struct emit_group {
     struct text org_id;
-    struct text customer;     /* empty: none */
-    struct text subscription; /* empty: none */
-    const char *held_reason;  /* nothing new is sent: a constant; NULL: it may be */
+    struct text customer;      /* empty: none */
+    struct text subscription;  /* empty: none */
+    const char *held_reason;   /* nothing new is sent: a constant; NULL: it may be */
+    struct instant period_end; /* of a group without works, to be compared */
     struct emit_work *works;
     size_t works_count;
     size_t works_capacity;
@@ -139,44 +142,10 @@ bool sender_count_waiting(struct sender *sender, struct text customer, uint64_t 
 bool sender_settle(struct sender *sender, const struct emit_feed *feed, struct err *err);
 bool sender_run(struct sender *sender, const struct emit_feed *feed, struct err *err);
 /*
- * Compares every item of the feed with what its customer has at Stripe; nothing is sent, and the
- * feed's done is not called with results. With repairs, what stands there and was not known to is
- * put into the journal; an item of resend that was removed there may be sent again.
+ * Compares every item of the feed with what its customer has at Stripe (emit/reconcile.h); a group
+ * without items is looked at for what should not be there. Events of meters cannot be listed: what
+ * is known of them is told.
  */
-enum reconcile_kind {
-    RECONCILE_NEVER_SENT, /* not there, and not known to have been */
-    RECONCILE_REMOVED,    /* not there, and it was: somebody's goodwill, perhaps */
-    RECONCILE_DIFFERENT,  /* another amount or currency */
-    RECONCILE_UNRECORDED, /* there, and not known to be */
-    RECONCILE_EXTRA,      /* there, and not recorded, or twice */
-    RECONCILE_KINDS_COUNT,
-};
-
-struct reconcile_finding {
-    enum reconcile_kind kind;
-    struct emit_key key;
-    struct text org_id;
-    struct text metric;
-    const struct emit_item *item; /* ours; NULL: of RECONCILE_EXTRA, not recorded */
-    const char *our_id;           /* empty: none */
-    const char *their_id;         /* empty: it is not there */
-    int64_t their_amount;         /* in Stripe's minor units */
-    struct text their_currency;
-};
-
-struct reconcile {
-    bool repairs;
-    const struct emit_key *resend;
-    size_t resend_count;
-    void *context;
-    bool (*found)(void *context, const struct reconcile_finding *finding, struct err *err);
-    struct {
-        uint64_t items;
-        uint64_t agreed;
-        uint64_t findings;
-        uint64_t resent;
-    } counts;
-};
 bool sender_reconcile(struct sender *sender, const struct emit_feed *feed,
                       struct reconcile *reconcile, struct err *err);
 /*

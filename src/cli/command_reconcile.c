@@ -1,20 +1,11 @@
-/* reconcile: compares what was recorded and sent with what stands at Stripe. */
-#include <stdio.h>
-
+/* reconcile: compares what was recorded and sent with what stands at the other side. */
 #include "cli/commands.h"
 #include "cli/emission.h"
-#include "cli/print.h"
 #include "core/memory.h"
+#include "database_option.h"
+#include "reconcile_report.h"
 #include "stage/emission.h"
 #include "stage/stages.h"
-
-enum { RESEND_MAX = 1000, AMOUNT_MAX = 48 };
-
-static const char *const kind_names[RECONCILE_KINDS_COUNT] = {
-    [RECONCILE_NEVER_SENT] = "never_sent", [RECONCILE_REMOVED] = "removed_at_stripe",
-    [RECONCILE_DIFFERENT] = "different",   [RECONCILE_UNRECORDED] = "not_recorded",
-    [RECONCILE_EXTRA] = "extra",
-};
 
 struct comparison {
     struct cli *cli;
@@ -22,106 +13,11 @@ struct comparison {
     struct stage_session session;
     struct run_options options;
     struct emission_aids aids;
-    struct emit_key resend[RESEND_MAX];
+    struct emit_key resend[RECONCILE_RESEND_MAX];
     size_t resend_count;
-    bool is_csv;
-    bool has_head;
-    uint64_t kinds[RECONCILE_KINDS_COUNT];
+    const char *earlier[EMISSION_EARLIER_MAX];
+    struct reconcile_report report;
 };
-
-/* --- telling ------------------------------------------------------------------------------------
- */
-
-/* Stripe's minor units in major ones; in minor ones where the currency is not known. */
-static void amount_text(int64_t minor, struct text code, char text[AMOUNT_MAX]) {
-    const struct currency *currency = currency_find(code);
-    int exponent = currency != NULL ? currency->stripe_exponent : 0;
-    uint64_t scale = 1;
-    for (int place = 0; place < exponent; place++) {
-        scale *= 10;
-    }
-    uint64_t size = minor < 0 ? 0 - (uint64_t)minor : (uint64_t)minor;
-    int length = snprintf(text, AMOUNT_MAX, "%s%llu", minor < 0 ? "-" : "",
-                          (unsigned long long)(size / scale));
-    if (exponent > 0) {
-        length += snprintf(text + length, (size_t)(AMOUNT_MAX - length), ".%0*llu", exponent,
-                           (unsigned long long)(size % scale));
-    }
-    (void)snprintf(text + length, (size_t)(AMOUNT_MAX - length), " %.*s",
-                   (int)(code.size_bytes < 8 ? code.size_bytes : 8), code.bytes);
-}
-
-static bool tell_text(struct comparison *comparison, const struct reconcile_finding *finding,
-                      const char *ours, const char *theirs, const char *key, struct err *err) {
-    struct console *console = &comparison->cli->console;
-    struct buffer line = {0};
-    bool is_fine =
-        comparison->has_head || console_out(console, err, "%-17s  %-20s  %-16s  %14s  %14s  %s\n",
-                                            "", "org", "metric", "ours", "at stripe", "item");
-    comparison->has_head = true;
-    is_fine = is_fine && buffer_append_format(&line, err, "%-17s  ", kind_names[finding->kind]) &&
-              print_pad(&line, finding->org_id, 20, err) &&
-              buffer_append(&line, text_from("  "), err) &&
-              print_pad(&line, finding->metric, 16, err) &&
-              buffer_append_format(&line, err, "  %14s  %14s  %s", ours, theirs, key) &&
-              (finding->their_id[0] == '\0' ||
-               (buffer_append(&line, text_from(" "), err) &&
-                print_escape(&line, text_from(finding->their_id), err))) &&
-              buffer_append(&line, text_from("\n"), err) &&
-              console_out_text(console, buffer_text(&line), err);
-    buffer_release(&line);
-    return is_fine;
-}
-
-static bool tell_csv(struct comparison *comparison, const struct reconcile_finding *finding,
-                     const char *ours, const char *theirs, const char *key, struct err *err) {
-    struct console *console = &comparison->cli->console;
-    return console_out(console, err, "%s,", kind_names[finding->kind]) &&
-           print_csv(console, finding->org_id, err) && console_out(console, err, ",") &&
-           print_csv(console, finding->metric, err) &&
-           console_out(console, err, ",%s,%s,%s,%s,", ours, theirs, key, finding->our_id) &&
-           print_csv(console, text_from(finding->their_id), err) && console_out(console, err, "\n");
-}
-
-static bool found(void *context, const struct reconcile_finding *finding, struct err *err) {
-    struct comparison *comparison = context;
-    char key[EMIT_KEY_TEXT_MAX];
-    char ours[AMOUNT_MAX] = "";
-    char theirs[AMOUNT_MAX] = "";
-    comparison->kinds[finding->kind]++;
-    emit_key_format(&finding->key, key);
-    if (finding->item != NULL) {
-        amount_text(finding->item->amount, text_from(finding->item->currency->code), ours);
-    }
-    if (finding->their_id[0] != '\0') {
-        amount_text(finding->their_amount, finding->their_currency, theirs);
-    }
-    return comparison->is_csv ? tell_csv(comparison, finding, ours, theirs, key, err)
-                              : tell_text(comparison, finding, ours, theirs, key, err);
-}
-
-static bool tell_counts(struct comparison *comparison, const struct reconcile *reconcile,
-                        struct err *err) {
-    struct console *console = &comparison->cli->console;
-    if (comparison->is_csv) {
-        return true;
-    }
-    if (!console_out(console, err, "%s%llu item%s compared: %llu as recorded",
-                     reconcile->counts.findings > 0 ? "\n" : "",
-                     (unsigned long long)reconcile->counts.items,
-                     reconcile->counts.items == 1 ? "" : "s",
-                     (unsigned long long)reconcile->counts.agreed)) {
-        return false;
-    }
-    for (size_t kind = 0; kind < RECONCILE_KINDS_COUNT; kind++) {
-        if (comparison->kinds[kind] > 0 &&
-            !console_out(console, err, ", %llu %s", (unsigned long long)comparison->kinds[kind],
-                         kind_names[kind])) {
-            return false;
-        }
-    }
-    return console_out(console, err, "\n");
-}
 
 /* --- comparing and repairing --------------------------------------------------------------------
  */
@@ -131,43 +27,39 @@ static bool compare(struct comparison *comparison, bool repairs, struct reconcil
     *reconcile = (struct reconcile){.repairs = repairs,
                                     .resend = comparison->resend,
                                     .resend_count = repairs ? comparison->resend_count : 0,
-                                    .context = comparison,
-                                    .found = found};
-    memset(comparison->kinds, 0, sizeof comparison->kinds);
-    comparison->has_head = false;
-    if (comparison->is_csv &&
-        !console_out(&comparison->cli->console, err,
-                     "kind,org_id,metric,ours,at_stripe,item_key,our_id,stripe_id\n")) {
-        return false;
-    }
-    return emission_reconcile(comparison->run, &comparison->session, reconcile, err) &&
-           tell_counts(comparison, reconcile, err);
+                                    .earlier_run_ids = comparison->earlier,
+                                    .earlier_run_ids_count = comparison->aids.runs_count,
+                                    .context = &comparison->report,
+                                    .found = reconcile_report_found};
+    return reconcile_report_begin(&comparison->report, err) &&
+           emission_reconcile(comparison->run, &comparison->session, reconcile, err) &&
+           reconcile_report_end(&comparison->report, reconcile, err);
 }
 
-static bool check_resent(const struct comparison *comparison, const struct reconcile *reconcile,
-                         struct err *err) {
-    if (reconcile->counts.resent == comparison->resend_count) {
-        return true;
-    }
-    (void)err_set(err, ERR_MISMATCH, "--resend: %zu of %zu keys are no items removed at Stripe",
-                  comparison->resend_count - (size_t)reconcile->counts.resent,
-                  comparison->resend_count);
-    return err_hint(err, "reconcile without --resend lists the keys of those that are");
+/* On stdout stands what compares, for a machine that reads it. */
+static bool send(struct comparison *comparison, struct err *err) {
+    struct cli *cli = comparison->cli;
+    struct console *console = &cli->console;
+    console->is_mute = comparison->report.format != PRINT_TEXT;
+    bool is_fine =
+        console_out(console, err, "\n") &&
+        closing_execute(cli, comparison->run, &comparison->session, &comparison->options, err) &&
+        console_out(console, err, "\n");
+    console->is_mute = false;
+    return is_fine;
 }
 
 static bool repair(struct comparison *comparison, const struct reconcile *reconcile,
                    struct err *err) {
-    struct cli *cli = comparison->cli;
-    bool has_work = comparison->kinds[RECONCILE_NEVER_SENT] > 0 ||
-                    comparison->kinds[RECONCILE_UNRECORDED] > 0 || reconcile->counts.resent > 0;
+    const uint64_t *kinds = comparison->report.kinds;
+    bool has_work = kinds[RECONCILE_NEVER_SENT] > 0 || kinds[RECONCILE_UNRECORDED] > 0 ||
+                    kinds[RECONCILE_UNKNOWN] > 0 || reconcile->counts.resent > 0;
     if (!has_work) {
         return true;
     }
     return (!run_stage_is_done(comparison->run, &stage_emit) ||
             run_unseal_sending(comparison->run, err)) &&
-           console_out(&cli->console, err, "\n") &&
-           closing_execute(cli, comparison->run, &comparison->session, &comparison->options, err) &&
-           console_out(&cli->console, err, "\n");
+           send(comparison, err);
 }
 
 static bool reconcile_all(struct comparison *comparison, struct err *err) {
@@ -178,7 +70,7 @@ static bool reconcile_all(struct comparison *comparison, struct err *err) {
     if (!compare(comparison, repairs, &reconcile, err)) {
         return false;
     }
-    if (repairs && !check_resent(comparison, &reconcile, err)) {
+    if (repairs && !reconcile_check_resent(comparison->resend_count, &reconcile, err)) {
         return false;
     }
     if (repairs && reconcile.counts.findings > 0) {
@@ -190,9 +82,9 @@ static bool reconcile_all(struct comparison *comparison, struct err *err) {
         cli_next(cli, "periodclose verify %s", path);
         return true;
     }
-    bool can_repair =
-        comparison->kinds[RECONCILE_NEVER_SENT] > 0 || comparison->kinds[RECONCILE_UNRECORDED] > 0;
-    cli->status = ERR_DRIFT;
+    const uint64_t *kinds = comparison->report.kinds;
+    bool can_repair = kinds[RECONCILE_NEVER_SENT] > 0 || kinds[RECONCILE_UNRECORDED] > 0;
+    cli->status = cli->status == ERR_UNKNOWN ? ERR_UNKNOWN : ERR_DRIFT;
     if (can_repair && !repairs) {
         cli_next(cli, "periodclose reconcile %s --repair", path);
     } else {
@@ -204,28 +96,35 @@ static bool reconcile_all(struct comparison *comparison, struct err *err) {
 /* --- the command --------------------------------------------------------------------------------
  */
 
-static bool read_resend(struct comparison *comparison, struct err *err) {
-    const struct option_values *options = &comparison->cli->options;
-    size_t count = options->values_count[OPTION_RESEND];
-    if (count > RESEND_MAX) {
-        return err_set(err, ERR_USAGE, "--resend: at most %d keys at once", (int)RESEND_MAX);
+/* A run out of a database writes there what became of its items. */
+static bool choose_database(struct comparison *comparison, struct err *err) {
+    struct cli *cli = comparison->cli;
+    struct stage_session *session = &comparison->session;
+    session->conninfo = run_pinned(comparison->run, PIN_VERSION, "database");
+    return session->conninfo == NULL || !option_is_set(&cli->options, OPTION_DATABASE) ||
+           cli_database(cli, &session->conninfo, err);
+}
+
+static bool open_aids(struct comparison *comparison, struct err *err) {
+    struct emission_aids *aids = &comparison->aids;
+    if (!emission_aids_open(comparison->cli, comparison->run, true, &comparison->session, aids,
+                            err)) {
+        return false;
     }
-    for (size_t index = 0; index < count; index++) {
-        const char *text = options->values[OPTION_RESEND][index];
-        if (!emit_key_parse(text_from(text), &comparison->resend[index])) {
-            (void)err_set(err, ERR_USAGE, "--resend: '%.40s' is no item key", text);
-            return err_hint(err,
-                            "reconcile prints them, and invoice_items.csv has them: 32 digits");
-        }
+    for (size_t index = 0; index < aids->runs_count; index++) {
+        const char *id = run_id(aids->runs[index]);
+        comparison->earlier[index] = id != NULL ? id : "";
     }
-    comparison->resend_count = count;
     return true;
+}
+
+static void note(void *context, const char *text) {
+    console_say(context, LOG_NOTE, "note: %s", text);
 }
 
 static bool reconcile_prepare(struct comparison *comparison, struct err *err) {
     struct cli *cli = comparison->cli;
     struct run *run = comparison->run;
-    enum print_format format;
     const char *period = run_pinned(run, PIN_OPTION, pin_period);
     if (!run_stage_is_done(run, &stage_record) || run_is_replay(run) ||
         run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
@@ -236,22 +135,34 @@ static bool reconcile_prepare(struct comparison *comparison, struct err *err) {
     if (period == NULL || month_parse(text_from(period), &comparison->session.month) != NULL) {
         return err_set(err, ERR_DAMAGED, "%s: the pinned period is no month", run_path(run));
     }
-    if (!print_format(cli, &format, err) || !closing_options(cli, &comparison->options, err) ||
-        !emission_pin(cli, run, &comparison->session, err) || !read_resend(comparison, err)) {
+    if (!reconcile_report_init(&comparison->report, cli, err) ||
+        !closing_options(cli, &comparison->options, err) ||
+        !emission_pin(cli, run, &comparison->session, err) ||
+        !reconcile_read_resend(cli, comparison->resend, &comparison->resend_count, err)) {
         return false;
     }
-    comparison->is_csv = format == PRINT_CSV;
-    if (comparison->session.emission != EMISSION_STRIPE || format == PRINT_JSON) {
-        return err_set(err, ERR_USAGE,
-                       format == PRINT_JSON ? "--format: text or csv"
-                                            : "only runs with --emit stripe can be reconciled");
+    comparison->report.period = period;
+    comparison->report.emission = comparison->session.emission;
+    if (comparison->session.emission == EMISSION_NONE) {
+        return err_set(err, ERR_USAGE, "%s was begun with --emit none: nothing of it was sent",
+                       run_path(run));
+    }
+    if (comparison->session.emission == EMISSION_STRIPE_METERS) {
+        console_say(&cli->console, LOG_NOTE,
+                    "note: Stripe does not list events of meters: this is what the journal knows "
+                    "of them");
     }
     comparison->session.sending.retries_failed = true;
-    return emission_aids_open(cli, run, true, &comparison->session, &comparison->aids, err);
+    comparison->session.note = note;
+    comparison->session.note_context = &cli->console;
+    return choose_database(comparison, err) && open_aids(comparison, err);
 }
 
-static bool reconcile_run(struct cli *cli, struct err *err) {
+static bool reconcile_command(struct cli *cli, struct err *err) {
     const char *path;
+    if (option_is_set(&cli->options, OPTION_PERIOD)) {
+        return reconcile_period(cli, err);
+    }
     struct comparison *comparison = mem_alloc(sizeof *comparison);
     if (comparison == NULL) {
         return err_memory(err, sizeof *comparison);
@@ -270,20 +181,30 @@ static bool reconcile_run(struct cli *cli, struct err *err) {
 
 const struct command command_reconcile = {
     .name = "reconcile",
-    .summary = "compare what was sent with what stands at Stripe",
-    .arguments = "RUN [--repair] [--resend KEY]",
+    .summary = "compare what was sent with what stands at Stripe or Dodo",
+    .arguments = "RUN | --period YYYY-MM --database CONNINFO  [--repair] [--resend KEY]",
     .positionals_max = 1,
-    .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
-               OPTION_BIT(OPTION_FORMAT) | OPTION_BIT(OPTION_REPAIR) | OPTION_BIT(OPTION_RESEND) |
-               EMISSION_OPTIONS,
+    .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_PERIOD) |
+               OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_EMIT) | OPTION_BIT(OPTION_JOBS) |
+               OPTION_BIT(OPTION_MEMORY) | OPTION_BIT(OPTION_FORMAT) | OPTION_BIT(OPTION_JSON) |
+               OPTION_BIT(OPTION_REPAIR) | OPTION_BIT(OPTION_RESEND) | EMISSION_OPTIONS,
     .description =
-        "Lists the items that each customer of the run has at Stripe since the period's end,\n"
-        "matches them by their metadata, and prints what is not as it was recorded: never\n"
-        "sent, removed there, different, not recorded as sent, or there without a record.\n"
-        "With such a finding the exit status is 15.\n\n"
+        "Lists the items that each customer of the closed orgs has at Stripe since the\n"
+        "period's end (the events that Dodo has, with --emit dodo), matches them by their\n"
+        "keys, and prints what is not as it was recorded: never sent, removed there,\n"
+        "different, not recorded as sent, or there without a record. With such a finding\n"
+        "the exit status is 15. Events of Stripe's meters cannot be listed: of them it tells\n"
+        "what the journal knows.\n\n"
+        "With --period the records in the database are compared, without a run directory\n"
+        "(it may be lost): all revisions, with --emit stripe (the default), dodo or\n"
+        "stripe-meters.\n\n"
         "--repair notes what stands there unknown to us and sends what was never sent; it\n"
-        "deletes nothing. What was removed at Stripe may have been somebody's goodwill: it\n"
-        "is sent again only when its key is named with --resend.",
+        "deletes nothing. With --period its journal stands in --run-dir, else in the folder\n"
+        "reconcile-YYYY-MM. What was removed at Stripe may have been somebody's goodwill: it\n"
+        "is sent again only when its key is named with --resend, and so is an event of a\n"
+        "meter that stayed unknown.\n\n"
+        "--json prints an object on a line: period, target, findings, items, as_recorded and\n"
+        "counts by kind; after a repair a second one.",
     .example = "periodclose reconcile /var/lib/periodclose/2026-10",
-    .run = reconcile_run,
+    .run = reconcile_command,
 };

@@ -45,6 +45,9 @@ static void console_write(struct console *console, int fd, const char *bytes, si
 }
 
 bool console_out_text(struct console *console, struct text text, struct err *err) {
+    if (console->is_mute) {
+        return true;
+    }
     if (!buffer_append(&console->out, text, err)) {
         return false;
     }

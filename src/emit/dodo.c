@@ -35,6 +35,7 @@ void dodo_destroy(struct dodo *dodo) {
     }
     dodo_book_destroy(dodo->book);
     buffer_release(&dodo->body);
+    dodo_index_destroy(dodo->index);
     mem_free(dodo->groups);
     mem_free(dodo->open);
     mem_free(dodo);
@@ -68,7 +69,9 @@ static bool sweep_note(struct dodo *dodo, const json_t *event, struct err *err) 
     return journal_put_answer(dodo->journal, &found, err);
 }
 
-static bool sweep_page(struct dodo *dodo, struct text path, size_t *count, struct err *err) {
+static bool list_page(struct dodo *dodo, struct text path, size_t *count,
+                      bool (*note)(struct dodo *dodo, const json_t *event, struct err *err),
+                      struct err *err) {
     struct client_reply reply;
     if (!client_get(dodo->client, path, &reply, err)) {
         return false;
@@ -84,14 +87,15 @@ static bool sweep_page(struct dodo *dodo, struct text path, size_t *count, struc
     }
     *count = json_array_size(items);
     for (size_t index = 0; is_fine && index < *count; index++) {
-        is_fine = sweep_note(dodo, json_array_get(items, index), err);
+        is_fine = note(dodo, json_array_get(items, index), err);
     }
     client_reply_release(&reply);
     return is_fine;
 }
 
-static bool sweep_metric(struct dodo *dodo, struct text metric, struct instant since,
-                         struct err *err) {
+bool dodo_list_metric(struct dodo *dodo, struct text metric, struct instant since,
+                      bool (*note)(struct dodo *dodo, const json_t *event, struct err *err),
+                      struct err *err) {
     struct buffer path = {0};
     struct buffer name = {0};
     struct buffer query = {0};
@@ -108,7 +112,7 @@ static bool sweep_metric(struct dodo *dodo, struct text metric, struct instant s
                   form_int64(&query, "page_size", DODO_PAGE_SIZE, err) &&
                   buffer_append(&path, text_from("/events?"), err) &&
                   buffer_append(&path, buffer_text(&query), err) &&
-                  sweep_page(dodo, buffer_text(&path), &count, err);
+                  list_page(dodo, buffer_text(&path), &count, note, err);
     }
     buffer_release(&path);
     buffer_release(&name);
@@ -119,7 +123,7 @@ static bool sweep_metric(struct dodo *dodo, struct text metric, struct instant s
 bool dodo_sweep(struct dodo *dodo, const struct text *metrics, size_t metrics_count,
                 struct instant since, struct err *err) {
     for (size_t index = 0; index < metrics_count; index++) {
-        if (!sweep_metric(dodo, metrics[index], since, err)) {
+        if (!dodo_list_metric(dodo, metrics[index], since, sweep_note, err)) {
             return false;
         }
     }
@@ -179,7 +183,7 @@ static bool load_answer(const struct dodo *dodo, struct emit_work *work, struct 
     return true;
 }
 
-static bool load_work(struct dodo *dodo, struct dodo_open *open, struct err *err) {
+bool dodo_load_work(struct dodo *dodo, struct dodo_open *open, struct err *err) {
     struct journal_state known;
     struct emit_work *work = open->work;
     work->attempt = 1;
@@ -190,6 +194,10 @@ static bool load_work(struct dodo *dodo, struct dodo_open *open, struct err *err
         work->attempt = known.intent.attempt;
         work->is_unsettled = true;
         return true;
+    }
+    if (!known.has_answer && work->recorded_id != NULL) {
+        work->result.status = EMIT_SENT;
+        keep_text(work->result.object_id, EMIT_ID_MAX, text_from(work->recorded_id));
     }
     return !known.has_answer || load_answer(dodo, work, open->customer, &known.answer, err);
 }
@@ -287,7 +295,7 @@ static bool take_group(struct dodo *dodo, struct emit_group *group, struct err *
     for (size_t index = 0; index < group->works_count; index++) {
         struct dodo_open *open = &dodo->open[dodo->open_count];
         *open = (struct dodo_open){.work = &group->works[index], .customer = group->customer};
-        if (!load_work(dodo, open, err) ||
+        if (!dodo_load_work(dodo, open, err) ||
             (open->work->is_unsettled && !dodo_prove(dodo, open, err)) ||
             (open->work->result.status == EMIT_OPEN && !decide(dodo, group, open, err))) {
             return false;

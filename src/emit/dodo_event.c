@@ -16,7 +16,8 @@ static json_t *event_metadata(const struct emit_item *item, const char *run_id) 
                      (json_int_t)item->amount, "currency", item->currency->code, "quantity",
                      quantity, "org_id", item->org_id.bytes, item->org_id.size_bytes, "metric",
                      item->metric.bytes, item->metric.size_bytes, "period", item->period,
-                     "revision", (json_int_t)item->revision, "run_id", run_id);
+                     "revision", (json_int_t)item->revision, "run_id",
+                     item->run_id != NULL ? item->run_id : run_id);
 }
 
 static json_t *event_object(const struct emit_item *item, struct text customer, const char *run_id,

@@ -5,6 +5,7 @@
  *   dodo_book.c    whose meter an event meets: subscriptions and meters as Dodo has them
  *   dodo.c         the window of groups, what the journal knows of them
  *   dodo_batch.c   one batch: intents, request, proof
+ *   dodo_reconcile.c  comparing with what Dodo has
  */
 #ifndef PERIODCLOSE_SRC_EMIT_DODO_INTERNAL_H
 #define PERIODCLOSE_SRC_EMIT_DODO_INTERNAL_H
@@ -46,7 +47,10 @@ struct dodo {
     size_t open_count;
     size_t open_capacity;
     struct buffer body;
+    struct dodo_index *index; /* what Dodo has, for comparing; NULL: not asked */
 };
+
+void dodo_index_destroy(struct dodo_index *index); /* NULL is fine */
 
 struct dodo_open {
     struct emit_work *work;
@@ -54,6 +58,12 @@ struct dodo_open {
     struct dodo_landing landing;
 };
 
+/* Every event of the metric's name since then, page by page. */
+bool dodo_list_metric(struct dodo *dodo, struct text metric, struct instant since,
+                      bool (*note)(struct dodo *dodo, const json_t *event, struct err *err),
+                      struct err *err);
+/* What the journal knows of it. */
+bool dodo_load_work(struct dodo *dodo, struct dodo_open *open, struct err *err);
 /* Sends everything in dodo->open: each has a result then, or the journal failed. */
 bool dodo_send_open(struct dodo *dodo, struct err *err);
 /*

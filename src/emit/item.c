@@ -254,7 +254,8 @@ bool emit_item_body(const struct emit_item *item, const struct emit_target *targ
         form_int64(body, "period[start]", floor_seconds(item->period_start.us), err) &&
         form_int64(body, "period[end]", floor_seconds(item->period_end.us - 1000000), err) &&
         form_text(body, "metadata[item_key]", text_from(key), err) &&
-        form_text(body, "metadata[run_id]", text_from(target->run_id), err) &&
+        form_text(body, "metadata[run_id]",
+                  text_from(item->run_id != NULL ? item->run_id : target->run_id), err) &&
         form_text(body, "metadata[org_id]", metadata_value(item->org_id), err) &&
         form_text(body, "metadata[metric]", metadata_value(item->metric), err) &&
         form_text(body, "metadata[period]", text_from(item->period), err) &&

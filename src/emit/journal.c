@@ -293,7 +293,7 @@ static bool check_single(const struct journal *journal, const struct journal_ent
 bool journal_find(const struct journal *journal, const struct emit_key *key,
                   struct journal_state *state, struct err *err) {
     *state = (struct journal_state){0};
-    if (journal->entries_count == 0) {
+    if (journal == NULL || journal->entries_count == 0) {
         return true;
     }
     const struct journal_entry *entry = entry_at(journal->entries, journal->entries_size, key);
@@ -341,7 +341,7 @@ bool journal_has_uncommitted(const struct journal *journal) {
 }
 
 bool journal_commit(struct journal *journal, struct instant now, struct err *err) {
-    if (journal->pending.size_bytes == 0) {
+    if (journal == NULL || journal->pending.size_bytes == 0) {
         return true;
     }
     char content[MARK_CONTENT_BYTES];

@@ -3,7 +3,7 @@
  * period's end are listed, and matched by metadata. Nothing is sent; what the journal did not know
  * is put into it, if that is asked for.
  */
-#include <stdio.h>
+#include <stdlib.h>
 
 #include "emit/form.h"
 #include "sender_internal.h"
@@ -17,42 +17,27 @@ static struct text customer_of(const struct slot *slot, const struct emit_work *
     return work->customer.size_bytes > 0 ? work->customer : slot->group.customer;
 }
 
-/* The items of an org may stand with several customers: one listing of each. */
-bool reconcile_advance(struct sender *sender, struct slot *slot) {
-    slot->tries = 0;
-    slot->page_after[0] = '\0';
-    for (size_t index = 0; index < slot->group.works_count; index++) {
-        struct emit_work *work = &slot->group.works[index];
-        struct text customer = customer_of(slot, work);
-        if (!work->is_compared && customer.size_bytes > 0) {
-            slot->listed = customer;
-            slot_ready(sender, slot, STEP_RECONCILE);
+bool reconcile_is_resent(const struct reconcile *reconcile, const struct emit_key *key) {
+    for (size_t index = 0; index < reconcile->resend_count; index++) {
+        if (memcmp(reconcile->resend[index].bytes, key->bytes, sizeof key->bytes) == 0) {
             return true;
         }
-        if (!work->is_compared) { /* nobody to ask for: held */
-            work->is_compared = true;
-            sender->reconcile->counts.items++;
-            sender->reconcile->counts.agreed++;
-        }
     }
-    slot_finish(sender, slot);
-    return true;
+    return false;
 }
 
-bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *call,
-                   struct err *err) {
-    struct buffer query = {0};
-    int64_t since_us = slot->group.works[0].item.period_end.us - DAY_US;
-    (void)sender;
-    bool is_fine = form_text(&query, "customer", slot->listed, err) &&
-                   form_int64(&query, "created[gte]", since_us / 1000000, err) &&
-                   form_int64(&query, "limit", 100, err) &&
-                   (slot->page_after[0] == '\0' ||
-                    form_text(&query, "starting_after", text_from(slot->page_after), err)) &&
-                   buffer_append(&call->url, text_from("/v1/invoiceitems?"), err) &&
-                   buffer_append(&call->url, buffer_text(&query), err);
-    buffer_release(&query);
-    return is_fine;
+bool reconcile_is_earlier(const struct reconcile *reconcile, const char *run_id) {
+    for (size_t index = 0; index < reconcile->earlier_run_ids_count; index++) {
+        if (strcmp(reconcile->earlier_run_ids[index], run_id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_held(const struct slot *slot, const struct emit_work *work) {
+    bool is_open = work->result.status == EMIT_OPEN && !work->is_unsettled;
+    return work->result.status == EMIT_HELD || (is_open && slot->group.held_reason != NULL);
 }
 
 static bool tell(struct sender *sender, const struct slot *slot, enum reconcile_kind kind,
@@ -78,6 +63,95 @@ static bool tell(struct sender *sender, const struct slot *slot, enum reconcile_
     }
     reconcile->counts.findings++;
     return reconcile->found(reconcile->context, &finding, err);
+}
+
+/* --- events of meters, which cannot be listed ---------------------------------------------------
+ */
+
+static bool compare_event(struct sender *sender, struct slot *slot, struct emit_work *work,
+                          struct err *err) {
+    static const struct http_answer nobody = {.fate = HTTP_NOT_SENT};
+    struct reconcile *reconcile = sender->reconcile;
+    reconcile->counts.items++;
+    if (work->result.status == EMIT_SENT || is_held(slot, work) ||
+        (slot->group.customer.size_bytes == 0 && !work->is_unsettled)) {
+        reconcile->counts.agreed++;
+        return true;
+    }
+    if (work->result.status != EMIT_UNKNOWN && !work->is_unsettled) {
+        return tell(sender, slot, RECONCILE_NEVER_SENT, work, NULL, err);
+    }
+    if (!tell(sender, slot, RECONCILE_UNKNOWN, work, NULL, err)) {
+        return false;
+    }
+    if (!reconcile_is_resent(reconcile, &work->item.key)) {
+        return true;
+    }
+    reconcile->counts.resent++;
+    work->place = PLACE_METER;
+    return work_answered(sender, slot, work, OUTCOME_ABSENT, &nobody, NULL, "", err);
+}
+
+static bool compare_metered(struct sender *sender, struct slot *slot, struct err *err) {
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        if (!compare_event(sender, slot, &slot->group.works[index], err)) {
+            return false;
+        }
+    }
+    slot_finish(sender, slot);
+    return true;
+}
+
+/* --- asking -------------------------------------------------------------------------------------
+ */
+
+/* The items of an org may stand with several customers: one listing of each. */
+bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err) {
+    if (sender->options.is_metered) {
+        return compare_metered(sender, slot, err);
+    }
+    slot->tries = 0;
+    slot->page_after[0] = '\0';
+    if (slot->group.works_count == 0 && slot->listed.size_bytes == 0 &&
+        slot->group.customer.size_bytes > 0) {
+        slot->listed = slot->group.customer;
+        slot_ready(sender, slot, STEP_RECONCILE);
+        return true;
+    }
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        struct text customer = customer_of(slot, work);
+        if (!work->is_compared && customer.size_bytes > 0) {
+            slot->listed = customer;
+            slot_ready(sender, slot, STEP_RECONCILE);
+            return true;
+        }
+        if (!work->is_compared) { /* nobody to ask for: held */
+            work->is_compared = true;
+            sender->reconcile->counts.items++;
+            sender->reconcile->counts.agreed++;
+        }
+    }
+    slot_finish(sender, slot);
+    return true;
+}
+
+bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *call,
+                   struct err *err) {
+    struct buffer query = {0};
+    struct instant end =
+        slot->group.works_count > 0 ? slot->group.works[0].item.period_end : slot->group.period_end;
+    int64_t since_us = end.us - DAY_US;
+    (void)sender;
+    bool is_fine = form_text(&query, "customer", slot->listed, err) &&
+                   form_int64(&query, "created[gte]", since_us / 1000000, err) &&
+                   form_int64(&query, "limit", 100, err) &&
+                   (slot->page_after[0] == '\0' ||
+                    form_text(&query, "starting_after", text_from(slot->page_after), err)) &&
+                   buffer_append(&call->url, text_from("/v1/invoiceitems?"), err) &&
+                   buffer_append(&call->url, buffer_text(&query), err);
+    buffer_release(&query);
+    return is_fine;
 }
 
 /* --- what is there ------------------------------------------------------------------------------
@@ -124,6 +198,22 @@ static bool is_of_org(const struct slot *slot, const char *org_id) {
            (size == slot->group.org_id.size_bytes || size + 4 > EMIT_METADATA_VALUE_MAX);
 }
 
+/* Other revisions are of other runs; each is compared with its own. */
+static bool is_of_other_run(const struct sender *sender, const struct slot *slot,
+                            const json_t *metadata) {
+    const char *run_id = object_text(metadata, "run_id");
+    long long newest = 1;
+    if (sender->reconcile->knows_all || strcmp(run_id, sender->options.run_id) == 0) {
+        return false;
+    }
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        long long revision = slot->group.works[index].item.revision;
+        newest = revision > newest ? revision : newest;
+    }
+    return reconcile_is_earlier(sender->reconcile, run_id) ||
+           strtoll(object_text(metadata, "revision"), NULL, 10) > newest;
+}
+
 static bool take_row(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                      const json_t *object, struct err *err) {
     struct emit_key key;
@@ -139,30 +229,16 @@ static bool take_row(struct sender *sender, struct slot *slot, const struct http
             return compare(sender, slot, work, answer, object, err);
         }
     }
-    /* Other revisions are of other runs; each is compared with its own. */
-    const char *revision = object_text(metadata, "revision");
-    char ours[24];
-    (void)snprintf(ours, sizeof ours, "%lld", (long long)slot->group.works[0].item.revision);
-    return strcmp(revision, ours) != 0 || tell(sender, slot, RECONCILE_EXTRA, NULL, object, err);
+    return is_of_other_run(sender, slot, metadata) ||
+           tell(sender, slot, RECONCILE_EXTRA, NULL, object, err);
 }
 
 /* --- what is not there --------------------------------------------------------------------------
  */
 
-static bool is_resent(const struct reconcile *reconcile, const struct emit_key *key) {
-    for (size_t index = 0; index < reconcile->resend_count; index++) {
-        if (memcmp(reconcile->resend[index].bytes, key->bytes, sizeof key->bytes) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool take_absent(struct sender *sender, struct slot *slot, struct emit_work *work,
                         const struct http_answer *answer, struct err *err) {
-    bool is_held =
-        slot->group.held_reason != NULL && work->result.status == EMIT_OPEN && !work->is_unsettled;
-    if (work->result.status == EMIT_HELD || is_held) {
+    if (is_held(slot, work)) {
         sender->reconcile->counts.agreed++;
         return true;
     }
@@ -172,7 +248,7 @@ static bool take_absent(struct sender *sender, struct slot *slot, struct emit_wo
     if (!tell(sender, slot, RECONCILE_REMOVED, work, NULL, err)) {
         return false;
     }
-    if (work->has_double || !is_resent(sender->reconcile, &work->item.key)) {
+    if (work->has_double || !reconcile_is_resent(sender->reconcile, &work->item.key)) {
         return true;
     }
     sender->reconcile->counts.resent++;
@@ -208,7 +284,7 @@ bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_
             return false;
         }
     }
-    return reconcile_advance(sender, slot);
+    return reconcile_advance(sender, slot, err);
 }
 
 bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,

@@ -184,7 +184,7 @@ bool place_take_invoice(struct sender *sender, struct slot *slot, const struct h
                         const json_t *object, struct err *err);
 
 /* reconcile.c */
-bool reconcile_advance(struct sender *sender, struct slot *slot);
+bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err);
 bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *call,
                    struct err *err);
 bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,

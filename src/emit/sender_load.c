@@ -90,12 +90,11 @@ static bool load_answer(struct sender *sender, struct text customer, struct emit
         return work->item.currency == NULL || check_known(work, customer, answer, err);
     case OUTCOME_REFUSED:
         keep_text(work->result.detail, sizeof work->result.detail, answer->detail);
-        if (!sender->options.retries_failed) {
-            work->result.status = EMIT_FAILED;
-        }
+        work->result.status = sender->options.retries_failed ? EMIT_OPEN : EMIT_FAILED;
         work->attempt++;
         return true;
     case OUTCOME_ABSENT:
+        work->result.status = EMIT_OPEN;
         work->attempt++;
         return true;
     }
@@ -139,6 +138,10 @@ static bool load_work(struct sender *sender, struct slot *slot, struct emit_work
                            &known.answer, err);
     }
     if (!known.is_unsettled) {
+        if (work->recorded_id != NULL && !known.has_answer) {
+            work->result.status = EMIT_SENT;
+            keep_text(work->result.object_id, EMIT_ID_MAX, text_from(work->recorded_id));
+        }
         return true;
     }
     /* Until it is settled the whole group stays with the customer that it was asked for. */
@@ -219,7 +222,8 @@ bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *w
         emit_key_format(&work->item.key, key);
         record.amount = work->item.amount;
         record.currency = text_from(work->item.currency->code);
-        record.object_id = text_from(outcome == OUTCOME_REFUSED ? "" : key);
+        bool is_there = outcome == OUTCOME_SENT || outcome == OUTCOME_FOUND;
+        record.object_id = text_from(is_there ? key : "");
     }
     if (!journal_put_answer(sender->journal, &record, err)) {
         return false;
@@ -341,7 +345,7 @@ bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struc
 
 bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {
     if (sender->reconcile != NULL) {
-        return reconcile_advance(sender, slot);
+        return reconcile_advance(sender, slot, err);
     }
     slot->tries = 0;
     slot->misses = 0;

@@ -54,13 +54,14 @@ export function runKillable(program, simulator, words, env, secret) {
   return new Promise((resolve) => {
     const child = spawn(program, words, { env: { ...process.env, ...env } });
     let out = '';
-    child.stdout.on('data', (bytes) => { out += bytes; });
+    let stdout = '';
+    child.stdout.on('data', (bytes) => { out += bytes; stdout += bytes; });
     child.stderr.on('data', (bytes) => { out += bytes; });
     const limit = setTimeout(() => child.kill('SIGKILL'), 60000);
     child.on('close', (status, signal) => {
       clearTimeout(limit);
       assert.ok(!out.includes(secret), 'the key is in the output');
-      resolve({ status, signal, out, pid: child.pid });
+      resolve({ status, signal, out, stdout, pid: child.pid });
     });
     simulator.ask({ do: 'client', pid: child.pid }).catch(() => {});
   });

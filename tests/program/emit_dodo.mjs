@@ -149,6 +149,43 @@ result = await run(simulator, closeWords(dataset, calm));
 assert.equal(result.status, 4, result.out);
 assert.deepEqual(stable(await checkExactlyOnce(simulator, calm)), stable(calmRows));
 
+// compared with what Dodo has; what the journal lost is noted, and nothing is sent again
+const reconcile = async (words) => {
+  const told = await run(simulator, ['reconcile', calm, '--json', ...FAST, ...words]);
+  const lines = told.stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  return { ...told, first: lines[0], last: lines.at(-1) };
+};
+result = await reconcile([]);
+assert.equal(result.status, 0, result.out);
+assert.deepEqual([result.first.items, result.first.as_recorded], [ORGS * 2, ORGS * 2]);
+fs.rmSync(path.join(calm, '60-emit/journal'));
+result = await reconcile([]);
+assert.equal(result.status, 15, result.out);
+assert.deepEqual([result.first.counts.not_recorded, result.first.as_recorded], [EXPECTED, ORGS * 2 - EXPECTED]);
+result = await reconcile(['--repair']);
+assert.equal(result.status, 4, result.out);
+assert.equal(result.last.as_recorded, ORGS * 2);
+assert.equal((await events(simulator)).length, EXPECTED);
+// an event of ours that nobody recorded, and one that is gone: told, and sent again by its key alone
+const shown = await events(simulator);
+const [gone] = shown;
+await simulator.ask({ do: 'remove_event', event: gone.event_id });
+const answer = await fetch(`${simulator.base}/events/ingest`, { method: 'POST',
+  headers: { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' },
+  body: JSON.stringify({ events: [{ event_id: 'ab'.repeat(16), customer_id: 'cus_1', event_name: 'overage.runs',
+    metadata: { ...gone.metadata, amount: 77 } }] }) });
+assert.equal(answer.status, 200);
+result = await reconcile(['--repair']);
+assert.equal(result.status, 15, result.out);
+assert.deepEqual(result.last.findings.map((one) => `${one.kind} ${one.item_key}`).sort(),
+  [`extra ${'ab'.repeat(16)}`, `removed_at_dodo ${gone.event_id}`]);
+assert.equal((await events(simulator)).length, EXPECTED);
+result = await reconcile(['--resend', gone.event_id]);
+assert.equal(result.status, 15, result.out);
+assert.deepEqual(result.last.findings.map((one) => one.kind), ['extra']);
+assert.equal((await events(simulator)).length, EXPECTED + 1);
+await simulator.ask({ do: 'remove_event', event: 'ab'.repeat(16) });
+
 // somebody changed what it is about: stop
 fs.rmSync(calm, { recursive: true });
 result = await run(simulator, closeWords(less, calm));

@@ -11,7 +11,8 @@ const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
 const run = (words, env) => runProgram(program, simulator, words, env);
 const dump = () => simulator.ask({ do: 'dump' });
 const orgs = [{ id: 'a', customer: 'cus_a', subscription: 'sub_a', metrics: 3 }, { id: 'b', customer: 'cus_b' },
-  { id: 'c', customer: 'cus_b', metrics: 2 }, { id: 'd' }, { id: 'e', customer: 'cus_e' }, { id: 'f', customer: 'cus_f' }];
+  { id: 'c', customer: 'cus_b', metrics: 2 }, { id: 'd' }, { id: 'e', customer: 'cus_e' }, { id: 'f', customer: 'cus_f' },
+  { id: 'g', customer: 'cus_g', metrics: 0 }];
 const dataset = writeDataset(path.join(folder, 'dataset'), orgs);
 const runDir = path.join(folder, 'run');
 
@@ -58,10 +59,22 @@ await simulator.ask({ do: 'remove', item: changed.id });
 await post(changed, 999);
 await post(doubled, doubled.amount);
 await post({ ...itemOf('e', 'm0'), metadata: { ...itemOf('e', 'm0').metadata, item_key: 'ab'.repeat(16), metric: 'm7' } }, 700);
+// … and one of an org that is billed nothing
+await post({ customer: 'cus_g', metadata: { ...itemOf('e', 'm0').metadata, item_key: 'cd'.repeat(16), org_id: 'g' } }, 300);
 found = await findings();
 assert.equal(found.status, 15, found.out);
 assert.deepEqual(inShort(found), ['extra b m0 10.00 usd|9.99 usd', 'extra c m1 20.00 usd|20.00 usd', 'extra e m7 |7.00 usd',
-  'removed_at_stripe a m1 20.00 usd|', 'removed_at_stripe b m0 10.00 usd|']);
+  'extra g m0 |3.00 usd', 'removed_at_stripe a m1 20.00 usd|', 'removed_at_stripe b m0 10.00 usd|']);
+
+// The same for a machine.
+result = await run(['reconcile', runDir, '--json', ...quick]);
+assert.equal(result.status, 15, result.out);
+const told = JSON.parse(result.stdout);
+assert.deepEqual([told.period, told.target, told.items, told.counts.extra, told.counts.removed_at_stripe],
+  ['2026-10', 'stripe', 9, 4, 2]);
+assert.deepEqual(told.findings.find((one) => one.org_id === 'g'), { kind: 'extra', org_id: 'g', metric: 'm0', ours: null,
+  theirs: { amount: '3.00', currency: 'usd' }, item_key: 'cd'.repeat(16), our_id: null,
+  their_id: (await dump()).items.find((item) => item.customer === 'cus_g').id });
 
 // Repairing deletes nothing and sends nothing of these again.
 const before = (await dump()).items.length;

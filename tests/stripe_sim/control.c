@@ -8,6 +8,7 @@
  *   clock   {advance_s}        moves the world's clock
  *   client  {pid}              who is killed by a kill_… fault; 0: nobody
  *   remove  {item}             somebody deletes an item at Stripe
+ *   remove_event {event}       an event is gone at Dodo
  *   renew   {subscription}     a draft invoice with the pending items of its customer
  *   dump                       everything there is
  *   stop
@@ -157,6 +158,14 @@ json_t *control_answer(struct server *server, const json_t *command) {
             return wrong("no such item");
         }
         world_remove_item(server->world, id);
+        return fine();
+    }
+    if (strcmp(what, "remove_event") == 0) {
+        const char *id = field_text(command, "event");
+        if (collection_find(&server->world->dodo_events, id) == NULL) {
+            return wrong("no such event");
+        }
+        collection_remove(&server->world->dodo_events, id);
         return fine();
     }
     if (strcmp(what, "renew") == 0) {

@@ -1,0 +1,33 @@
+/* Inside of settling: the records of a period as groups of items, page by page. */
+#ifndef PERIODCLOSE_SRC_STAGE_SETTLE_H
+#define PERIODCLOSE_SRC_STAGE_SETTLE_H
+
+#include "db/db.h"
+#include "emit.h"
+#include "stage/settle.h"
+
+/*
+ * settle_records.c. Open asks for the page behind `after` (an org; empty: the first one); its
+ * groups are then taken one by one. Texts are valid until it is closed.
+ */
+struct settle_page {
+    const struct settle_options *options;
+    const char *period; /* YYYY-MM */
+    struct db_result result;
+    size_t row;
+    bool gives_all;        /* also orgs that are billed nothing */
+    struct settle *settle; /* who is told what became of the items */
+};
+
+enum { SETTLE_ALL_REVISIONS = 0 };
+
+bool settle_page_open(struct settle_page *page, const struct settle_options *options, struct db *db,
+                      const char *period, struct text after, int64_t revision, struct err *err);
+void settle_page_close(struct settle_page *page);
+bool settle_page_is_last(const struct settle_page *page); /* there are no orgs */
+/* The last org, for the next page. */
+bool settle_page_after(const struct settle_page *page, struct buffer *after, struct err *err);
+/* For struct emit_feed; the context is the page. */
+bool settle_page_next(void *context, struct emit_group *group, bool *is_found, struct err *err);
+
+#endif

@@ -1,0 +1,233 @@
+// The run directory is lost: what was recorded in the database and the metadata at the other side are
+// enough. reconcile_period.mjs PERIODCLOSE FAULTY SIMULATOR FOLDER, with the libpq environment of a cluster.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { runKillable } from '../emit/close.mjs';
+import { startSimulator } from '../stripe_sim/simulator.mjs';
+
+const [program, faulty, simulatorProgram, folder] = process.argv.slice(2);
+const KEY = 'sk_test_simulator';
+const ORGS = 40;
+const today = new Date();
+const end = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), 1)).toISOString();
+const period = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - 1, 1)).toISOString().slice(0, 7);
+const sql = (text) => execFileSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1'], { input: text, encoding: 'utf8' }).trim();
+
+// org_5 is suspended, org_7 has no customer, org_9 uses nothing beyond its plan.
+function freshDatabase(name) {
+  execFileSync('createdb', ['--template', 'template0', '--encoding', 'UTF8', name], { env: { ...process.env, PGDATABASE: 'postgres' } });
+  process.env.PGDATABASE = name;
+  execFileSync(program, ['migrate', '--database', ''], { stdio: ['ignore', 'ignore', 'pipe'] });
+  sql(`insert into billing.plans (plan_id) values ('pro');
+    insert into billing.prices (plan_id, metric, included, unit_price, unit) values
+      ('pro', 'tokens', 500000, 0.0001, null), ('pro', 'runs', 50, 1, 'runs');
+    insert into billing.orgs (org_id, status, stripe_customer_id, dodo_customer_id, stripe_item_mode)
+      select 'org_' || n, case when n = 5 then 'suspended' else 'active' end, case when n <> 7 then 'cus_' || n end, 'cus_' || n,
+        case when n % 3 = 0 then 'quantity' else 'amount' end
+      from generate_series(0, ${ORGS - 1}) as n;
+    insert into billing.subscriptions (org_id, plan_id, starts_at) select org_id, 'pro', '2026-01-01Z' from billing.orgs;
+    select billing.ensure_ledger_partition('${period}-05Z');
+    insert into billing.usage_ledger (occurred_at, recorded_at, kind, org_id, metric, quantity, event_id)
+      select '${period}-05Z'::timestamptz, '${period}-05Z'::timestamptz, 'delta'::billing.usage_kind, 'org_' || n, 'tokens', 750000 + 1000 * n, 't'
+      from generate_series(0, ${ORGS - 1}) as n where n <> 9
+      union all
+      select '${period}-06Z', '${period}-06Z', 'delta', 'org_' || n, 'runs', 60 + n % 9, 'r' from generate_series(0, ${ORGS - 1}) as n where n <> 9;`);
+}
+const ITEMS = (ORGS - 1) * 2;
+const HELD = 4;
+
+const run = (words, { by = program, ...env } = {}) => runKillable(by, simulator,
+  [...words, '--rate', 'none', '--retry-delay', '1', '--timeout', '1000'], { STRIPE_API_BASE: simulator.base,
+    STRIPE_API_KEY: KEY, DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env }, KEY);
+const closeWords = (runDir, emit = 'stripe') => ['run', '--period', period, '--database', '', '--run-dir', runDir,
+  '--emit', emit, '--now', end, ...(emit !== 'dodo' ? ['--test-key'] : [])];
+const repairs = path.join(folder, 'repairs');
+async function reconcile(words = [], emit = 'stripe', env = {}) {
+  const result = await run(['reconcile', '--period', period, '--database', '', '--emit', emit, '--json',
+    ...(emit !== 'dodo' ? ['--test-key'] : []), ...words], env);
+  const lines = result.stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  return { ...result, first: lines[0], last: lines.at(-1) };
+}
+const kinds = (told) => Object.fromEntries(Object.entries(told.counts).filter(([, count]) => count > 0));
+const dump = () => simulator.ask({ do: 'dump' });
+const statuses = () => Object.fromEntries(sql(`select item_status, count(*) from billing.org_billing_overages where billed <> 0
+  group by 1 order by 1`).split('\n').map((line) => line.split('|')).map(([word, count]) => [word, Number(count)]));
+async function reset(faults) {
+  await simulator.ask({ do: 'reset', seed: 1, key: KEY, ...(faults ? { faults } : {}) });
+  await simulator.ask({ do: 'add', customers: Array.from({ length: ORGS }, (_, n) => ({ id: `cus_${n}`, currency: 'usd' })) });
+}
+async function assertBilled() {
+  const { items } = await dump();
+  const told = sql(`select org_id || ' ' || metric_type || ' ' || (billed * 100)::bigint || ' ' || stripe_invoice_item_id
+    from billing.org_billing_overages where item_status = 'sent' and billed <> 0`).split('\n').sort();
+  assert.deepEqual(items.map((item) => `${item.metadata.org_id} ${item.metadata.metric} ${item.amount} ${item.id}`).sort(), told);
+}
+
+const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+
+// sent, then compared: as recorded, without a run directory
+freshDatabase('calm');
+await reset();
+const lost = path.join(folder, 'lost');
+let result = await run(closeWords(lost));
+assert.equal(result.status, 4, result.out);
+fs.rmSync(lost, { recursive: true });
+const sentDescriptions = (await dump()).items.map((item) => `${item.metadata.item_key} ${item.description} ${item.metadata.run_id}`).sort();
+let told = await reconcile();
+assert.equal(told.status, 0, told.out);
+assert.deepEqual([told.first.items, told.first.as_recorded], [ITEMS, ITEMS]);
+const { calls } = await dump();
+assert.equal(calls['GET /v1/invoiceitems 200'] >= ORGS - 1, true, 'every customer is looked at');
+result = await run(['reconcile', '--period', '2001-02', '--database', '', '--test-key']);
+assert.equal(result.status, 13, result.out);
+result = await run(['reconcile', '--period', period, '--database', '']);
+assert.equal(result.status, 2, result.out);
+
+// removed, and extra at a customer that is billed nothing: told, never sent again by itself, deleted by nobody
+const items = (await dump()).items;
+const removed = items.find((item) => item.metadata.org_id === 'org_12' && item.metadata.metric === 'runs');
+await simulator.ask({ do: 'remove', item: removed.id });
+const fields = { customer: 'cus_9', amount: 500, currency: 'usd', ...Object.fromEntries(Object.entries({ ...removed.metadata,
+  org_id: 'org_9', item_key: 'ab'.repeat(16) }).map(([name, value]) => [`metadata[${name}]`, value])) };
+await fetch(`${simulator.base}/v1/invoiceitems`, { method: 'POST', headers: { Authorization: `Bearer ${KEY}`,
+  'Stripe-Version': '2026-07-29.dahlia' }, body: new URLSearchParams(fields) });
+told = await reconcile(['--repair', '--run-dir', repairs]);
+assert.equal(told.status, 15, told.out);
+assert.deepEqual(kinds(told.last), { removed_at_stripe: 1, extra: 1 });
+assert.equal((await dump()).items.length, items.length);
+// … nor by a close out of the database in a new run directory
+result = await run(closeWords(lost));
+assert.equal(result.status, 4, result.out);
+assert.match(result.out, /the database says that items were sent before/);
+assert.equal((await dump()).items.length, items.length);
+// but by its key
+told = await reconcile(['--resend', removed.metadata.item_key, '--run-dir', repairs]);
+assert.equal(told.status, 15, told.out);
+assert.deepEqual(kinds(told.last), { extra: 1 });
+const again = (await dump()).items.filter((item) => item.metadata.item_key === removed.metadata.item_key);
+assert.deepEqual([again.length, again[0].amount, again[0].description], [1, removed.amount, removed.description]);
+assert.equal(sql(`select stripe_invoice_item_id from billing.org_billing_overages where org_id = 'org_12' and metric_type = 'runs'`), again[0].id);
+told = await reconcile(['--resend', removed.metadata.item_key, '--run-dir', repairs]);
+assert.equal(told.status, 13, told.out);
+
+// the sending died on the way, and its run directory is gone: what is there is noted, the rest is sent, once
+freshDatabase('died');
+await reset({ seed: 5, kills_max: 1, script: [{ method: 'POST', path: '/v1/invoiceitems', nth: 31, times: 1, kind: 'kill_done' }] });
+result = await run(closeWords(lost + '2'));
+assert.equal(result.signal, 'SIGKILL', result.out);
+await simulator.ask({ do: 'faults', plan: null });
+fs.rmSync(lost + '2', { recursive: true });
+const there = (await dump()).items.length;
+assert.ok(there >= 31 && there < ITEMS - HELD);
+told = await reconcile();
+assert.equal(told.status, 15, told.out);
+assert.deepEqual([told.first.counts.not_recorded, told.first.counts.never_sent, told.first.as_recorded],
+  [there, ITEMS - HELD - there, HELD]);
+assert.match(told.out, /next: .*reconcile --period .* --repair/);
+assert.equal((await dump()).items.length, there, 'comparing sends nothing');
+// … also when it is killed itself, hours pass, and its folder is lost again
+await simulator.ask({ do: 'faults', plan: { seed: 6, kills_max: 2, script: [
+  { method: 'POST', path: '/v1/invoiceitems', nth: 5, times: 1, kind: 'kill_done' },
+  { method: 'POST', path: '/v1/invoiceitems', nth: 15, times: 1, kind: 'kill_answered' }] } });
+let ahead = 0;
+for (let start = 1; ; start += 1) {
+  assert.ok(start < 9, told.out);
+  told = await reconcile(['--repair', '--run-dir', path.join(folder, 'died')], 'stripe', { by: faulty, FAULTY_CLOCK_S: String(ahead) });
+  if (told.status === 4) break;
+  assert.ok(told.signal === 'SIGKILL' || [15, 21, 22].includes(told.status), told.out);
+  if (start === 1) fs.rmSync(path.join(folder, 'died'), { recursive: true });
+  ahead += 90000;
+  await simulator.ask({ do: 'clock', advance_s: 90000 });
+}
+assert.ok(ahead >= 180000);
+assert.deepEqual(statuses(), { held: HELD, sent: ITEMS - HELD });
+await assertBilled();
+const healed = (await dump()).items.map((item) => `${item.metadata.item_key} ${item.description}`).sort();
+assert.deepEqual(healed.map((line) => line.split(' ').slice(1).join(' ')),
+  sentDescriptions.map((line) => line.split(' ').slice(1, -1).join(' ')), 'the same words on the bill');
+told = await reconcile();
+assert.equal(told.status, 0, told.out);
+// a suspended org that is active again, and one that has a customer now, are sent like any other
+sql(`update billing.orgs set status = 'active', stripe_customer_id = 'cus_' || substr(org_id, 5)`);
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'died')], 'stripe', { by: faulty, FAULTY_CLOCK_S: String(ahead) });
+assert.equal(told.status, 0, told.out);
+assert.deepEqual(statuses(), { sent: ITEMS });
+await assertBilled();
+
+// a difference waits for what it differs from
+sql(`insert into billing.usage_ledger (occurred_at, recorded_at, kind, org_id, metric, quantity, event_id)
+  values ('${period}-07Z', now(), 'delta', 'org_3', 'runs', 100, 'late')`);
+execFileSync(program, ['recalculate', '--period', period, '--database', '', '--org', 'org_3', '--run-dir', path.join(folder, 'more'),
+  '--force', '--reason', 'late'], { stdio: ['ignore', 'ignore', 'inherit'] });
+told = await reconcile();
+assert.deepEqual(kinds(told.first), { never_sent: 1 });
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'died')]);
+assert.equal(told.status, 0, told.out);
+await assertBilled();
+assert.equal((await dump()).items.filter((item) => item.metadata.org_id === 'org_3' && item.metadata.metric === 'runs')
+  .map((item) => `${item.metadata.revision} ${item.amount}`).sort().join(), '1 1300,2 10000');
+
+// a run directory is not taken for a folder of repairs; two do not repair at once
+fs.writeFileSync(path.join(folder, 'manifest.json'), '{}');
+told = await reconcile(['--repair', '--run-dir', folder]);
+assert.equal(told.status, 13, told.out);
+
+// what was held is sent by emit as the database has its org now
+freshDatabase('later');
+await reset();
+const later = path.join(folder, 'later');
+result = await run(closeWords(later));
+assert.equal(result.status, 4, result.out);
+assert.deepEqual(statuses(), { held: HELD, sent: ITEMS - HELD });
+sql(`update billing.orgs set status = 'active', stripe_customer_id = 'cus_' || substr(org_id, 5)`);
+result = await run(['emit', later, '--test-key']);
+assert.equal(result.status, 0, result.out);
+assert.deepEqual(statuses(), { sent: ITEMS });
+await assertBilled();
+
+// Dodo: the same
+freshDatabase('dodo');
+await reset();
+const cycle = { previous_billing_date: new Date(Date.now() - 20 * 86400e3).toISOString(),
+  next_billing_date: new Date(Date.now() + 10 * 86400e3).toISOString() };
+const meters = ['tokens', 'runs'].map((metric) => ({ id: `mtr_${metric}`, name: metric, event_name: `overage.${metric}`,
+  measurement_unit: 'cent', aggregation: { type: 'sum', key: 'amount' } }));
+const subscriptions = Array.from({ length: ORGS }, (_, n) => ({ id: `sub_${n}`, subscription_id: `sub_${n}`, status: 'active',
+  customer: { customer_id: `cus_${n}` }, product_id: 'pdt_1', currency: 'USD', ...cycle,
+  meters: meters.map((meter) => ({ meter_id: meter.id, currency: 'USD', free_threshold: 0, price_per_unit: '1' })) }));
+await simulator.ask({ do: 'add', subscriptions, meters });
+await simulator.ask({ do: 'faults', plan: { seed: 1, kills_max: 1, script: [{ method: 'POST', path: '/events/ingest', nth: 1, times: 1, kind: 'kill_done' }] } });
+result = await run(closeWords(path.join(folder, 'dodo'), 'dodo'));
+assert.equal(result.signal, 'SIGKILL', result.out);
+fs.rmSync(path.join(folder, 'dodo'), { recursive: true });
+const [gone, ...rest] = (await dump()).dodo_events;
+await simulator.ask({ do: 'remove_event', event: gone.event_id });
+told = await reconcile([], 'dodo');
+assert.equal(told.status, 15, told.out);
+assert.deepEqual(kinds(told.first), { never_sent: 1, not_recorded: rest.length });
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'dodo-repairs')], 'dodo');
+assert.equal(told.status, 4, told.out);
+assert.deepEqual(kinds(told.last), {});
+assert.deepEqual(statuses(), { held: 2, sent: ITEMS - 2 });
+assert.equal((await dump()).dodo_events.length, ITEMS - 2);
+
+// meters: nobody can be asked; after a day what has no word about its sending is unknown
+freshDatabase('meters');
+await reset();
+result = await run([...closeWords(path.join(folder, 'meters'), 'stripe-meters'), '--until', 'record']);
+assert.ok([0, 4].includes(result.status), result.out);
+const day = { by: faulty, FAULTY_CLOCK_S: '90000' };
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'meter-repairs')], 'stripe-meters', day);
+assert.equal(told.status, 15, told.out);
+assert.deepEqual(kinds(told.last), { unknown: ITEMS - HELD });
+assert.equal((await dump()).meter_events.length, 0);
+told = await reconcile(['--repair', '--never-sent', '--run-dir', path.join(folder, 'meter-repairs')], 'stripe-meters', day);
+assert.equal(told.status, 4, told.out);
+assert.equal((await dump()).meter_events.length, ITEMS - HELD);
+told = await reconcile([], 'stripe-meters', day);
+assert.equal(told.status, 0, told.out);
+
+console.log('compared, noted, sent, held, sent again by key: out of the database alone');
+await simulator.stop();
