@@ -15,24 +15,15 @@
 #include <assert.h>
 
 #include "core/memory.h"
-#include "fingerprint.h"
-#include "split.h"
 #include "sys/process.h"
 #include "usage_fold.h"
-
-enum {
-    PAD_BYTES = 8,        /* readable before the window: see feed_function */
-    TAIL_BYTES = 4 * 1024 /* read beyond a block, for the row that crosses its end */
-};
+#include "usage_windows.h"
 
 struct blocks {
     struct usage *usage;
     const struct csv_file *csv;
     feed_function *take;
-    struct fingerprint *fingerprint; /* NULL: blocks are not its blocks */
-    uint64_t first_block;            /* that of the first row */
-    uint64_t blocks_count;
-    _Atomic uint64_t next_block;
+    struct windows windows;
 
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t turned;
@@ -42,91 +33,38 @@ struct blocks {
     bool has_stopped;  /* a worker failed */
 };
 
-/* One block in hand. window[0] is the byte before it. */
+/* The block in hand. */
 struct block {
     struct blocks *blocks;
     struct usage_feed *feed;
-    char *memory;
-    char *window;
-    uint64_t offset; /* in the file, of window[1] */
-    size_t start;    /* 1, but behind the header in the block that holds it */
-    size_t end;      /* the block is window[1, end), its rows are in window[start, end) */
-    size_t tail_end; /* what was read beyond it is window[end, tail_end) */
-    struct split_facts facts;
-    bool is_in_quotes;
+    struct window own; /* see windows_next */
+    struct window *window;
+    bool is_in_quotes; /* at its start */
     uint64_t line;
     struct feed_line lines[FEED_LINES_MAX]; /* split and not yet taken; absent fields are empty */
 };
 
-static bool block_init(struct block *block, struct err *err) {
-    size_t window_bytes = 1 + block->blocks->usage->block_bytes + TAIL_BYTES;
-    block->memory = mem_alloc(PAD_BYTES + window_bytes + SPLIT_SLACK_BYTES);
-    if (block->memory == NULL) {
-        return err_memory(err, window_bytes);
-    }
-    block->window = block->memory + PAD_BYTES;
+static void block_init(struct block *block) {
     for (size_t row = 0; row < FEED_LINES_MAX; row++) {
         for (size_t column = 0; column < USAGE_COLUMNS_COUNT; column++) {
             block->lines[row].fields[column] = (struct text){.bytes = "", .size_bytes = 0};
         }
     }
-    return true;
-}
-
-static void block_release(struct block *block) {
-    mem_free(block->memory);
-}
-
-static bool block_load(struct block *block, uint64_t index, struct err *err) {
-    const struct csv_file *csv = block->blocks->csv;
-    size_t block_bytes = block->blocks->usage->block_bytes;
-    block->offset = index * block_bytes;
-    assert(block->offset < csv->size_bytes);
-    uint64_t left = csv->size_bytes - block->offset;
-    size_t wanted = left < block_bytes + TAIL_BYTES ? (size_t)left : block_bytes + TAIL_BYTES;
-    size_t before = index > 0 ? 1 : 0;
-    size_t read_bytes;
-    if (!file_read_at(&csv->file, block->offset - before, block->window + 1 - before,
-                      wanted + before, &read_bytes, err)) {
-        return false;
-    }
-    if (read_bytes < wanted + before) {
-        return err_set(err, ERR_INPUT, "'%s' was cut while it was read", csv->name);
-    }
-    if (block->blocks->fingerprint != NULL) {
-        fingerprint_add(block->blocks->fingerprint, (size_t)index, block->window + 1);
-    }
-    block->start = index == block->blocks->first_block
-                       ? 1 + (size_t)(csv->layout.rows_offset - block->offset)
-                       : 1;
-    block->end = 1 + (wanted < block_bytes ? wanted : block_bytes);
-    block->tail_end = 1 + wanted;
-    block->facts = (struct split_facts){0};
-    split_scan(block->window, block->start, block->end, &block->facts);
-    return true;
-}
-
-static bool count_quotes_is_odd(const struct block *block) {
-    bool is_odd = false;
-    for (size_t at = block->start; block->facts.has_quote && at < block->end; at++) {
-        is_odd ^= block->window[at] == '"';
-    }
-    return is_odd;
 }
 
 /* Waits for the blocks before and tells those after. False: another worker failed. */
-static bool block_take_turn(struct block *block, uint64_t index) {
+static bool block_take_turn(struct block *block) {
     struct blocks *blocks = block->blocks;
-    bool is_odd = count_quotes_is_odd(block);
+    const struct window *window = block->window;
     (void)pthread_mutex_lock(&blocks->mutex);
-    while (blocks->turn != index && !blocks->has_stopped) {
+    while (blocks->turn != window->index && !blocks->has_stopped) {
         (void)pthread_cond_wait(&blocks->turned, &blocks->mutex);
     }
     block->is_in_quotes = blocks->is_in_quotes;
     block->line = blocks->line;
-    blocks->is_in_quotes ^= is_odd;
-    blocks->line += block->facts.lines_count;
-    blocks->turn = index + 1;
+    blocks->is_in_quotes ^= window->has_odd_quotes;
+    blocks->line += window->facts.lines_count;
+    blocks->turn = window->index + 1;
     bool has_stopped = blocks->has_stopped;
     (void)pthread_cond_broadcast(&blocks->turned);
     (void)pthread_mutex_unlock(&blocks->mutex);
@@ -151,11 +89,12 @@ static bool take_csv_row(void *context, const struct csv_row *row, struct err *e
     return block->blocks->take(block->feed, &line, false, err);
 }
 
-/* All rows from window[at] on that begin in the block, through libcsv. */
+/* All rows from bytes[at] on that begin in the block, through libcsv. */
 static bool read_slowly(struct block *block, size_t at, uint64_t line, struct err *err) {
+    const struct window *window = block->window;
     struct csv_range range = {
-        .from = block->offset + at - 1,
-        .until = block->offset + block->end - 1,
+        .from = window->offset + at - 1,
+        .until = window->offset + window->end - 1,
         .line = line,
     };
     return csv_read(block->blocks->csv, range, take_csv_row, block, block->feed->problems, NULL,
@@ -165,39 +104,40 @@ static bool read_slowly(struct block *block, size_t at, uint64_t line, struct er
 /* Where the first row begins, from the start on; false: none does. A line ended before the first of
  * all, the header. */
 static bool find_first_row(const struct block *block, size_t *at, uint64_t *line) {
+    const struct window *window = block->window;
     bool is_in_quotes = block->is_in_quotes;
     *line = block->line;
-    *at = block->start;
-    if (!is_in_quotes && block->window[block->start - 1] == '\n') {
+    *at = window->start;
+    if (!is_in_quotes && window->bytes[window->start - 1] == '\n') {
         return true;
     }
-    for (; *at < block->end; (*at)++) {
-        char byte = block->window[*at];
+    for (; *at < window->end; (*at)++) {
+        char byte = window->bytes[*at];
         is_in_quotes ^= byte == '"';
         *line += byte == '\n';
         if (byte == '\n' && !is_in_quotes) {
             (*at)++;
-            return *at < block->end;
+            return *at < window->end;
         }
     }
     return false;
 }
 
 /*
- * The row that begins in the block and ends beyond it, by adding its rest to the window. False in
- * *is_added when it is for csv_read: too long, the last one without a line feed, or with a quote or
- * a NUL.
+ * The row that begins in the block and ends beyond it, by adding its rest to what is split. False
+ * in *is_added when it is for csv_read: too long, the last one without a line feed, or with a quote
+ * or a NUL.
  */
-static void add_crossing_row(struct block *block, struct split *split, bool *is_added) {
-    const char *tail = block->window + block->end;
-    const char *feed = memchr(tail, '\n', block->tail_end - block->end);
+static void add_crossing_row(const struct window *window, struct split *split, bool *is_added) {
+    const char *tail = window->bytes + window->end;
+    const char *feed = memchr(tail, '\n', window->tail_end - window->end);
     *is_added = false;
     if (feed == NULL) {
         return;
     }
     struct split_facts facts = {0};
-    split->until = (size_t)(feed - block->window) + 1;
-    split_scan(block->window, block->end, split->until, &facts);
+    split->until = (size_t)(feed - window->bytes) + 1;
+    split_scan(window->bytes, window->end, split->until, &facts);
     split->has_carriage_return |= facts.has_carriage_return;
     split->has_high_byte |= facts.has_high_byte;
     *is_added = !facts.has_quote && !facts.has_nul;
@@ -233,12 +173,13 @@ static bool take_and_fold(struct block *block, size_t *lines_count, struct split
 }
 
 static bool read_fast(struct block *block, struct err *err) {
+    const struct window *window = block->window;
     struct split split = {
-        .window = block->window,
-        .until = block->end,
+        .window = window->bytes,
+        .until = window->end,
         .layout = &block->blocks->csv->layout,
-        .has_carriage_return = block->facts.has_carriage_return,
-        .has_high_byte = block->facts.has_high_byte,
+        .has_carriage_return = window->facts.has_carriage_return,
+        .has_high_byte = window->facts.has_high_byte,
     };
     if (!find_first_row(block, &split.offset, &split.line)) {
         return true;
@@ -259,8 +200,8 @@ static bool read_fast(struct block *block, struct err *err) {
             }
             continue;
         }
-        if (result == SPLIT_END && split.offset < block->end && !is_added) {
-            add_crossing_row(block, &split, &is_added);
+        if (result == SPLIT_END && split.offset < window->end && !is_added) {
+            add_crossing_row(window, &split, &is_added);
             if (is_added) {
                 continue;
             }
@@ -268,13 +209,14 @@ static bool read_fast(struct block *block, struct err *err) {
         if (!take_lines(block, &count, err)) {
             return false;
         }
-        return (result == SPLIT_END && split.offset >= block->end) ||
+        return (result == SPLIT_END && split.offset >= window->end) ||
                read_slowly(block, split.offset, split.line, err);
     }
 }
 
 static bool read_block(struct block *block, struct err *err) {
-    if (!block->is_in_quotes && !block->facts.has_quote && !block->facts.has_nul) {
+    const struct split_facts *facts = &block->window->facts;
+    if (!block->is_in_quotes && !facts->has_quote && !facts->has_nul) {
         return read_fast(block, err);
     }
     size_t at;
@@ -288,55 +230,49 @@ static bool read_block(struct block *block, struct err *err) {
 static bool work_on_blocks(struct block *block, struct err *err) {
     struct blocks *blocks = block->blocks;
     for (;;) {
-        uint64_t index = atomic_fetch_add(&blocks->next_block, 1);
-        if (index >= blocks->blocks_count) {
-            return true;
-        }
-        if (!interrupt_check(err) || !block_load(block, index, err)) {
+        if (!interrupt_check(err) ||
+            !windows_next(&blocks->windows, &block->own, &block->window, err)) {
             return false;
         }
-        if (!block_take_turn(block, index)) {
-            return true; /* the worker that failed says why */
+        if (block->window == NULL || !block_take_turn(block)) {
+            return true; /* the end, or the worker that failed says why */
         }
         if (!read_block(block, err)) {
             return false;
         }
-        usage_progress(blocks->usage, block->end - block->start);
+        usage_progress(blocks->usage, block->window->end - block->window->start);
     }
 }
 
 static bool read_blocks_worker(void *context, size_t worker, struct err *err) {
     struct blocks *blocks = context;
     struct block block = {.blocks = blocks, .feed = &blocks->usage->feeds[worker]};
-    bool is_done = block_init(&block, err) && work_on_blocks(&block, err);
+    block_init(&block);
+    bool is_done = work_on_blocks(&block, err);
     if (!is_done) {
         stop_others(blocks);
     }
-    block_release(&block);
+    window_release(&block.own);
     return is_done;
 }
 
 bool usage_read_blocks(struct usage *usage, const struct csv_file *csv, feed_function *take,
                        struct fingerprint *fingerprint, struct err *err) {
-    struct blocks blocks = {
-        .usage = usage,
-        .csv = csv,
-        .take = take,
-        .fingerprint = usage->block_bytes == FINGERPRINT_BLOCK_BYTES ? fingerprint : NULL,
-        .first_block = csv->layout.rows_offset / usage->block_bytes,
-        .line = csv->layout.rows_line,
-    };
     if (csv->layout.rows_offset >= csv->size_bytes) {
         return true;
     }
-    blocks.blocks_count = (csv->size_bytes + usage->block_bytes - 1) / usage->block_bytes;
-    blocks.next_block = blocks.first_block;
-    blocks.turn = blocks.first_block;
-    uint64_t count = blocks.blocks_count - blocks.first_block;
+    struct blocks blocks = {
+        .usage = usage, .csv = csv, .take = take, .line = csv->layout.rows_line};
+    windows_init(&blocks.windows, usage, csv, fingerprint);
+    blocks.turn = blocks.windows.first_block;
+    uint64_t count = blocks.windows.blocks_count - blocks.windows.first_block;
     size_t workers = usage->jobs < count ? usage->jobs : (size_t)count;
     (void)pthread_mutex_init(&blocks.mutex, NULL);
     (void)pthread_cond_init(&blocks.turned, NULL);
-    bool is_done = process_parallel(workers, workers, read_blocks_worker, &blocks, err);
+    /* Several jobs read their own blocks: a thread more would only take time from them. */
+    bool is_done = (usage->jobs > 1 || count == 1 || windows_read_ahead(&blocks.windows, err)) &&
+                   process_parallel(workers, workers, read_blocks_worker, &blocks, err);
+    windows_release(&blocks.windows);
     (void)pthread_cond_destroy(&blocks.turned);
     (void)pthread_mutex_destroy(&blocks.mutex);
     return is_done;
