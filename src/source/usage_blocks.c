@@ -143,6 +143,14 @@ static void add_crossing_row(const struct window *window, struct split *split, b
     *is_added = !facts.has_quote && !facts.has_nul;
 }
 
+/* Whether the row that was split last seems to be repeated by the one that follows. */
+static bool is_going_on(const struct split *split) {
+    enum { ALIKE_BYTES = 16 };
+    const char *last = split->window + split->row_offset;
+    const char *next = split->window + split->offset;
+    return memcmp(last, next, ALIKE_BYTES) == 0;
+}
+
 /* The rows split so far. */
 static bool take_lines(struct block *block, size_t *lines_count, struct err *err) {
     size_t count = *lines_count;
@@ -194,8 +202,11 @@ static bool read_fast(struct block *block, struct err *err) {
             bool is_repeated =
                 line->is_as_before && parse_is_same(line->fields[1], line[-1].fields[1]);
             count++;
-            if ((is_repeated || count == FEED_LINES_MAX) &&
-                !take_and_fold(block, &count, &split, err)) {
+            if (is_repeated && is_going_on(&split)) {
+                if (!take_and_fold(block, &count, &split, err)) {
+                    return false;
+                }
+            } else if (count == FEED_LINES_MAX && !take_lines(block, &count, err)) {
                 return false;
             }
             continue;

@@ -314,6 +314,7 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
     feed->fold.slot = slot;
     feed->fold.date = date;
     feed->fold.occurred_at_us = occurred_at.us;
+    feed->fold.packed = packed;
     entry->totals.events_read++;
     tally_add(&entry->totals.units_read, packed_to_decimal(packed));
     struct spill *spill = feed->usage->spill;

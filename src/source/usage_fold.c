@@ -1,5 +1,7 @@
 #include "usage_fold.h"
 
+#include <assert.h>
+
 #include "condense.h"
 
 /* --- opening -----------------------------------------------------------------------------------
@@ -12,20 +14,51 @@ static bool literal_set(struct fold_literal *literal, const char *from, const ch
     }
     *literal = (struct fold_literal){.size_bytes = size_bytes};
     memcpy(literal->bytes, from, size_bytes);
-    memset(&literal->last_mask, 0xFF, size_bytes % sizeof literal->last_mask);
+    memset(literal->mask, 0xFF, size_bytes);
     return true;
 }
 
 static bool set_literals(struct feed_fold *fold, const struct text *fields, struct text row) {
     struct text quantity = fields[USAGE_COLUMN_QUANTITY];
-    struct text stamp = fields[USAGE_COLUMN_OCCURRED_AT];
-    fold->is_stamp_first = stamp.bytes < quantity.bytes;
-    struct text first = fold->is_stamp_first ? stamp : quantity;
-    struct text second = fold->is_stamp_first ? quantity : stamp;
-    fold->row_bytes_max = row.size_bytes - quantity.size_bytes + PARSE_QUANTITY_BYTES;
-    return literal_set(&fold->head, row.bytes, first.bytes) &&
-           literal_set(&fold->middle, first.bytes + first.size_bytes, second.bytes) &&
-           literal_set(&fold->tail, second.bytes + second.size_bytes, row.bytes + row.size_bytes);
+    const char *time = fields[USAGE_COLUMN_OCCURRED_AT].bytes + PARSE_DATE_BYTES;
+    const char *behind = quantity.bytes + quantity.size_bytes;
+    if (!literal_set(&fold->before, row.bytes, quantity.bytes) ||
+        !literal_set(&fold->behind, behind, row.bytes + row.size_bytes)) {
+        return false;
+    }
+    if (time < quantity.bytes) {
+        fold->time_offset = (size_t)(time - row.bytes);
+        fold->time_moves = 0;
+        memset(fold->before.mask + fold->time_offset, 0, PARSE_TIME_BYTES);
+    } else {
+        fold->time_offset = (size_t)(time - row.bytes) - quantity.size_bytes;
+        fold->time_moves = SIZE_MAX;
+        memset(fold->behind.mask + (time - behind), 0, PARSE_TIME_BYTES);
+    }
+    enum { SHORT_BYTES_MAX = FOLD_LANES_SHORT * FOLD_LANE_BYTES };
+    fold->is_short =
+        fold->before.size_bytes <= SHORT_BYTES_MAX && fold->behind.size_bytes <= SHORT_BYTES_MAX;
+    return true;
+}
+
+/* What parse_time_order makes of a second of a date. */
+static uint64_t order_of(int64_t seconds) {
+    assert(seconds >= 0 && seconds < 86400);
+    const char text[PARSE_TIME_BYTES] = {
+        (char)('0' + seconds / 36000),   (char)('0' + seconds / 3600 % 10), ':',
+        (char)('0' + seconds / 600 % 6), (char)('0' + seconds / 60 % 10),   ':',
+        (char)('0' + seconds / 10 % 6),  (char)('0' + seconds % 10),
+    };
+    uint64_t order = 0;
+    bool is_time = parse_time_order(text, &order);
+    assert(is_time);
+    return order;
+}
+
+/* The first whole second that is not before so many microseconds, within a date and its end. */
+static int64_t seconds_from(int64_t us) {
+    int64_t seconds = us > 0 ? (us + 999999) / 1000000 : 0;
+    return seconds < 86400 ? seconds : 86400;
 }
 
 void fold_open(struct usage_feed *feed, const struct text *fields, struct text row) {
@@ -37,66 +70,34 @@ void fold_open(struct usage_feed *feed, const struct text *fields, struct text r
     const struct catalog_org *org = &feed->usage->catalog->orgs[fold->rank];
     const struct calendar *calendar = &org->calendar->calendar;
     size_t day = condense_day(calendar, fold->occurred_at_us);
-    fold->day_from_us = calendar->starts_us[day];
-    fold->day_length_us = (uint64_t)(calendar->starts_us[day + 1] - calendar->starts_us[day]);
-    fold->taken = (struct fold_sum){.first_seconds = INT64_MAX, .last_seconds = INT64_MIN};
+    int64_t date_us = fold->date->start_us;
+    fold->day_first = order_of(seconds_from(calendar->starts_us[day] - date_us));
+    fold->day_last = order_of(seconds_from(calendar->starts_us[day + 1] - date_us) - 1);
+    fold->shape = parse_shape_of(packed_places(fold->packed));
+    fold->taken = (struct fold_sum){.first = UINT64_MAX, .places = fold->shape.places};
 }
 
 /* --- rows --------------------------------------------------------------------------------------
  */
 
-static inline uint64_t load_word(const char *bytes) {
-    uint64_t word;
-    memcpy(&word, bytes, sizeof word);
-    return word;
+typedef uint64_t fold_lane __attribute__((vector_size(FOLD_LANE_BYTES)));
+
+static inline fold_lane load_lane(const char *bytes) {
+    fold_lane lane;
+    memcpy(&lane, bytes, sizeof lane);
+    return lane;
 }
 
-/* Reads up to seven bytes beyond it. */
-static inline bool literal_is_at(const struct fold_literal *literal, const char *bytes) {
-    uint64_t difference = 0;
-    size_t at = 0;
-    for (; at + sizeof difference <= literal->size_bytes; at += sizeof difference) {
-        difference |= load_word(bytes + at) ^ load_word(literal->bytes + at);
+/* Zero: it is at bytes. Lanes are read whole, also where the literal has ended. */
+static inline fold_lane literal_difference(const struct fold_literal *literal, const char *bytes,
+                                           size_t lanes_count) {
+    fold_lane difference = {0, 0};
+    for (size_t lane = 0; lane < lanes_count; lane++) {
+        size_t at = lane * sizeof difference;
+        fold_lane different = load_lane(bytes + at) ^ load_lane(literal->bytes + at);
+        difference |= different & load_lane(literal->mask + at);
     }
-    difference |= (load_word(bytes + at) ^ load_word(literal->bytes + at)) & literal->last_mask;
-    return difference == 0;
-}
-
-static inline bool stamp_is_at(const struct feed_fold *fold, const char *bytes, int64_t *seconds) {
-    struct text stamp = {bytes, PARSE_STAMP_BYTES};
-    return parse_is_stamp(stamp) && parse_is_date(stamp, fold->date) &&
-           parse_time_of_day(bytes + PARSE_DATE_BYTES, seconds);
-}
-
-/* The row at bytes; *size_bytes: its length. False: it is for others. */
-static inline bool read_row(const struct feed_fold *fold, const char *bytes, size_t *size_bytes,
-                            int64_t *packed, int64_t *seconds) {
-    const char *at = bytes;
-    size_t quantity_bytes;
-    if (!literal_is_at(&fold->head, at)) {
-        return false;
-    }
-    at += fold->head.size_bytes;
-    if (fold->is_stamp_first) {
-        if (!stamp_is_at(fold, at, seconds) ||
-            !literal_is_at(&fold->middle, at + PARSE_STAMP_BYTES)) {
-            return false;
-        }
-        at += PARSE_STAMP_BYTES + fold->middle.size_bytes;
-    }
-    if (!parse_quantity_at(at, &quantity_bytes, packed)) {
-        return false;
-    }
-    at += quantity_bytes;
-    if (!fold->is_stamp_first) {
-        if (!literal_is_at(&fold->middle, at) ||
-            !stamp_is_at(fold, at + fold->middle.size_bytes, seconds)) {
-            return false;
-        }
-        at += fold->middle.size_bytes + PARSE_STAMP_BYTES;
-    }
-    *size_bytes = (size_t)(at - bytes) + fold->tail.size_bytes;
-    return literal_is_at(&fold->tail, at);
+    return difference;
 }
 
 /* Mantissas of one number of places are added up in 64 bits, as long as they are the same. */
@@ -105,38 +106,64 @@ static inline void sum_widen(struct fold_sum *sum) {
     sum->mantissas = 0;
 }
 
-static inline void sum_add(struct fold_sum *sum, int64_t packed, int64_t seconds) {
-    unsigned places = packed_places(packed);
-    if (places != sum->places) {
-        sum_widen(sum);
-        sum->places = places;
+/* A quantity with other places than most. */
+static inline bool sum_add_other(struct fold_sum *sum, struct text quantity) {
+    int64_t packed;
+    if (!parse_quantity_short(quantity, &packed)) {
+        return false;
     }
-    sum->count++;
-    sum->mantissas += packed_mantissa(packed);
-    sum->first_seconds = seconds < sum->first_seconds ? seconds : sum->first_seconds;
-    sum->last_seconds = seconds > sum->last_seconds ? seconds : sum->last_seconds;
-    sum->packed = packed;
+    unsigned places = packed_places(packed);
+    sum->units += (int128)packed_mantissa(packed) * packed_powers[DECIMAL_PLACES - places];
+    return true;
 }
 
-void fold_rows(struct feed_fold *fold, struct split *split) {
-    if (!fold->is_open) {
-        return;
+/*
+ * The row at bytes. *size_bytes: its length, or 0: it is for others.
+ *
+ * Where it ends is told by its line feed alone, which says how long its quantity is, too. So the
+ * processor finds the next row, and begins with it, before it is done with this one.
+ */
+__attribute__((always_inline)) static inline size_t take_row(const struct feed_fold *fold,
+                                                             const char *bytes, size_t lanes_count,
+                                                             struct fold_sum *sum) {
+    size_t feed_offset;
+    size_t rest_bytes = fold->before.size_bytes + fold->behind.size_bytes;
+    if (!parse_find_feed(bytes + rest_bytes, &feed_offset)) {
+        return 0;
     }
+    size_t quantity_bytes = feed_offset + 1;
+    const char *behind = bytes + fold->before.size_bytes + quantity_bytes;
+    fold_lane difference = literal_difference(&fold->before, bytes, lanes_count) |
+                           literal_difference(&fold->behind, behind, lanes_count);
+    uint64_t time;
+    const char *time_at = bytes + fold->time_offset + (quantity_bytes & fold->time_moves);
+    if ((difference[0] | difference[1]) != 0 || !parse_time_order(time_at, &time) ||
+        time - fold->day_first > fold->day_last - fold->day_first) {
+        return 0;
+    }
+    int64_t mantissa;
+    if (parse_mantissa(&fold->shape, behind, quantity_bytes, &mantissa)) {
+        sum->mantissas += mantissa;
+    } else if (!sum_add_other(sum, (struct text){behind - quantity_bytes, quantity_bytes})) {
+        return 0;
+    }
+    sum->count++;
+    sum->first = time < sum->first ? time : sum->first;
+    sum->last = time > sum->last ? time : sum->last;
+    return rest_bytes + quantity_bytes;
+}
+
+__attribute__((always_inline)) static inline void
+take_rows(struct feed_fold *fold, struct split *split, size_t lanes_count) {
+    size_t row_bytes_max = fold->before.size_bytes + fold->behind.size_bytes + PARSE_QUANTITY_BYTES;
     struct fold_sum sum = fold->taken;
     uint64_t count_before = sum.count;
     size_t offset = split->offset;
-    while (split->until - offset >= fold->row_bytes_max) {
-        size_t size_bytes;
-        int64_t packed;
-        int64_t seconds = 0;
-        if (!read_row(fold, split->window + offset, &size_bytes, &packed, &seconds)) {
+    while (split->until - offset >= row_bytes_max) {
+        size_t size_bytes = take_row(fold, split->window + offset, lanes_count, &sum);
+        if (size_bytes == 0) {
             break;
         }
-        int64_t at_us = fold->date->start_us + seconds * 1000000;
-        if ((uint64_t)at_us - (uint64_t)fold->day_from_us >= fold->day_length_us) {
-            break;
-        }
-        sum_add(&sum, packed, seconds);
         offset += size_bytes;
     }
     fold->taken = sum;
@@ -144,8 +171,27 @@ void fold_rows(struct feed_fold *fold, struct split *split) {
     split->line += sum.count - count_before;
 }
 
+void fold_rows(struct feed_fold *fold, struct split *split) {
+    if (fold->is_open && fold->is_short) {
+        take_rows(fold, split, FOLD_LANES_SHORT);
+    } else if (fold->is_open) {
+        take_rows(fold, split, FOLD_LANES_MAX);
+    }
+}
+
 /* --- closing -----------------------------------------------------------------------------------
  */
+
+static int64_t instant_us_of(const struct feed_fold *fold, uint64_t order) {
+    char text[PARSE_TIME_BYTES];
+    for (size_t index = 0; index < sizeof text; index++) {
+        text[index] = (char)(unsigned char)(order >> (56 - 8 * index));
+    }
+    int64_t seconds = 0;
+    bool is_time = parse_time_of_day(text, &seconds);
+    assert(is_time);
+    return fold->date->start_us + seconds * 1000000;
+}
 
 bool fold_close(struct usage_feed *feed, struct err *err) {
     struct feed_fold *fold = &feed->fold;
@@ -156,11 +202,13 @@ bool fold_close(struct usage_feed *feed, struct err *err) {
         return true;
     }
     struct fold_sum *sum = &fold->taken;
+    int64_t packed = packed_from(sum->mantissas, sum->places);
+    bool is_packed = sum->count == 1 && sum->units == 0;
     sum_widen(sum);
     struct flow_record record = {
         .sum.units = sum->units,
-        .first_us = fold->date->start_us + sum->first_seconds * 1000000,
-        .last_us = fold->date->start_us + sum->last_seconds * 1000000,
+        .first_us = instant_us_of(fold, sum->first),
+        .last_us = instant_us_of(fold, sum->last),
         .count = sum->count,
         .slot = fold->slot,
     };
@@ -168,10 +216,10 @@ bool fold_close(struct usage_feed *feed, struct err *err) {
     totals->events_read += record.count;
     tally_add(&totals->units_read, record.sum);
     uint32_t bucket = feed->usage->orgs[fold->rank].bucket;
-    if (record.count > 1) {
+    if (!is_packed) {
         return feed_append(feed, STREAM_FLOWS_WIDE, bucket, &record, sizeof record, err);
     }
     uint64_t offset_us = (uint64_t)(record.first_us - feed->usage->orgs[fold->rank].start_us);
-    uint64_t pair[2] = {(uint64_t)fold->slot << PAIR_TIME_BITS | offset_us, (uint64_t)sum->packed};
+    uint64_t pair[2] = {(uint64_t)fold->slot << PAIR_TIME_BITS | offset_us, (uint64_t)packed};
     return feed_append(feed, STREAM_FLOWS, bucket, pair, sizeof pair, err);
 }

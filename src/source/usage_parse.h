@@ -53,6 +53,15 @@ static inline bool packed_from_decimal(struct decimal value, int64_t *packed) {
 /* A number of up to so many bytes: digits with at most one point among them, and one digit. */
 enum { PARSE_QUANTITY_BYTES = 8 };
 
+/* What eight bytes that end with such a number look like: see parse_shape_of. */
+struct parse_shape {
+    uint64_t zeros;   /* what digits and the point are exclusive or with */
+    uint64_t margins; /* what can be added to them without an overflow into the highest bit */
+    uint64_t whole_mask;
+    uint64_t places_mask;
+    unsigned places;
+};
+
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 
 #define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
@@ -109,22 +118,62 @@ static inline bool parse_quantity_short(struct text text, int64_t *packed) {
     return true;
 }
 
-/* The number at bytes, up to where it ends or has eight bytes: so many are read. */
-static inline bool parse_quantity_at(const char *bytes, size_t *size_bytes, int64_t *packed) {
-    uint64_t digits;
-    memcpy(&digits, bytes, sizeof digits);
-    digits ^= EACH_BYTE('0');
-    uint64_t odd = parse_not_digits(digits);
-    bool has_point = odd != 0 && parse_is_point(digits, odd);
-    uint64_t ends = has_point ? odd & (odd - 1) : odd;
-    *size_bytes = ends == 0 ? sizeof digits : (size_t)__builtin_ctzll(ends) / 8;
-    bool is_point_alone = *size_bytes == 1 && (odd & 0x80) != 0;
-    if (*size_bytes == 0 || is_point_alone) {
+/* How many of the eight bytes are before the first line feed. False: there is none. */
+static inline bool parse_find_feed(const char *bytes, size_t *offset) {
+    uint64_t text;
+    memcpy(&text, bytes, sizeof text);
+    uint64_t others = text ^ EACH_BYTE('\n');
+    uint64_t feeds = (others - EACH_BYTE(1)) & ~others & EACH_BYTE(0x80);
+    if (feeds == 0) {
         return false;
     }
-    unsigned unused_bits = (unsigned)(8 * (sizeof digits - *size_bytes));
-    *packed = parse_packed(digits << unused_bits, odd << unused_bits);
+    *offset = (size_t)__builtin_ctzll(feeds) / 8;
     return true;
+}
+
+/* Numbers of up to eight bytes with so many places, and so a point unless they are none. */
+static inline struct parse_shape parse_shape_of(unsigned places) {
+    struct parse_shape shape = {EACH_BYTE('0'), EACH_BYTE(0x76), 0, ~UINT64_C(0), places};
+    if (places > 0) {
+        unsigned point_bits = 56 - 8 * places;
+        shape.zeros ^= (uint64_t)('0' ^ '.') << point_bits;
+        shape.margins += UINT64_C(0x09) << point_bits;
+        shape.whole_mask = (UINT64_C(1) << point_bits) - 1;
+        shape.places_mask = ~shape.whole_mask << 8;
+    }
+    return shape;
+}
+
+/*
+ * The number of that shape, of 1 to 8 bytes, that ends before end. False: it is none. The eight
+ * bytes before end are read.
+ */
+static inline bool parse_mantissa(const struct parse_shape *shape, const char *end,
+                                  size_t size_bytes, int64_t *mantissa) {
+    uint64_t bytes;
+    memcpy(&bytes, end - sizeof bytes, sizeof bytes);
+    unsigned unused_bits = (unsigned)(8 * (sizeof bytes - size_bytes));
+    uint64_t digits = (bytes ^ shape->zeros) >> unused_bits << unused_bits;
+    if ((((digits + shape->margins) | digits) & EACH_BYTE(0x80)) != 0 ||
+        size_bytes <= shape->places) {
+        return false;
+    }
+    digits = (digits & shape->places_mask) | (digits & shape->whole_mask) << 8;
+    *mantissa = (int64_t)parse_eight(digits);
+    return true;
+}
+
+/*
+ * HH:MM:SS at bytes as a number that is in order of time. False: it is none, or an hour above 23,
+ * which is not told from others here: 24 to 29 are more than parse_time_order of 23:59:59.
+ */
+static inline bool parse_time_order(const char *bytes, uint64_t *order) {
+    uint64_t text;
+    memcpy(&text, bytes, sizeof text);
+    const uint64_t margins = UINT64_C(0x767A7F767A7F767D);
+    uint64_t digits = text ^ UINT64_C(0x30303A30303A3030);
+    *order = __builtin_bswap64(text);
+    return (((digits + margins) | digits) & EACH_BYTE(0x80)) == 0;
 }
 
 /* HH:MM:SS at bytes, a second of 60 left to instant_parse. */
@@ -153,10 +202,28 @@ static inline bool parse_quantity_short(struct text text, int64_t *packed) {
     return false;
 }
 
-static inline bool parse_quantity_at(const char *bytes, size_t *size_bytes, int64_t *packed) {
+static inline bool parse_find_feed(const char *bytes, size_t *offset) {
     (void)bytes;
+    (void)offset;
+    return false;
+}
+
+static inline struct parse_shape parse_shape_of(unsigned places) {
+    return (struct parse_shape){.places = places};
+}
+
+static inline bool parse_mantissa(const struct parse_shape *shape, const char *end,
+                                  size_t size_bytes, int64_t *mantissa) {
+    (void)shape;
+    (void)end;
     (void)size_bytes;
-    (void)packed;
+    (void)mantissa;
+    return false;
+}
+
+static inline bool parse_time_order(const char *bytes, uint64_t *order) {
+    (void)bytes;
+    (void)order;
     return false;
 }
 
@@ -169,7 +236,12 @@ static inline bool parse_time_of_day(const char *bytes, int64_t *seconds) {
 #endif
 
 /* Dates seen lately, by their day: text and first instant. Rows are mostly of few dates. */
-enum { PARSE_DATES_COUNT = 32, PARSE_DATE_BYTES = 11, PARSE_STAMP_BYTES = 20 };
+enum {
+    PARSE_DATES_COUNT = 32,
+    PARSE_DATE_BYTES = 11,
+    PARSE_TIME_BYTES = 8,
+    PARSE_STAMP_BYTES = 20
+};
 
 struct parse_date {
     char text[PARSE_DATE_BYTES]; /* YYYY-MM-DDT */

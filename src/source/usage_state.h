@@ -234,41 +234,43 @@ struct feed_route {
 enum { FEED_ROUTES_COUNT = 256 };
 
 /* Rows being added up before they are spilled: see usage_fold.h. */
-enum { FOLD_LITERAL_BYTES_MAX = 56 };
+enum { FOLD_LANE_BYTES = 16, FOLD_LANES_SHORT = 2, FOLD_LANES_MAX = 4 };
+enum { FOLD_LITERAL_BYTES_MAX = FOLD_LANES_MAX * FOLD_LANE_BYTES };
 
-/* Bytes that every row has at one place; zeros follow them. */
+/* Bytes that every row has at one place. */
 struct fold_literal {
-    char bytes[FOLD_LITERAL_BYTES_MAX + 8];
+    char bytes[FOLD_LITERAL_BYTES_MAX];
+    char mask[FOLD_LITERAL_BYTES_MAX]; /* all ones for each of them, zero for what may differ */
     size_t size_bytes;
-    uint64_t last_mask; /* of the last word, where it is not whole */
 };
 
 struct fold_sum {
     uint64_t count;
     int128 units;
-    int64_t mantissas;     /* of the last rows, to be added to units */
-    unsigned places;       /* of those */
-    int64_t first_seconds; /* of the date */
-    int64_t last_seconds;
-    int64_t packed; /* quantity of the last one */
+    int64_t mantissas; /* of the last rows, to be added to units */
+    unsigned places;   /* of those */
+    uint64_t first;    /* times of day, as parse_time_order has them */
+    uint64_t last;
 };
 
 struct feed_fold {
-    bool is_ready; /* the row before went the plain lane; the next five are what it was */
+    bool is_ready; /* the row before went the plain lane; the next six are what it was */
     uint32_t rank;
     uint32_t entry;
     uint32_t slot;
     const struct parse_date *date;
     int64_t occurred_at_us;
+    int64_t packed; /* its quantity */
 
     bool is_open;               /* rows like that one are taken; what follows is of them */
-    bool is_stamp_first;        /* occurred_at stands before the quantity */
-    struct fold_literal head;   /* before the first of the two */
-    struct fold_literal middle; /* between them */
-    struct fold_literal tail;   /* behind, line feed included */
-    size_t row_bytes_max;
-    int64_t day_from_us; /* of that row's day */
-    uint64_t day_length_us;
+    bool is_short;              /* both literals fit FOLD_LANES_SHORT */
+    struct fold_literal before; /* the quantity */
+    struct fold_literal behind; /* it, line feed included; the time of day is in one of the two */
+    size_t time_offset;         /* in a row, if its quantity were empty */
+    size_t time_moves;          /* all ones: it is behind the quantity; else 0 */
+    struct parse_shape shape;   /* of quantities with as many places as that row's */
+    uint64_t day_first;         /* times of day of that row's day, as parse_time_order has them */
+    uint64_t day_last;
     struct fold_sum taken;
 };
 

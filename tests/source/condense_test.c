@@ -218,6 +218,47 @@ static void condense_adds_up_ordered_rows_like_shuffled_ones(void **state) {
     mem_free(rows.texts);
 }
 
+/* The quantity last, the time long before it, and more before both than most rows have. */
+static void write_turned_round(const struct rows *rows) {
+    struct err err = {0};
+    struct buffer content = {0};
+    assert_true(buffer_append(
+        &content, text_from("note,occurred_at,event_id,recorded_at,metric,org_id,quantity\n"),
+        &err));
+    for (size_t row = 0; row < rows->count; row++) {
+        struct text fields[8];
+        const char *at = rows->texts[row];
+        for (size_t field = 0; field < 8; field++) {
+            fields[field] = (struct text){at, strcspn(at, ",")};
+            at += fields[field].size_bytes + 1;
+        }
+        static const unsigned order[] = {3, 4, 7, 1, 0, 2};
+        assert_true(buffer_append(&content, text_from("twenty-two bytes a note"), &err));
+        for (size_t place = 0; place < 6; place++) {
+            assert_true(buffer_append(&content, text_from(","), &err) &&
+                        buffer_append(&content, fields[order[place]], &err));
+        }
+        assert_true(buffer_append(&content, text_from("\n"), &err));
+    }
+    test_folder_write(&folder, "usage_0.csv", buffer_text(&content));
+    buffer_release(&content);
+}
+
+static void condense_adds_up_ordered_rows_whatever_the_order_of_columns(void **state) {
+    (void)state;
+    uint64_t seed = (uint64_t)time(NULL);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    usage_run_write(&folder, "orgs.csv",
+                    "org_id,timezone\na,Europe/Berlin\nb,\nc,Asia/Kolkata\nd,\n");
+    struct rows rows = make_plain_rows(seed, 6000);
+    char *ordered = first_text(&rows);
+    write_turned_round(&rows);
+    usage_run_expect(&(struct usage_run){.folder = folder.path, .cutoff = "2026-11-02T00:00:00Z"},
+                     ordered);
+    mem_free(ordered);
+    mem_free(rows.texts);
+}
+
 /* Rows of two orgs that lie in different buckets, in short blocks, some of them with quotes. */
 static void condense_adds_up_rows_around_those_with_quotes(void **state) {
     (void)state;
@@ -321,6 +362,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(condense_does_not_depend_on_order_jobs_memory_or_form),
         TEST(condense_adds_up_ordered_rows_like_shuffled_ones),
+        TEST(condense_adds_up_ordered_rows_whatever_the_order_of_columns),
         TEST(condense_adds_up_rows_around_those_with_quotes),
         TEST(condense_sorts_a_whale_in_many_runs),
         TEST(condense_tells_one_event_among_thousands_of_its_rows),

@@ -55,37 +55,22 @@ static void quantity_is_read_as_decimal_parse_reads_it(void **state) {
     assert_true(taken > 10000);
 }
 
-static bool is_of_number(char byte) {
-    return (byte >= '0' && byte <= '9') || byte == '.';
-}
-
-/* What parse_quantity_at takes is what parse_quantity_short takes of the same bytes, and no byte
- * that could go on with the number follows it, but for a second point and a ninth byte. */
-static void quantity_ends_where_its_digits_end(void **state) {
+static void line_feed_is_found_where_the_first_one_is(void **state) {
     (void)state;
+    static const char some[] = "\n\n\v\t\x8A\x0B,5\0\x01";
     uint64_t random = random_seed();
-    size_t taken = 0;
     for (size_t round = 0; round < 300000; round++) {
-        char memory[PAD_BYTES + TEXT_BYTES_MAX + 8];
-        const char *bytes = random_number(&random, memory).bytes;
-        size_t size_bytes;
-        int64_t packed;
-        if (!parse_quantity_at(bytes, &size_bytes, &packed)) {
-            bool is_point_alone = bytes[0] == '.' && !(bytes[1] >= '0' && bytes[1] <= '9');
-            assert_true(!is_of_number(bytes[0]) || is_point_alone);
-            continue;
+        char bytes[8];
+        for (size_t at = 0; at < sizeof bytes; at++) {
+            bytes[at] = some[random_next(&random) % (sizeof some - 1)];
         }
-        int64_t expected;
-        assert_true(parse_quantity_short((struct text){bytes, size_bytes}, &expected));
-        assert_int_equal(packed, expected);
-        if (size_bytes < PARSE_QUANTITY_BYTES) {
-            bool has_point = memchr(bytes, '.', size_bytes) != NULL;
-            assert_true(!is_of_number(bytes[size_bytes]) ||
-                        (bytes[size_bytes] == '.' && has_point));
+        const char *expected = memchr(bytes, '\n', sizeof bytes);
+        size_t offset = SIZE_MAX;
+        assert_int_equal(parse_find_feed(bytes, &offset), expected != NULL);
+        if (expected != NULL) {
+            assert_int_equal(offset, expected - bytes);
         }
-        taken++;
     }
-    assert_true(taken > 10000);
 }
 
 static void instant_is_read_as_instant_parse_reads_it(void **state) {
@@ -151,7 +136,7 @@ static void flow_word_gives_back_what_it_took(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantity_is_read_as_decimal_parse_reads_it),
-        cmocka_unit_test(quantity_ends_where_its_digits_end),
+        cmocka_unit_test(line_feed_is_found_where_the_first_one_is),
         cmocka_unit_test(instant_is_read_as_instant_parse_reads_it),
         cmocka_unit_test(flow_word_gives_back_what_it_took),
     };
