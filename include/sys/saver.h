@@ -3,6 +3,7 @@
  *
  *     saver_create(sys, path, &saver, err)    creates PATH.tmp, as file_replace_begin does
  *     saver_give(saver, &buffer, err) …       the content in order, a buffer at a time
+ *     saver_give_pieces(saver, &buffer, pieces, pieces_count, err) …    or without copying it
  *     saver_end(saver)                        nothing more comes: the rest goes on by itself
  *     saver_finish(saver, &digest, err)       waits until the file is there, durable
  *     saver_destroy(saver)                    instead, at any point: leaves no PATH.tmp
@@ -22,9 +23,20 @@
 #include "sys/files.h"
 
 /* A buffer is best given at about this size: it fits in a cache while it is hashed and copied. */
-enum { SAVER_BUFFER_BYTES = 128 * 1024 };
+enum { SAVER_BUFFER_BYTES = 128 * 1024, SAVER_PIECES_MAX = 200 };
 
 struct saver;
+
+/*
+ * A stretch of content. Lent: the memory is left alone by its owner until the next
+ * saver_give_pieces or saver_settle has come back. Given: it is of mem_alloc, and the saver's own
+ * from now on. Neither: the next size_bytes of the buffer that comes with it.
+ */
+struct saver_piece {
+    const void *lent;
+    void *given;
+    size_t size_bytes;
+};
 
 bool saver_create(const struct sys *sys, const char *path, struct saver **saver, struct err *err);
 const char *saver_path(const struct saver *saver);
@@ -32,6 +44,12 @@ uint64_t saver_size_bytes(const struct saver *saver); /* given so far */
 
 /* The buffer comes back empty, with the memory of one given before. */
 bool saver_give(struct saver *saver, struct buffer *buffer, struct err *err);
+/* Up to SAVER_PIECES_MAX pieces, all of the buffer among them. What is given is taken also by a
+ * failure. */
+bool saver_give_pieces(struct saver *saver, struct buffer *buffer, const struct saver_piece *pieces,
+                       size_t pieces_count, struct err *err);
+/* Waits until nothing lent is needed any more. A failure is told later. */
+void saver_settle(struct saver *saver);
 void saver_end(struct saver *saver);
 /* SHA-256 of the whole content. The saver is gone afterwards, also after a failure. */
 bool saver_finish(struct saver *saver, struct digest *digest, struct err *err);

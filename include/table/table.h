@@ -94,7 +94,7 @@ struct table_seal {
     struct digest digest; /* SHA-256 of the whole file */
 };
 
-enum { TABLE_BATCH_ROWS = 65536, TABLE_BATCH_TEXT_BYTES = 4 * 1024 * 1024 };
+enum { TABLE_BATCH_ROWS = 16384, TABLE_BATCH_TEXT_BYTES = 4 * 1024 * 1024 };
 
 /*
  * The writer is visible so that a put is a few instructions in the caller's loop; its members are
@@ -112,7 +112,7 @@ struct table_writer_column {
     size_t nulls_count;
 };
 
-struct table_output;
+struct table_filling;
 
 struct table_writer {
     size_t row; /* the one being filled, in its batch */
@@ -123,7 +123,7 @@ struct table_writer {
     uint32_t columns_nullable;
     uint64_t rows_before; /* rows of the batches written */
     struct table_writer_column columns[TABLE_COLUMNS_MAX];
-    struct table_output *output;
+    struct table_filling *filling;
 };
 
 /* metadata is copied; the schema must outlive the writer. Codes: ERR_FILE, ERR_MEMORY. */

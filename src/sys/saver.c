@@ -1,19 +1,27 @@
 /*
- * One caller, at most one thread, and a ring of buffers between them.
+ * One caller, at most one thread, and a ring of contents between them.
  *
  * Invariants, kept under the mutex:
- *  1. given - saved <= QUEUE_COUNT, and the buffers in between belong to the thread
+ *  1. given - saved <= QUEUE_COUNT, and the contents in between belong to the thread
  *  2. only the thread touches hasher and replacement while it lives; before and after, the caller
- *  3. once has_failed, nothing is saved any more; err is moved out once
+ *  3. once has_failed, nothing is saved any more, nor lent memory read; err is moved out once
  */
 #include "sys/saver.h"
 
 #include <assert.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "core/memory.h"
 
 enum { QUEUE_COUNT = 3, WRITEBACK_BYTES = 1024 * 1024 };
+
+/* What was given by one call. */
+struct content {
+    struct buffer buffer;
+    struct saver_piece pieces[SAVER_PIECES_MAX];
+    size_t pieces_count;
+};
 
 struct saver {
     const struct sys *sys;
@@ -28,8 +36,8 @@ struct saver {
     pthread_t thread;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
-    struct buffer queue[QUEUE_COUNT];
-    size_t given; /* buffers, ever */
+    struct content queue[QUEUE_COUNT];
+    size_t given; /* contents, ever */
     size_t saved; /* of these */
     bool is_ended;
     bool is_given_up;
@@ -40,19 +48,61 @@ struct saver {
 /* --- what is done with the content --------------------------------------------------------------
  */
 
-static bool saver_save(struct saver *saver, struct text content, struct err *err) {
+static bool saver_save_bytes(struct saver *saver, struct text bytes, struct err *err) {
     struct file *file = &saver->replacement.file;
-    if (!hasher_add(saver->hasher, content.bytes, content.size_bytes, err) ||
-        !file_append(file, content.bytes, content.size_bytes, err)) {
+    if (!hasher_add(saver->hasher, bytes.bytes, bytes.size_bytes, err) ||
+        !file_append(file, bytes.bytes, bytes.size_bytes, err)) {
         return false;
     }
-    saver->written_bytes += content.size_bytes;
+    saver->written_bytes += bytes.size_bytes;
     uint64_t waiting_bytes = saver->written_bytes - saver->written_back_bytes;
     if (waiting_bytes >= WRITEBACK_BYTES) {
         file_start_writeback(file, saver->written_back_bytes, waiting_bytes);
         saver->written_back_bytes = saver->written_bytes;
     }
     return true;
+}
+
+/* A part at a time is hashed and then copied while it is near. */
+static bool saver_save_piece(struct saver *saver, struct text piece, struct err *err) {
+    while (piece.size_bytes > 0) {
+        size_t part = piece.size_bytes < SAVER_BUFFER_BYTES ? piece.size_bytes : SAVER_BUFFER_BYTES;
+        if (!saver_save_bytes(saver, (struct text){piece.bytes, part}, err)) {
+            return false;
+        }
+        piece.bytes += part;
+        piece.size_bytes -= part;
+    }
+    return true;
+}
+
+static void content_free_given(struct content *content) {
+    for (size_t index = 0; index < content->pieces_count; index++) {
+        mem_free(content->pieces[index].given);
+        content->pieces[index].given = NULL;
+    }
+    content->pieces_count = 0;
+}
+
+/* Leaves it empty, whether it fails or not. */
+static bool saver_save(struct saver *saver, struct content *content, struct err *err) {
+    bool is_fine = true;
+    struct text buffer = buffer_text(&content->buffer);
+    for (size_t index = 0; is_fine && index < content->pieces_count; index++) {
+        const struct saver_piece *piece = &content->pieces[index];
+        struct text bytes = {piece->given != NULL ? piece->given : piece->lent, piece->size_bytes};
+        if (bytes.bytes == NULL) {
+            assert(piece->size_bytes <= buffer.size_bytes);
+            bytes.bytes = buffer.bytes;
+            buffer.bytes += piece->size_bytes;
+            buffer.size_bytes -= piece->size_bytes;
+        }
+        is_fine = saver_save_piece(saver, bytes, err);
+    }
+    assert(!is_fine || buffer.size_bytes == 0);
+    content_free_given(content);
+    buffer_clear(&content->buffer);
+    return is_fine;
 }
 
 static bool saver_commit(struct saver *saver, struct err *err) {
@@ -63,19 +113,19 @@ static bool saver_commit(struct saver *saver, struct err *err) {
 /* --- the thread ---------------------------------------------------------------------------------
  */
 
-/* The next buffer to save; NULL when all are saved, or none matters any more. */
-static struct buffer *saver_take(struct saver *saver, bool *is_given_up) {
-    struct buffer *buffer = NULL;
+/* The next content to save; NULL when all are saved, or none matters any more. */
+static struct content *saver_take(struct saver *saver, bool *is_given_up) {
+    struct content *content = NULL;
     (void)pthread_mutex_lock(&saver->mutex);
     while (saver->saved == saver->given && !saver->is_ended && !saver->is_given_up) {
         (void)pthread_cond_wait(&saver->changed, &saver->mutex);
     }
     *is_given_up = saver->is_given_up;
     if (saver->saved < saver->given && !saver->is_given_up) {
-        buffer = &saver->queue[saver->saved % QUEUE_COUNT];
+        content = &saver->queue[saver->saved % QUEUE_COUNT];
     }
     (void)pthread_mutex_unlock(&saver->mutex);
-    return buffer;
+    return content;
 }
 
 static void saver_tell_saved(struct saver *saver) {
@@ -99,15 +149,14 @@ static void *saver_run(void *argument) {
     bool is_given_up = false;
     bool is_fine = true;
     for (;;) {
-        struct buffer *buffer = saver_take(saver, &is_given_up);
-        if (buffer == NULL) {
+        struct content *content = saver_take(saver, &is_given_up);
+        if (content == NULL) {
             break;
         }
-        is_fine = saver_save(saver, buffer_text(buffer), &err);
+        is_fine = saver_save(saver, content, &err);
         if (!is_fine) {
             break;
         }
-        buffer_clear(buffer);
         saver_tell_saved(saver);
     }
     if (is_fine && !is_given_up) {
@@ -177,32 +226,76 @@ static bool saver_check(struct saver *saver, struct err *err) {
     return false;
 }
 
-bool saver_give(struct saver *saver, struct buffer *buffer, struct err *err) {
-    assert(!saver->is_ended);
-    if (buffer->size_bytes == 0) {
-        return true;
-    }
-    saver->size_bytes += buffer->size_bytes;
-    if (!saver_has_thread(saver)) {
-        bool is_saved = saver_save(saver, buffer_text(buffer), err);
-        buffer_clear(buffer);
-        return is_saved;
-    }
-    (void)pthread_mutex_lock(&saver->mutex);
-    while (saver->given - saver->saved == QUEUE_COUNT && !saver->has_failed) {
+/* Under the mutex. */
+static void saver_wait(struct saver *saver, size_t unsaved_max) {
+    while (saver->given - saver->saved > unsaved_max && !saver->has_failed) {
         (void)pthread_cond_wait(&saver->changed, &saver->mutex);
     }
+}
+
+/* The buffer moves into the content, and the memory of that one's out of it. */
+static void content_fill(struct content *content, struct buffer *buffer,
+                         const struct saver_piece *pieces, size_t pieces_count) {
+    struct buffer empty = content->buffer;
+    content->buffer = *buffer;
+    *buffer = empty;
+    if (pieces_count > 0) {
+        memcpy(content->pieces, pieces, pieces_count * sizeof *pieces);
+    }
+    content->pieces_count = pieces_count;
+}
+
+static bool saver_save_alone(struct saver *saver, struct buffer *buffer,
+                             const struct saver_piece *pieces, size_t pieces_count,
+                             struct err *err) {
+    struct content *content = &saver->queue[0];
+    content_fill(content, buffer, pieces, pieces_count);
+    bool is_saved = saver_save(saver, content, err);
+    content_fill(content, buffer, NULL, 0);
+    return is_saved;
+}
+
+/* unsaved_max: contents that may be under way when this comes back. */
+static bool saver_pass(struct saver *saver, struct buffer *buffer, const struct saver_piece *pieces,
+                       size_t pieces_count, size_t unsaved_max, struct err *err) {
+    assert(!saver->is_ended && pieces_count <= SAVER_PIECES_MAX);
+    for (size_t index = 0; index < pieces_count; index++) {
+        saver->size_bytes += pieces[index].size_bytes;
+    }
+    if (!saver_has_thread(saver)) {
+        return saver_save_alone(saver, buffer, pieces, pieces_count, err);
+    }
+    (void)pthread_mutex_lock(&saver->mutex);
+    saver_wait(saver, QUEUE_COUNT - 1);
     bool is_fine = saver_check(saver, err);
     if (is_fine) {
-        struct buffer *place = &saver->queue[saver->given % QUEUE_COUNT];
-        struct buffer empty = *place;
-        *place = *buffer;
-        *buffer = empty;
+        content_fill(&saver->queue[saver->given % QUEUE_COUNT], buffer, pieces, pieces_count);
         saver->given++;
         (void)pthread_cond_signal(&saver->changed);
+        saver_wait(saver, unsaved_max);
+    } else {
+        for (size_t index = 0; index < pieces_count; index++) {
+            mem_free(pieces[index].given);
+        }
     }
     (void)pthread_mutex_unlock(&saver->mutex);
     return is_fine;
+}
+
+bool saver_give(struct saver *saver, struct buffer *buffer, struct err *err) {
+    const struct saver_piece all = {.size_bytes = buffer->size_bytes};
+    return all.size_bytes == 0 || saver_pass(saver, buffer, &all, 1, QUEUE_COUNT, err);
+}
+
+bool saver_give_pieces(struct saver *saver, struct buffer *buffer, const struct saver_piece *pieces,
+                       size_t pieces_count, struct err *err) {
+    return saver_pass(saver, buffer, pieces, pieces_count, 1, err);
+}
+
+void saver_settle(struct saver *saver) {
+    (void)pthread_mutex_lock(&saver->mutex);
+    saver_wait(saver, 0);
+    (void)pthread_mutex_unlock(&saver->mutex);
 }
 
 void saver_end(struct saver *saver) {
@@ -237,7 +330,8 @@ void saver_destroy(struct saver *saver) {
     file_replace_abort(&saver->replacement);
     hasher_destroy(saver->hasher);
     for (size_t index = 0; index < QUEUE_COUNT; index++) {
-        buffer_release(&saver->queue[index]);
+        content_free_given(&saver->queue[index]);
+        buffer_release(&saver->queue[index].buffer);
     }
     err_release(&saver->err);
     (void)pthread_cond_destroy(&saver->changed);

@@ -1,148 +1,32 @@
 /*
  * Writing tables. See table.h for the contract and arrow.h for the layout.
  *
- * A batch is gathered column by column in memory that grows with its first rows and is kept for the
- * next batches. Everything then passes table_output_add, into output->pending, which is handed to
- * the file's saver whenever it is full.
+ * A batch is gathered column by column in memory that grows with its first rows. A full one is lent
+ * to the file's saver where it lies, while the next one is gathered in other memory, the spare; the
+ * two change places batch by batch.
  */
 #include <assert.h>
 #include <string.h>
 
 #include "arrow.h"
 #include "core/memory.h"
-#include "sys/saver.h"
+#include "output.h"
 
 enum {
     TABLE_ROWS_FIRST = 64, /* a multiple of 64, so that bitmaps grow by whole words */
     TABLE_TEXT_BYTES_FIRST = 256,
-    TABLE_BUFFERS_MAX = 3 * TABLE_COLUMNS_MAX,
 };
 
-struct table_output {
-    const struct table_schema *schema;
-    struct saver *saver;
-    struct buffer pending; /* not yet given to the saver */
-    struct buffer message;
-    struct buffer blocks;      /* Arrow's Block of each batch */
-    struct buffer schema_part; /* see arrow_build_schema */
-    size_t schema_table;
-    uint64_t size_bytes;       /* given to table_output_add */
+struct table_filling {
+    struct table_output output;
+    struct table_writer_column spare[TABLE_COLUMNS_MAX];
+    size_t spare_rows_capacity;
+    bool is_spare_lent;
     uint64_t rows_count;       /* when it is ended */
     size_t text_refused_bytes; /* of a put that failed, to be told by table_end_row */
     bool is_broken;
     bool is_ended;
 };
-
-/* --- bytes to the file -------------------------------------------------------------------- */
-
-/* As much as fits into the pending buffer at a time: nothing grows with the batch. */
-static bool table_output_add(struct table_output *output, const void *bytes, size_t size_bytes,
-                             struct err *err) {
-    struct buffer *pending = &output->pending;
-    struct text rest = {.bytes = bytes, .size_bytes = size_bytes};
-    output->size_bytes += size_bytes;
-    while (pending->size_bytes + rest.size_bytes >= SAVER_BUFFER_BYTES) {
-        size_t room_bytes = SAVER_BUFFER_BYTES - pending->size_bytes;
-        if (!buffer_append(pending, (struct text){rest.bytes, room_bytes}, err) ||
-            !saver_give(output->saver, pending, err)) {
-            return false;
-        }
-        rest.bytes += room_bytes;
-        rest.size_bytes -= room_bytes;
-    }
-    return buffer_append(pending, rest, err);
-}
-
-static bool table_output_pad(struct table_output *output, struct err *err) {
-    static const char zeros[ARROW_ALIGN_BYTES];
-    uint64_t padded = arrow_padded(output->size_bytes);
-    return table_output_add(output, zeros, (size_t)(padded - output->size_bytes), err);
-}
-
-/* Writes output->message with its prefix, padded; *message_bytes is the length of all that. */
-static bool table_output_message(struct table_output *output, size_t *message_bytes,
-                                 struct err *err) {
-    struct text message = buffer_text(&output->message);
-    uint64_t start = output->size_bytes;
-    uint64_t end = arrow_padded(start + ARROW_PREFIX_BYTES + message.size_bytes);
-    *message_bytes = (size_t)(end - start);
-    uint32_t prefix[2] = {ARROW_CONTINUATION, (uint32_t)(*message_bytes - ARROW_PREFIX_BYTES)};
-    return table_output_add(output, prefix, sizeof prefix, err) &&
-           table_output_add(output, message.bytes, message.size_bytes, err) &&
-           table_output_pad(output, err);
-}
-
-/* --- messages ----------------------------------------------------------------------------- */
-
-/* Begins output->message; *header is where the header's offset goes. */
-static struct flat_builder table_message_start(struct table_output *output, enum arrow_header type,
-                                               uint64_t body_bytes, size_t *header,
-                                               struct err *err) {
-    static const uint8_t sizes_bytes[] = {
-        [ARROW_MESSAGE_VERSION] = 2,
-        [ARROW_MESSAGE_HEADER_TYPE] = 1,
-        [ARROW_MESSAGE_HEADER] = FLAT_OFFSET_BYTES,
-        [ARROW_MESSAGE_BODY_LENGTH] = 8,
-    };
-    struct flat_builder flat = flat_builder_start(&output->message, err);
-    size_t fields[sizeof sizes_bytes];
-    flat_link(&flat, 0, flat_add_table(&flat, sizes_bytes, sizeof sizes_bytes, fields));
-    flat_set_u16(&flat, fields[ARROW_MESSAGE_VERSION], ARROW_VERSION_V5);
-    flat_set_u8(&flat, fields[ARROW_MESSAGE_HEADER_TYPE], (uint8_t)type);
-    flat_set_u64(&flat, fields[ARROW_MESSAGE_BODY_LENGTH], body_bytes);
-    *header = fields[ARROW_MESSAGE_HEADER];
-    return flat;
-}
-
-static void table_link_schema(struct flat_builder *flat, size_t field,
-                              const struct table_output *output) {
-    size_t part = flat_add_bytes(flat, buffer_text(&output->schema_part));
-    flat_link(flat, field, part + output->schema_table);
-}
-
-static bool table_write_head(struct table_output *output, struct err *err) {
-    static const char magic[ARROW_HEAD_BYTES] = ARROW_MAGIC;
-    size_t header;
-    size_t message_bytes;
-    struct flat_builder flat = table_message_start(output, ARROW_HEADER_SCHEMA, 0, &header, err);
-    table_link_schema(&flat, header, output);
-    return flat_builder_finish(&flat) && table_output_add(output, magic, sizeof magic, err) &&
-           table_output_message(output, &message_bytes, err);
-}
-
-static bool table_write_footer(struct table_output *output, struct err *err) {
-    static const uint32_t end_mark[2] = {ARROW_CONTINUATION, 0};
-    static const uint8_t sizes_bytes[] = {
-        [ARROW_FOOTER_VERSION] = 2,
-        [ARROW_FOOTER_SCHEMA] = FLAT_OFFSET_BYTES,
-        [ARROW_FOOTER_DICTIONARIES] = FLAT_OFFSET_BYTES,
-        [ARROW_FOOTER_BATCHES] = FLAT_OFFSET_BYTES,
-    };
-    struct flat_builder flat = flat_builder_start(&output->message, err);
-    size_t fields[sizeof sizes_bytes];
-    flat_link(&flat, 0, flat_add_table(&flat, sizes_bytes, sizeof sizes_bytes, fields));
-    flat_set_u16(&flat, fields[ARROW_FOOTER_VERSION], ARROW_VERSION_V5);
-    table_link_schema(&flat, fields[ARROW_FOOTER_SCHEMA], output);
-    size_t elements;
-    struct flat_elements blocks = {.size_bytes = ARROW_BLOCK_BYTES, .align_bytes = 8};
-    flat_link(&flat, fields[ARROW_FOOTER_DICTIONARIES], flat_add_vector(&flat, blocks, &elements));
-    blocks.count = output->blocks.size_bytes / ARROW_BLOCK_BYTES;
-    flat_link(&flat, fields[ARROW_FOOTER_BATCHES], flat_add_vector(&flat, blocks, &elements));
-    for (size_t offset = 0; offset < output->blocks.size_bytes; offset += 8) {
-        uint64_t word;
-        memcpy(&word, output->blocks.bytes + offset, sizeof word);
-        flat_set_u64(&flat, elements + offset, word);
-    }
-    if (!flat_builder_finish(&flat)) {
-        return false;
-    }
-    struct text footer = buffer_text(&output->message);
-    uint32_t footer_bytes = (uint32_t)footer.size_bytes;
-    return table_output_add(output, end_mark, sizeof end_mark, err) &&
-           table_output_add(output, footer.bytes, footer.size_bytes, err) &&
-           table_output_add(output, &footer_bytes, sizeof footer_bytes, err) &&
-           table_output_add(output, ARROW_MAGIC, ARROW_MAGIC_BYTES, err);
-}
 
 /* --- the batch in memory ------------------------------------------------------------------ */
 
@@ -181,7 +65,7 @@ static bool table_validity_grow(struct table_writer_column *column, size_t rows_
 
 /* rows_capacity changes only when every column has grown; growing again after a failure is fine. */
 static bool table_writer_grow(struct table_writer *writer, size_t rows_capacity, struct err *err) {
-    const struct table_schema *schema = writer->output->schema;
+    const struct table_schema *schema = writer->filling->output.schema;
     for (size_t index = 0; index < schema->columns_count; index++) {
         struct table_writer_column *column = &writer->columns[index];
         if (!table_column_grow(column, writer->rows_capacity, rows_capacity, err) ||
@@ -209,7 +93,7 @@ bool table_writer_reserve_text(struct table_writer *writer, size_t column, size_
     char *bytes =
         size_bytes > TABLE_TEXT_BYTES_MAX ? NULL : mem_realloc(filled->text_bytes, capacity);
     if (bytes == NULL) {
-        writer->output->text_refused_bytes = size_bytes;
+        writer->filling->text_refused_bytes = size_bytes;
         writer->columns_put &= ~(UINT32_C(1) << column);
         return false;
     }
@@ -218,11 +102,7 @@ bool table_writer_reserve_text(struct table_writer *writer, size_t column, size_
     return true;
 }
 
-/* A buffer of the body; zeros up to the next multiple of 64 follow it in the file. */
-struct table_piece {
-    const void *bytes;
-    size_t size_bytes;
-};
+/* --- whole batches ------------------------------------------------------------------------ */
 
 static void table_clear_trailing_bits(uint8_t *bits, size_t rows_count) {
     if (rows_count % 8 != 0) {
@@ -231,69 +111,34 @@ static void table_clear_trailing_bits(uint8_t *bits, size_t rows_count) {
 }
 
 /* The body's buffers in Arrow's order. */
-static size_t table_batch_pieces(struct table_writer *writer, struct table_piece *pieces) {
-    size_t count = 0;
-    for (size_t index = 0; index < writer->output->schema->columns_count; index++) {
-        struct table_writer_column *column = &writer->columns[index];
+static void table_batch_parts(const struct table_writer *writer, struct table_parts *parts) {
+    parts->rows_count = writer->row;
+    parts->pieces_count = 0;
+    for (size_t index = 0; index < writer->filling->output.schema->columns_count; index++) {
+        const struct table_writer_column *column = &writer->columns[index];
         struct table_piece validity = {0};
         if (column->nulls_count > 0) {
             table_clear_trailing_bits(column->validity, writer->row);
             validity.bytes = column->validity;
             validity.size_bytes = arrow_bits_bytes(writer->row);
         }
-        pieces[count++] = validity;
-        pieces[count++] = (struct table_piece){
+        parts->nulls_counts[index] = column->nulls_count;
+        parts->pieces[parts->pieces_count++] = validity;
+        parts->pieces[parts->pieces_count++] = (struct table_piece){
             .bytes = column->values,
             .size_bytes = arrow_values_bytes((enum table_type)column->type, writer->row)};
         if (column->type == TABLE_UTF8) {
-            pieces[count++] = (struct table_piece){.bytes = column->text_bytes,
-                                                   .size_bytes = column->text_size_bytes};
+            parts->pieces[parts->pieces_count++] = (struct table_piece){
+                .bytes = column->text_bytes, .size_bytes = column->text_size_bytes};
         }
     }
-    return count;
 }
 
-static bool table_build_batch(struct table_writer *writer, const struct table_piece *pieces,
-                              size_t pieces_count, uint64_t *body_bytes, struct err *err) {
-    struct table_output *output = writer->output;
-    *body_bytes = 0;
-    for (size_t index = 0; index < pieces_count; index++) {
-        *body_bytes += arrow_padded(pieces[index].size_bytes);
-    }
-    static const uint8_t sizes_bytes[] = {
-        [ARROW_BATCH_LENGTH] = 8,
-        [ARROW_BATCH_NODES] = FLAT_OFFSET_BYTES,
-        [ARROW_BATCH_BUFFERS] = FLAT_OFFSET_BYTES,
-    };
-    size_t header;
-    size_t fields[sizeof sizes_bytes];
-    struct flat_builder flat =
-        table_message_start(output, ARROW_HEADER_RECORD_BATCH, *body_bytes, &header, err);
-    flat_link(&flat, header, flat_add_table(&flat, sizes_bytes, sizeof sizes_bytes, fields));
-    flat_set_u64(&flat, fields[ARROW_BATCH_LENGTH], writer->row);
-
-    size_t element;
-    struct flat_elements nodes = {output->schema->columns_count, ARROW_NODE_BYTES, 8};
-    flat_link(&flat, fields[ARROW_BATCH_NODES], flat_add_vector(&flat, nodes, &element));
-    for (size_t index = 0; index < nodes.count; index++, element += ARROW_NODE_BYTES) {
-        flat_set_u64(&flat, element, writer->row);
-        flat_set_u64(&flat, element + 8, writer->columns[index].nulls_count);
-    }
-    struct flat_elements buffers = {pieces_count, ARROW_BUFFER_BYTES, 8};
-    flat_link(&flat, fields[ARROW_BATCH_BUFFERS], flat_add_vector(&flat, buffers, &element));
-    uint64_t offset = 0;
-    for (size_t index = 0; index < pieces_count; index++, element += ARROW_BUFFER_BYTES) {
-        flat_set_u64(&flat, element, offset);
-        flat_set_u64(&flat, element + 8, pieces[index].size_bytes);
-        offset += arrow_padded(pieces[index].size_bytes);
-    }
-    return flat_builder_finish(&flat);
-}
-
-static void table_batch_clear(struct table_writer *writer) {
-    for (size_t index = 0; index < writer->output->schema->columns_count; index++) {
+/* Makes the columns' memory fit for a batch of up to rows_count rows. */
+static void table_batch_clear(struct table_writer *writer, size_t rows_count) {
+    for (size_t index = 0; index < writer->filling->output.schema->columns_count; index++) {
         struct table_writer_column *column = &writer->columns[index];
-        size_t bits_bytes = arrow_bits_bytes(writer->row);
+        size_t bits_bytes = arrow_bits_bytes(rows_count);
         if (column->type == TABLE_BOOL) {
             memset(column->values, 0, bits_bytes);
         }
@@ -303,48 +148,48 @@ static void table_batch_clear(struct table_writer *writer) {
         column->nulls_count = 0;
         column->text_size_bytes = 0;
     }
-    writer->rows_before += writer->row;
-    writer->row = 0;
-    writer->text_size_bytes = 0;
+}
+
+/* The columns change places with the spare. */
+static bool table_batch_turn(struct table_writer *writer, struct err *err) {
+    struct table_filling *filling = writer->filling;
+    size_t rows_capacity = writer->rows_capacity;
+    for (size_t index = 0; index < filling->output.schema->columns_count; index++) {
+        struct table_writer_column lent = writer->columns[index];
+        writer->columns[index] = filling->spare[index];
+        filling->spare[index] = lent;
+    }
+    writer->rows_capacity = filling->spare_rows_capacity;
+    filling->spare_rows_capacity = rows_capacity;
+    filling->is_spare_lent = true;
+    return writer->rows_capacity >= rows_capacity || table_writer_grow(writer, rows_capacity, err);
 }
 
 static bool table_write_batch(struct table_writer *writer, struct err *err) {
-    struct table_output *output = writer->output;
-    struct table_piece pieces[TABLE_BUFFERS_MAX];
-    size_t pieces_count = table_batch_pieces(writer, pieces);
-    uint64_t body_bytes;
-    uint64_t start = output->size_bytes;
-    assert(start % ARROW_ALIGN_BYTES == 0);
-    size_t message_bytes;
-    if (!table_build_batch(writer, pieces, pieces_count, &body_bytes, err) ||
-        !table_output_message(output, &message_bytes, err)) {
+    struct table_parts parts;
+    parts.is_last = false;
+    table_batch_parts(writer, &parts);
+    bool is_routed = false;
+    if (!table_output_batch(&writer->filling->output, &parts, &is_routed, err) ||
+        (is_routed && !table_batch_turn(writer, err))) {
         return false;
     }
-    for (size_t index = 0; index < pieces_count; index++) {
-        if (!table_output_add(output, pieces[index].bytes, pieces[index].size_bytes, err) ||
-            !table_output_pad(output, err)) {
-            return false;
-        }
-    }
-    assert(output->size_bytes == start + message_bytes + body_bytes);
-    uint64_t block[ARROW_BLOCK_BYTES / 8] = {start, message_bytes, body_bytes};
-    struct text block_text = {.bytes = (const char *)block, .size_bytes = sizeof block};
-    if (!buffer_append(&output->blocks, block_text, err)) {
-        return false;
-    }
-    table_batch_clear(writer);
+    table_batch_clear(writer, writer->rows_capacity);
+    writer->rows_before += writer->row;
+    writer->row = 0;
+    writer->text_size_bytes = 0;
     return true;
 }
 
 /* --- rows --------------------------------------------------------------------------------- */
 
 static bool table_text_refused(const struct table_writer *writer, struct err *err) {
-    size_t size_bytes = writer->output->text_refused_bytes;
+    size_t size_bytes = writer->filling->text_refused_bytes;
     if (size_bytes <= TABLE_TEXT_BYTES_MAX) {
         return err_memory(err, size_bytes);
     }
     return err_set(err, ERR_RANGE, "%s: a text of %zu bytes is longer than %d bytes",
-                   saver_path(writer->output->saver), size_bytes, TABLE_TEXT_BYTES_MAX);
+                   saver_path(writer->filling->output.saver), size_bytes, TABLE_TEXT_BYTES_MAX);
 }
 
 /* Nulls hold zeros, so that a file's bytes do not depend on the batch before. */
@@ -361,9 +206,9 @@ static void table_put_null(struct table_writer *writer, struct table_writer_colu
 }
 
 bool table_writer_end_row(struct table_writer *writer, struct err *err) {
-    assert(!writer->output->is_broken);
+    assert(!writer->filling->is_broken);
     bool is_done = true;
-    if (writer->output->text_refused_bytes > 0) {
+    if (writer->filling->text_refused_bytes > 0) {
         is_done = table_text_refused(writer, err);
         goto out;
     }
@@ -383,7 +228,7 @@ bool table_writer_end_row(struct table_writer *writer, struct err *err) {
     }
 out:
     if (!is_done) {
-        writer->output->is_broken = true;
+        writer->filling->is_broken = true;
         writer->row = 0; /* a put after all stays inside its column */
     }
     return is_done;
@@ -391,14 +236,16 @@ out:
 
 /* --- life --------------------------------------------------------------------------------- */
 
-static bool table_writer_start(const struct sys *sys, const char *path,
-                               const struct table_metadata *metadata, size_t metadata_count,
-                               struct table_writer *writer, struct err *err) {
-    struct table_output *output = writer->output;
-    return table_writer_grow(writer, TABLE_ROWS_FIRST, err) &&
-           arrow_build_schema(output->schema, metadata, metadata_count, &output->schema_part,
-                              &output->schema_table, err) &&
-           saver_create(sys, path, &output->saver, err) && table_write_head(output, err);
+static void table_writer_set_types(struct table_writer *writer, const struct table_schema *schema) {
+    for (size_t index = 0; index < TABLE_COLUMNS_MAX; index++) {
+        writer->columns[index].type = -1;
+    }
+    for (size_t index = 0; index < schema->columns_count; index++) {
+        writer->columns[index].type = (int)schema->columns[index].type;
+        writer->filling->spare[index].type = (int)schema->columns[index].type;
+        writer->columns_all |= UINT32_C(1) << index;
+        writer->columns_nullable |= (uint32_t)schema->columns[index].is_nullable << index;
+    }
 }
 
 bool table_writer_create(const struct sys *sys, const char *path, const struct table_schema *schema,
@@ -408,23 +255,17 @@ bool table_writer_create(const struct sys *sys, const char *path, const struct t
     assert(schema->key_columns_count <= schema->columns_count);
     assert(metadata_count <= TABLE_METADATA_MAX);
     struct table_writer *made = mem_alloc(sizeof *made);
-    struct table_output *output = mem_alloc(sizeof *output);
-    if (made == NULL || output == NULL) {
+    struct table_filling *filling = mem_alloc(sizeof *filling);
+    if (made == NULL || filling == NULL) {
         mem_free(made);
-        mem_free(output);
-        return err_memory(err, sizeof *made + sizeof *output);
+        mem_free(filling);
+        return err_memory(err, sizeof *made + sizeof *filling);
     }
-    output->schema = schema;
-    made->output = output;
-    for (size_t index = 0; index < TABLE_COLUMNS_MAX; index++) {
-        made->columns[index].type = -1;
-    }
-    for (size_t index = 0; index < schema->columns_count; index++) {
-        made->columns[index].type = (int)schema->columns[index].type;
-        made->columns_all |= UINT32_C(1) << index;
-        made->columns_nullable |= (uint32_t)schema->columns[index].is_nullable << index;
-    }
-    if (!table_writer_start(sys, path, metadata, metadata_count, made, err)) {
+    filling->output.schema = schema;
+    made->filling = filling;
+    table_writer_set_types(made, schema);
+    if (!table_writer_grow(made, TABLE_ROWS_FIRST, err) ||
+        !table_output_open(&filling->output, sys, path, metadata, metadata_count, err)) {
         table_writer_destroy(made);
         return false;
     }
@@ -432,14 +273,12 @@ bool table_writer_create(const struct sys *sys, const char *path, const struct t
     return true;
 }
 
-/* The columns' memory, which an ended writer needs no more. */
-static void table_writer_forget_rows(struct table_writer *writer) {
+static void table_columns_release(struct table_writer_column columns[TABLE_COLUMNS_MAX]) {
     for (size_t index = 0; index < TABLE_COLUMNS_MAX; index++) {
-        struct table_writer_column *column = &writer->columns[index];
-        mem_free(column->values);
-        mem_free(column->text_bytes);
-        mem_free(column->validity);
-        *column = (struct table_writer_column){.type = -1};
+        mem_free(columns[index].values);
+        mem_free(columns[index].text_bytes);
+        mem_free(columns[index].validity);
+        columns[index] = (struct table_writer_column){.type = -1};
     }
 }
 
@@ -447,44 +286,59 @@ void table_writer_destroy(struct table_writer *writer) {
     if (writer == NULL) {
         return;
     }
-    struct table_output *output = writer->output;
-    saver_destroy(output->saver);
-    buffer_release(&output->pending);
-    buffer_release(&output->message);
-    buffer_release(&output->blocks);
-    buffer_release(&output->schema_part);
-    mem_free(output);
-    table_writer_forget_rows(writer);
+    table_output_release(&writer->filling->output); /* first: it may still read the columns */
+    table_columns_release(writer->columns);
+    table_columns_release(writer->filling->spare);
+    mem_free(writer->filling);
     mem_free(writer);
 }
 
-bool table_writer_end(struct table_writer *writer, struct err *err) {
-    struct table_output *output = writer->output;
-    assert(!output->is_broken && !output->is_ended);
-    assert(writer->columns_put == 0);
-    output->rows_count = table_writer_rows_count(writer);
-    if ((writer->row > 0 && !table_write_batch(writer, err)) || !table_write_footer(output, err) ||
-        !saver_give(output->saver, &output->pending, err)) {
-        output->is_broken = true;
-        return false;
+/* The memory of rows goes with them, or is given back. */
+static bool table_write_last_batch(struct table_writer *writer, struct err *err) {
+    struct table_filling *filling = writer->filling;
+    bool is_done = true;
+    bool is_routed = false;
+    if (writer->row > 0) {
+        struct table_parts parts;
+        parts.is_last = true;
+        table_batch_parts(writer, &parts);
+        is_done = table_output_batch(&filling->output, &parts, &is_routed, err);
+        for (size_t index = 0; index < filling->output.schema->columns_count; index++) {
+            struct table_writer_column *column = &writer->columns[index];
+            column->values = NULL;
+            column->text_bytes = NULL;
+            column->validity = column->nulls_count > 0 ? NULL : column->validity;
+        }
     }
-    saver_end(output->saver);
-    output->is_ended = true;
-    buffer_release(&output->pending);
-    table_writer_forget_rows(writer);
-    return true;
+    if (is_done) {
+        if (filling->is_spare_lent && !is_routed) {
+            table_output_settle(&filling->output);
+        }
+        table_columns_release(writer->columns);
+        table_columns_release(filling->spare);
+    }
+    return is_done;
+}
+
+bool table_writer_end(struct table_writer *writer, struct err *err) {
+    struct table_filling *filling = writer->filling;
+    assert(!filling->is_broken && !filling->is_ended);
+    assert(writer->columns_put == 0);
+    filling->rows_count = table_writer_rows_count(writer);
+    filling->is_ended =
+        table_write_last_batch(writer, err) && table_output_end(&filling->output, err);
+    filling->is_broken = !filling->is_ended;
+    return filling->is_ended;
 }
 
 bool table_writer_commit(struct table_writer *writer, struct table_seal *seal, struct err *err) {
-    struct table_output *output = writer->output;
+    struct table_filling *filling = writer->filling;
     struct table_seal made = {0};
-    bool is_done = output->is_ended || table_writer_end(writer, err);
+    bool is_done = filling->is_ended || table_writer_end(writer, err);
     if (is_done) {
-        struct saver *saver = output->saver;
-        output->saver = NULL;
-        made.rows_count = output->rows_count;
-        made.size_bytes = output->size_bytes;
-        is_done = saver_finish(saver, &made.digest, err);
+        made.rows_count = filling->rows_count;
+        made.size_bytes = filling->output.size_bytes;
+        is_done = table_output_finish(&filling->output, &made.digest, err);
     }
     table_writer_destroy(writer);
     if (is_done) {

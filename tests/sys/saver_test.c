@@ -40,6 +40,45 @@ static bool give_all(struct saver *saver, struct err *err) {
     return is_fine;
 }
 
+/* The same content as pieces: what each call lends is written over after the call that follows it.
+ */
+static bool give_all_pieces(struct saver *saver, struct err *err) {
+    enum { HEAD_BYTES = 1000, GIVEN_BYTES = 30 * 1000 };
+    static char lent[2][BUFFER_BYTES];
+    struct buffer buffer = {0};
+    struct buffer given = {0};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < BUFFERS_COUNT; index++) {
+        size_t from = index * BUFFER_BYTES;
+        size_t lent_bytes = BUFFER_BYTES - HEAD_BYTES - GIVEN_BYTES - index;
+        memset(lent[index % 2], '!', sizeof lent[0]);
+        for (size_t place = 0; place < lent_bytes; place++) {
+            lent[index % 2][place] = content_byte(from + HEAD_BYTES + place);
+        }
+        is_fine = fill(&buffer, from, HEAD_BYTES, err) &&
+                  fill(&given, from + HEAD_BYTES + lent_bytes, GIVEN_BYTES, err) &&
+                  fill(&buffer, from + BUFFER_BYTES - index, index, err);
+        const struct saver_piece pieces[] = {
+            {.size_bytes = HEAD_BYTES},
+            {.lent = lent[index % 2], .size_bytes = lent_bytes},
+            {.given = given.bytes, .size_bytes = GIVEN_BYTES},
+            {.size_bytes = index},
+        };
+        is_fine = is_fine && saver_give_pieces(saver, &buffer, pieces, 4, err);
+        given = (struct buffer){0};
+    }
+    if (is_fine) {
+        saver_settle(saver);
+        memset(lent, '!', sizeof lent);
+    }
+    is_fine = is_fine && fill(&buffer, BUFFERS_COUNT * BUFFER_BYTES, LAST_BYTES, err) &&
+              saver_give(saver, &buffer, err);
+    buffer_release(&buffer);
+    return is_fine;
+}
+
+typedef bool give_function(struct saver *saver, struct err *err);
+
 static void assert_content(const char *path, const struct digest *digest) {
     struct err err = {0};
     struct buffer found = {0};
@@ -56,13 +95,13 @@ static void assert_content(const char *path, const struct digest *digest) {
     buffer_release(&found);
 }
 
-static void save_whole(const struct sys *sys, const char *path) {
+static void save_whole(const struct sys *sys, const char *path, give_function *give) {
     struct err err = {0};
     struct saver *saver = NULL;
     struct digest digest;
     assert_done(saver_create(sys, path, &saver, &err), &err);
     assert_string_equal(saver_path(saver), path);
-    assert_done(give_all(saver, &err), &err);
+    assert_done(give(saver, &err), &err);
     assert_int_equal(saver_size_bytes(saver), BUFFERS_COUNT * BUFFER_BYTES + LAST_BYTES);
     saver_end(saver);
     assert_done(saver_finish(saver, &digest, &err), &err);
@@ -72,14 +111,16 @@ static void save_whole(const struct sys *sys, const char *path) {
 
 static void the_content_arrives_whole_and_in_order(void **state) {
     (void)state;
-    save_whole(sys_real(), "whole");
+    save_whole(sys_real(), "whole", give_all);
+    save_whole(sys_real(), "pieces", give_all_pieces);
 }
 
 static void it_arrives_where_no_thread_can_be_had(void **state) {
     (void)state;
     struct fault_sys fault;
     fault_sys_init(&fault, (struct fault_plan){.mode = FAULT_NONE});
-    save_whole(&fault.sys, "whole");
+    save_whole(&fault.sys, "whole", give_all);
+    save_whole(&fault.sys, "pieces", give_all_pieces);
     fault_sys_release(&fault);
 }
 
@@ -133,9 +174,8 @@ static ssize_t write_until_full(void *self, int fd, const void *bytes, size_t si
     return sys_real()->write(sys_real()->self, fd, bytes, size_bytes);
 }
 
-static void a_failure_is_told_once_wherever_it_strikes(void **state) {
-    (void)state;
-    for (int writes = 0; writes <= BUFFERS_COUNT; writes++) {
+static void assert_failure_is_told_once(give_function *give, int writes_max) {
+    for (int writes = 0; writes <= writes_max; writes++) {
         struct err err = {0};
         struct saver *saver = NULL;
         struct digest digest;
@@ -143,7 +183,7 @@ static void a_failure_is_told_once_wherever_it_strikes(void **state) {
         disk.sys.write = write_until_full;
         atomic_store(&disk.writes_left, writes);
         assert_done(saver_create(&disk.sys, "full", &saver, &err), &err);
-        if (give_all(saver, &err)) {
+        if (give(saver, &err)) {
             saver_end(saver);
             assert_false(saver_finish(saver, &digest, &err));
         } else {
@@ -155,6 +195,12 @@ static void a_failure_is_told_once_wherever_it_strikes(void **state) {
         assert_false(scratch_exists("full.tmp"));
         assert_false(scratch_exists("full"));
     }
+}
+
+static void a_failure_is_told_once_wherever_it_strikes(void **state) {
+    (void)state;
+    assert_failure_is_told_once(give_all, BUFFERS_COUNT);
+    assert_failure_is_told_once(give_all_pieces, 4 * BUFFERS_COUNT - 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)
