@@ -1,7 +1,13 @@
--- Settings that sql/extract/usage.sql reads. $1, $2: the partition's bounds; $3, $4: blocks, the last
--- range of a partition has no end.
+-- Settings that the statements of usage read. $1, $2: the partition's bounds; $3, $4: blocks, the last
+-- range of a partition has no end; $5: the last block that there is.
 select
     set_config('periodclose.from', $1::text, true),
-    set_config('periodclose.until', $2::text, true),
+    set_config(
+        'periodclose.until',
+        least($2::timestamptz, current_setting('periodclose.end')::timestamptz)::text,
+        true
+    ),
     set_config('periodclose.block_from', '(' || $3::bigint || ',0)', true),
-    set_config('periodclose.block_until', '(' || $4::bigint || ',0)', true)
+    set_config('periodclose.block_until', '(' || $4::bigint || ',0)', true),
+    set_config('periodclose.first_block', $3::bigint::text, true),
+    set_config('periodclose.last_block', $5::bigint::text, true)

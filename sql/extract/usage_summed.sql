@@ -37,7 +37,6 @@ copy (
             and ledger.occurred_at < (select current_setting('periodclose.until')::timestamptz)
             and ledger.ctid >= current_setting('periodclose.block_from')::tid
             and ledger.ctid < current_setting('periodclose.block_until')::tid
-            and ledger.occurred_at < (select current_setting('periodclose.end')::timestamptz)
             and (
                 ledger.reason is distinct from 'migration'
                 or ledger.metric <> 'seats'

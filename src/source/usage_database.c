@@ -19,8 +19,7 @@
 static const char seat_book[] = "billing.seat_intervals";
 
 enum {
-    RANGE_BLOCKS =
-        8192, /* 64 MB of 8 KB blocks: seconds at most, so that no connection idles long */
+    RANGE_BLOCKS = 2048, /* 16 MB of 8 KB blocks: so that no connection idles long at the end */
     BLOCK_LAST = INT32_MAX,
     BLOCK_BYTES = 8192,
     PROGRESS_ROWS = 4096,
@@ -32,6 +31,7 @@ struct range {
     struct text until;
     int64_t block_from;
     int64_t block_until;
+    int64_t block_last; /* that there is */
 };
 
 struct reading {
@@ -39,6 +39,7 @@ struct reading {
     struct source_database *database;
     const struct db_params *scope;
     const char *statement; /* that reads a range */
+    size_t columns_count;  /* of its rows */
     bool is_summed;        /* and adds up on the server */
     struct text days;      /* then: where days begin */
     struct range *ranges;
@@ -207,9 +208,13 @@ static bool add_ranges(struct reading *reading, const struct db_result *parts, s
                 reading->ranges = grown;
             }
             /* The last one is open: the partition may have grown since the snapshot. */
+            bool is_last = block + RANGE_BLOCKS >= blocks;
             reading->ranges[reading->ranges_count++] =
-                (struct range){from, until, block,
-                               block + RANGE_BLOCKS < blocks ? block + RANGE_BLOCKS : BLOCK_LAST};
+                (struct range){.from = from,
+                               .until = until,
+                               .block_from = block,
+                               .block_until = is_last ? BLOCK_LAST : block + RANGE_BLOCKS,
+                               .block_last = (is_last ? blocks : block + RANGE_BLOCKS) - 1};
         }
         reading->usage->total_bytes += (uint64_t)blocks * BLOCK_BYTES;
     }
@@ -243,8 +248,10 @@ static bool fail_order(struct err *err) {
 
 static bool feed_row_of(struct usage_feed *feed, const struct db_copy_out *copy,
                         const struct db_copy_row *row, struct err *err) {
-    return copy->columns_count == COLUMNS_SUMMED_COUNT ? feed_database_sum(feed, row->fields, err)
-                                                       : feed_database_row(feed, row->fields, err);
+    return copy->columns_count == PACK_COLUMNS_COUNT ? feed_database_pack(feed, row->fields, err)
+           : copy->columns_count == COLUMNS_SUMMED_COUNT
+               ? feed_database_sum(feed, row->fields, err)
+               : feed_database_row(feed, row->fields, err);
 }
 
 static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct range_mark *taken,
@@ -260,7 +267,8 @@ static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct 
                    (mark.rows_count >= taken->rows_count || fail_order(err));
         }
         mark_row(&mark, copy);
-        if (mark.rows_count % PROGRESS_ROWS == 0 && !interrupt_check(err)) {
+        bool is_pack = copy->columns_count == PACK_COLUMNS_COUNT;
+        if ((is_pack || mark.rows_count % PROGRESS_ROWS == 0) && !interrupt_check(err)) {
             return false;
         }
         if (mark.rows_count == taken->rows_count && mark.hash != taken->hash) {
@@ -278,15 +286,15 @@ static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct 
 
 static bool read_range(struct usage_feed *feed, struct db *db, const struct reading *reading,
                        const struct range *range, struct range_mark *taken, struct err *err) {
-    size_t columns_count = reading->is_summed ? COLUMNS_SUMMED_COUNT : COLUMNS_COUNT;
     struct db_params params = {0};
     struct db_copy_out copy;
     db_params_text(&params, range->from);
     db_params_text(&params, range->until);
     db_params_int64(&params, range->block_from);
     db_params_int64(&params, range->block_until);
+    db_params_int64(&params, range->block_last);
     if (!db_run(db, "extract/range.sql", &params, NULL, err) ||
-        !db_copy_out_begin(db, reading->statement, columns_count, &copy, err)) {
+        !db_copy_out_begin(db, reading->statement, reading->columns_count, &copy, err)) {
         return false;
     }
     if (!read_rows(feed, &copy, taken, err)) {
@@ -391,6 +399,9 @@ static void choose_statement(struct reading *reading) {
     reading->statement = has_recorded         ? "extract/usage_recorded.sql"
                          : reading->is_summed ? "extract/usage_summed.sql"
                                               : "extract/usage.sql";
+    reading->columns_count = has_recorded         ? COLUMNS_COUNT
+                             : reading->is_summed ? COLUMNS_SUMMED_COUNT
+                                                  : PACK_COLUMNS_COUNT;
 }
 
 bool usage_read_database(struct usage *usage, struct source_database *database,

@@ -3,11 +3,12 @@
 #define PERIODCLOSE_SOURCE_USAGE_DATABASE_H
 
 #include "db/copy.h"
+#include "db/wire.h"
 #include "usage_state.h"
 
 extern const char database_ledger[]; /* the relation, for messages */
 
-/* The columns of sql/extract/usage.sql and usage_recorded.sql. */
+/* The columns of a row, as sql/extract/usage_recorded.sql sends it. */
 enum {
     COLUMN_ORG_ID,
     COLUMN_METRIC,
@@ -24,13 +25,46 @@ enum {
     COLUMNS_SUMMED_COUNT,
 };
 
+/* The columns of sql/extract/usage.sql, each with those of many rows. */
+enum { PACK_ORGS, PACK_METRICS, PACK_QUANTITIES, PACK_TIMES, PACK_COLUMNS_COUNT };
+
 static inline struct text database_text(const struct db_field *field) {
     return (struct text){(const char *)field->bytes, field->size_bytes};
+}
+
+/* Up to sixteen digits and twelve decimals, as nearly every quantity: exact, or false. */
+static inline bool database_pack_numeric(const unsigned char *bytes, size_t size_bytes,
+                                         int64_t *packed) {
+    size_t groups = size_bytes >= 8 ? wire_uint16(bytes) : 0;
+    if (groups == 0 || groups > 4 || size_bytes != 8 + 2 * groups) {
+        return false;
+    }
+    int weight = (int16_t)wire_uint16(bytes + 2);
+    unsigned sign = wire_uint16(bytes + 4);
+    int behind = (int)groups - 1 - weight; /* groups behind the point */
+    if ((sign != 0 && sign != 0x4000) || behind > 3 || weight > 3 || weight < -3) {
+        return false;
+    }
+    int64_t mantissa = 0;
+    for (size_t index = 0; index < groups; index++) {
+        unsigned group = wire_uint16(bytes + 8 + 2 * index);
+        if (group > 9999) {
+            return false;
+        }
+        mantissa = mantissa * 10000 + group;
+    }
+    for (; behind < 0; behind++) {
+        mantissa *= 10000;
+    }
+    *packed = packed_from(sign == 0 ? mantissa : -mantissa, 4 * (unsigned)behind);
+    return true;
 }
 
 /* One row: judged as a row of a file is, and counted. */
 bool feed_database_row(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 /* The same with COLUMNS_SUMMED_COUNT fields: one event, or several that were added up. */
 bool feed_database_sum(struct usage_feed *feed, const struct db_field *fields, struct err *err);
+/* PACK_COLUMNS_COUNT fields: many rows, one after the other. */
+bool feed_database_pack(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 
 #endif

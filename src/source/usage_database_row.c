@@ -1,35 +1,7 @@
 /* Usage out of PostgreSQL: one row of a binary COPY, judged by its content. */
-#include "db/wire.h"
 #include "usage_database.h"
 
 const char database_ledger[] = "billing.usage_ledger";
-
-/* Up to sixteen digits and twelve decimals, as nearly every quantity: exact, or false. */
-static bool pack_numeric(const struct db_field *field, int64_t *packed) {
-    size_t groups = field->size_bytes >= 8 ? wire_uint16(field->bytes) : 0;
-    if (groups == 0 || groups > 4 || field->size_bytes != 8 + 2 * groups) {
-        return false;
-    }
-    int weight = (int16_t)wire_uint16(field->bytes + 2);
-    unsigned sign = wire_uint16(field->bytes + 4);
-    int behind = (int)groups - 1 - weight; /* groups behind the point */
-    if ((sign != 0 && sign != 0x4000) || behind > 3 || weight > 3 || weight < -3) {
-        return false;
-    }
-    int64_t mantissa = 0;
-    for (size_t index = 0; index < groups; index++) {
-        unsigned group = wire_uint16(field->bytes + 8 + 2 * index);
-        if (group > 9999) {
-            return false;
-        }
-        mantissa = mantissa * 10000 + group;
-    }
-    for (; behind < 0; behind++) {
-        mantissa *= 10000;
-    }
-    *packed = packed_from(sign == 0 ? mantissa : -mantissa, 4 * (unsigned)behind);
-    return true;
-}
 
 struct row {
     struct usage_feed *feed;
@@ -95,7 +67,8 @@ static bool take_metric(struct row *row, struct err *err) {
 static bool take_quantity(struct row *row, struct err *err) {
     const struct db_field *field = &row->fields[COLUMN_QUANTITY];
     struct feed_event *event = &row->event;
-    if (field->bytes != NULL && pack_numeric(field, &event->packed)) {
+    if (field->bytes != NULL &&
+        database_pack_numeric(field->bytes, field->size_bytes, &event->packed)) {
         event->is_packed = true;
         event->quantity = packed_to_decimal(event->packed);
         return true;

@@ -78,6 +78,13 @@ static inline const struct feed_route *find_route(struct usage_feed *feed,
     return route;
 }
 
+bool feed_find_plain_slot(struct usage_feed *feed, const struct usage_org *org,
+                          const struct metric_entry *entry, uint32_t *slot) {
+    const struct feed_route *route = find_route(feed, org->plan, entry);
+    *slot = org->slot_first + route->slot;
+    return route->is_plain && *slot < PAIR_SLOTS_MAX;
+}
+
 static bool is_subscribed_at(const struct catalog_org *org, int64_t at_us) {
     if (org->is_whole_period) {
         return true;

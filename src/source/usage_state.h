@@ -381,6 +381,10 @@ bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struc
                 struct err *err);
 /* Price of a metric in the plan of the org looked at; NULL: none. */
 const struct price *feed_find_price(struct usage_feed *feed, const struct metric_entry *entry);
+/* The slot of a metric that the org's plan only adds up or counts. False: it is no such, or its
+ * slot does not fit a pair. */
+bool feed_find_plain_slot(struct usage_feed *feed, const struct usage_org *org,
+                          const struct metric_entry *entry, uint32_t *slot);
 /* An event of an org that --org left out. */
 void feed_count_unselected(struct metric_entry *entry, const struct feed_event *event);
 

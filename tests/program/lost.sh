@@ -28,6 +28,17 @@ select
     '2024-07-01Z'::timestamptz + n * interval '8.5 seconds', '2024-08-20Z', 'delta', 'org-' || n % 100,
     (array['tokens', 'tokens', 'disk', 'models'])[1 + n % 4], n % 7 - 2, case when n % 4 = 3 then 'm' || n % 89 end
 from generate_series(0, 599999) as n;
+-- What travels in another way than most: sets with an id, keys of any length, rows that are late, that
+-- open a level, that are no usage.
+insert into billing.usage_ledger (occurred_at, recorded_at, kind, org_id, metric, quantity, reason, event_id, unique_key)
+select
+    '2024-07-02Z'::timestamptz + n / 3 * interval '2 minutes', '2024-08-20Z'::timestamptz + n % 5 * interval '5 days',
+    case when n % 4 = 2 then 'set' else 'delta' end::billing.usage_kind, 'org-' || n % 100,
+    (array['tokens', 'tokens', 'disk', 'models'])[1 + n % 4], n % 1000 / 8.0 - 3,
+    (array[null, 'file_upload', 'monthly_reset', 'migration'])[1 + n % 7 % 4], 'é' || n,
+    case when n % 4 = 3 then (array['', E'\x01', E'\n'])[1 + n % 3] || repeat('ö', n % 700) || n % 3 end
+from generate_series(0, 19999) as n
+where n % 4 <> 2 or n % 7 % 4 <> 2;
 ROWS
 
 options=(--period 2024-07 --cutoff 2024-09-01T00:00:00Z --until project --database "")
