@@ -4,4 +4,6 @@ select
     set_config('periodclose.period', $1::text, true),
     set_config('periodclose.keeps_cutoff', $2::boolean::text, true),
     set_config('enable_seqscan', 'on', true),
+    set_config('enable_hashjoin', 'on', true),
+    set_config('enable_mergejoin', 'on', true),
     set_config('enable_indexscan', 'on', true)

@@ -1,17 +1,15 @@
--- Usage of one physical range of one partition, where this period or one before is recorded of
+-- Usage of one physical range of one partition, where this period or the one before is recorded of
 -- some orgs: sql/extract/usage.sql with what those runs had not seen. recorded_at says it in the
 -- way that is judged by: behind the cutoff for what is late, the cutoff itself for what came before
--- the period and its recorded opening had not seen, null for what was seen. Flows of the three
--- periods before that their runs had not seen have late_earlier as their reason.
+-- the period and its recorded opening had not seen, null for what was seen.
 -- Settings are asked for in subqueries, which are computed once, not once a row.
 copy (
     with recorded as not materialized (
         select distinct on (periods.period, periods.org_id)
-            periods.period, periods.org_id, periods.period_start, periods.period_end, runs.cutoff,
-            runs.snapshot
+            periods.period, periods.org_id, runs.cutoff, runs.snapshot
         from billing.org_periods as periods
         join billing.close_runs as runs on runs.run_id = periods.seen_by
-        where periods.period between (select current_setting('periodclose.period')::date - interval '3 months')
+        where periods.period between (select current_setting('periodclose.period')::date - interval '1 month')
             and (select current_setting('periodclose.period')::date)
         order by periods.period, periods.org_id, periods.revision desc
     )
@@ -38,14 +36,7 @@ copy (
                 or not pg_visible_in_snapshot(ledger.recorded_xid, before.snapshot)
             then (select current_setting('periodclose.cutoff')::timestamptz)
         end,
-        case
-            when ledger.reason in ('monthly_reset', 'migration') then ledger.reason
-            when earlier.org_id is not null and (
-                ledger.recorded_at > earlier.cutoff
-                or not pg_visible_in_snapshot(ledger.recorded_xid, earlier.snapshot)
-            )
-            then 'late_earlier'
-        end
+        case when ledger.reason in ('monthly_reset', 'migration') then ledger.reason end
     from billing.usage_ledger as ledger
     left join recorded as own
         on own.org_id = ledger.org_id
@@ -53,11 +44,6 @@ copy (
     left join recorded as before
         on before.org_id = ledger.org_id
         and before.period = (select current_setting('periodclose.period')::date - interval '1 month')
-    left join recorded as earlier
-        on earlier.org_id = ledger.org_id
-        and earlier.period < (select current_setting('periodclose.period')::date)
-        and ledger.occurred_at >= earlier.period_start
-        and ledger.occurred_at < earlier.period_end
     where ledger.occurred_at >= (select current_setting('periodclose.from')::timestamptz)
         and ledger.occurred_at < (select current_setting('periodclose.until')::timestamptz)
         and ledger.ctid >= current_setting('periodclose.block_from')::tid
@@ -74,10 +60,6 @@ copy (
                 not (select current_setting('periodclose.is_opened')::boolean)
                 or ledger.recorded_at >= (select current_setting('periodclose.start')::timestamptz)
                 or not pg_visible_in_snapshot(ledger.recorded_xid, before.snapshot)
-            )
-            or earlier.org_id is not null and (
-                ledger.recorded_at > earlier.cutoff
-                or not pg_visible_in_snapshot(ledger.recorded_xid, earlier.snapshot)
             )
         )
 ) to stdout (format binary)

@@ -273,7 +273,7 @@ static bool exceptions_put(struct exceptions *exceptions, struct text org_id, st
     return true;
 }
 
-/* An org that is not rated: one row, which says why. */
+/* An org that is not rated: a row that says why, and what came late for its earlier periods. */
 static bool exceptions_put_org(struct report_file *file, const struct table_cursor *org,
                                struct err *err) {
     report_text(file, table_get_text(org, ORGS_ORG_ID));
@@ -290,10 +290,22 @@ static bool exceptions_put_org(struct report_file *file, const struct table_curs
     return report_end_row(file, err);
 }
 
-static bool exceptions_org(struct exceptions *exceptions, struct err *err) {
+static void exceptions_begin_org(struct exceptions *exceptions) {
     exceptions->rows_count = 0;
     exceptions->rows_capacity = 0;
     exceptions->rows = NULL;
+}
+
+static bool exceptions_unrated_org(struct exceptions *exceptions, struct err *err) {
+    const struct rated_walk *walk = &exceptions->walk;
+    exceptions_begin_org(exceptions);
+    return exceptions_put_org(exceptions->file, &walk->org, err) &&
+           exceptions_asides(exceptions, walk->org_id, err) &&
+           (exceptions->rows_count == 0 || exceptions_put(exceptions, walk->org_id, err));
+}
+
+static bool exceptions_org(struct exceptions *exceptions, struct err *err) {
+    exceptions_begin_org(exceptions);
     while (exceptions->has_rows && rated_walk_next_price(&exceptions->walk, err)) {
         if (!exceptions_blocked(exceptions, err) || !exceptions_negative(exceptions, err) ||
             !exceptions_held(exceptions, err)) {
@@ -323,9 +335,10 @@ static bool exceptions_shard(const struct report_source *source, const struct re
     struct arena_mark mark = arena_mark(exceptions->arena);
     while (rated_walk_next_any(walk, err)) {
         if (walk->plan == NULL) {
-            if (!exceptions_put_org(exceptions->file, &walk->org, err)) {
+            if (!exceptions_unrated_org(exceptions, err)) {
                 return false;
             }
+            arena_rewind(exceptions->arena, mark);
             continue;
         }
         if (!exceptions_org(exceptions, err)) {

@@ -95,7 +95,7 @@ static bool condense_org(struct condense *condense, uint32_t rank, struct err *e
         return false;
     }
     if (org->disposition != ORG_RATED || org->plan == NULL) {
-        return true;
+        return condense_asides(condense, rank, NULL, err); /* of its earlier periods */
     }
     bool has_seats_price = false;
     for (uint32_t index = 0; index < org->plan->prices_count; index++) {

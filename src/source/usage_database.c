@@ -68,8 +68,7 @@ static bool is_level(const struct catalog_price *price) {
     return aggregation_table[price->price.aggregation].is_level;
 }
 
-/* The metrics that any plan meters as a level, as an array's text; a name may stand twice. */
-static bool list_levels(const struct catalog *catalog, struct buffer *list, struct err *err) {
+bool database_list_levels(const struct catalog *catalog, struct buffer *list, struct err *err) {
     if (!buffer_append(list, text_from("{"), err)) {
         return false;
     }
@@ -120,7 +119,7 @@ static bool find_scope(const struct catalog *catalog, struct scope *scope, struc
         scope->end = end.us > scope->end.us ? end : scope->end;
     }
     scope->is_opened = is_opened(catalog);
-    return list_levels(catalog, &scope->levels, err);
+    return database_list_levels(catalog, &scope->levels, err);
 }
 
 static int instant_order(const void *left, const void *right) {
@@ -381,9 +380,8 @@ static bool read_parts(struct reading *reading, const struct scope *scope, struc
                        struct err *err) {
     struct db_params params = {0};
     size_t capacity = 0;
-    /* What lies before the first period matters to levels, and where that is recorded. */
-    bool reads_earlier =
-        scope->levels.size_bytes > strlen("{}") || source_database_has_recorded(reading->database);
+    /* What lies before the first period matters to levels alone. */
+    bool reads_earlier = scope->levels.size_bytes > strlen("{}");
     db_params_instant(&params,
                       reads_earlier ? (struct instant){INT64_C(-62135596800000000)} : scope->start);
     db_params_instant(&params, scope->end);

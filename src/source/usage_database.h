@@ -60,11 +60,16 @@ static inline bool database_pack_numeric(const unsigned char *bytes, size_t size
     return true;
 }
 
+/* The metrics that any plan meters as a level, as an array's text; a name may stand twice. */
+bool database_list_levels(const struct catalog *catalog, struct buffer *list, struct err *err);
+
 /* One row: judged as a row of a file is, and counted. */
 bool feed_database_row(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 /* The same with COLUMNS_SUMMED_COUNT fields: one event, or several that were added up. */
 bool feed_database_sum(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 /* PACK_COLUMNS_COUNT fields: many rows, one after the other. */
 bool feed_database_pack(struct usage_feed *feed, const struct db_field *fields, struct err *err);
+/* A row of sql/extract/usage_late.sql: listed, and moves nothing. */
+bool feed_database_late(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 
 #endif

@@ -117,7 +117,6 @@ static bool take_kind(struct row *row, struct err *err) {
     row->event.is_set = is_set->size_bytes == 1 && is_set->bytes[0] != 0;
     row->event.is_reset = text_equals(reason, text_from("monthly_reset"));
     row->event.is_migration = text_equals(reason, text_from("migration"));
-    row->event.is_of_earlier = text_equals(reason, text_from("late_earlier"));
     bool is_flow = price != NULL && !aggregation_table[price->aggregation].is_level;
     bool is_usage = !row->event.is_reset && !(row->event.is_migration && is_flow);
     if (row->event.is_set && is_flow && is_usage) {
@@ -160,6 +159,29 @@ bool feed_database_row(struct usage_feed *feed, const struct db_field *fields, s
         return true;
     }
     return feed_event(feed, row.entry, &row.event, err);
+}
+
+bool feed_database_late(struct usage_feed *feed, const struct db_field *fields, struct err *err) {
+    struct row row = {.feed = feed, .fields = fields};
+    struct text reason = database_text(&fields[COLUMN_REASON]);
+    if (!take_org(&row, err) || !take_metric(&row, err)) {
+        return false;
+    }
+    if (row.is_bad || row.rank == CATALOG_NOT_SELECTED) {
+        return true;
+    }
+    if (!take_quantity(&row, err) || !take_times(&row, err)) {
+        return false;
+    }
+    const struct price *price = feed->org.is_rated ? feed_find_price(feed, row.entry) : NULL;
+    bool is_level = price != NULL && aggregation_table[price->aggregation].is_level;
+    /* What the opening had not seen is told with it. */
+    if (row.is_bad || (is_level && text_equals(reason, text_from("late_unseen")))) {
+        return true;
+    }
+    row.event.is_set = fields[COLUMN_IS_SET].size_bytes == 1 && fields[COLUMN_IS_SET].bytes[0] != 0;
+    bool is_counted = text_equals(reason, text_from("late_earlier"));
+    return feed_list_earlier(feed, row.entry, &row.event, is_counted, err);
 }
 
 bool feed_database_sum(struct usage_feed *feed, const struct db_field *fields, struct err *err) {

@@ -207,8 +207,7 @@ static bool take_flow(struct usage_feed *feed, struct metric_entry *entry,
     uint64_t offset_us = (uint64_t)event->occurred_at.us - (uint64_t)org->start_us;
     if (offset_us >= org->length_us || !is_subscribed_at(org->org, event->occurred_at.us)) {
         *category = USAGE_OUTSIDE;
-        return !event->is_of_earlier ||
-               append_aside(feed, entry->metric, event, ASIDE_LATE_EARLIER, err);
+        return true;
     }
     if (event->is_late) {
         *category = USAGE_LATE;
@@ -232,6 +231,18 @@ static void count_event(struct metric_entry *entry, enum usage_category category
     if (!event->is_set) {
         tally_add(&entry->totals.units[category], event->quantity);
     }
+}
+
+bool feed_list_earlier(struct usage_feed *feed, struct metric_entry *entry,
+                       const struct feed_event *event, bool is_counted, struct err *err) {
+    if (is_counted) {
+        entry->totals.events_read++;
+        if (!event->is_set) {
+            tally_add(&entry->totals.units_read, event->quantity);
+        }
+        count_event(entry, USAGE_OUTSIDE, event);
+    }
+    return append_aside(feed, entry->metric, event, ASIDE_LATE_EARLIER, err);
 }
 
 bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struct feed_event *event,

@@ -366,7 +366,6 @@ struct feed_event {
     bool is_set;         /* else a change */
     bool is_late;        /* recorded after the cutoff */
     bool is_after_start; /* recorded at or after the period's start */
-    bool is_of_earlier;  /* of a flow's earlier period, recorded there before it came */
     bool is_reset;       /* moved a cache only: never usage */
     bool is_migration;   /* the same for a flow */
     struct instant occurred_at;
@@ -379,6 +378,10 @@ void feed_look_at_org(struct usage_feed *feed, uint32_t rank);
 /* Finds the category and spills. */
 bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struct feed_event *event,
                 struct err *err);
+/* Lists what came after the earlier period it belongs to was recorded. Counted unless it is read
+ * elsewhere, too: as outside the period. */
+bool feed_list_earlier(struct usage_feed *feed, struct metric_entry *entry,
+                       const struct feed_event *event, bool is_counted, struct err *err);
 /* Price of a metric in the plan of the org looked at; NULL: none. */
 const struct price *feed_find_price(struct usage_feed *feed, const struct metric_entry *entry);
 /* The slot of a metric that the org's plan only adds up or counts. False: it is no such, or its

@@ -125,7 +125,8 @@ static bool write_all(struct writing *writing, struct err *err) {
             return false;
         }
     }
-    return writing_check_sums(writing, err) && writing_mark_done(writing, err);
+    return writing_check_sums(writing, err) && writing_note_alerts(writing, err) &&
+           writing_mark_done(writing, err);
 }
 
 /* Nothing is new: the claim goes, as if the run had never been. */

@@ -68,6 +68,7 @@ bool writing_put_mark(struct writing *writing, struct err *err);
 /* record_written.c */
 /* ERR_CONTROL when the tables have not what was sent. */
 bool writing_check_sums(const struct writing *writing, struct err *err);
+bool writing_note_alerts(const struct writing *writing, struct err *err);
 bool writing_mark_done(const struct writing *writing, struct err *err);
 
 #endif

@@ -33,6 +33,7 @@ const dump = `select md5(string_agg(line, E'\\n' order by line)) from (
   select to_jsonb(r)::text from billing.sealed_plans r union all
   select to_jsonb(r)::text from billing.sealed_prices r union all
   select to_jsonb(r)::text from billing.sealed_tiers r union all
+  select (to_jsonb(r) - 'created_at')::text from billing.usage_alerts r union all
   select (to_jsonb(r) - array['recorded_at', 'started_at', 'ended_at'])::text from billing.close_runs r
   ) as lines;`.replaceAll('\n', ' ');
 const reset = `set session_replication_role = replica; truncate billing.org_periods, billing.org_billing_usage_monthly,

@@ -31,6 +31,7 @@ records() {
         -c "copy (select * from billing.org_billing_usage_monthly order by period, org_id, metric, revision) to stdout csv" \
         -c "copy (select * from billing.org_billing_overages order by period, org_id, metric_type, revision) to stdout csv" \
         -c "copy (select * from billing.org_billing_terms order by period, org_id, revision) to stdout csv" \
+        -c "copy (select * from billing.usage_alerts order by period, org_id, metric, threshold, is_projected) to stdout csv" \
         -c "copy (select run_id, kind, state, reason, totals from billing.close_runs where state = 'recorded' order by run_id) to stdout csv"
 }
 
@@ -69,6 +70,10 @@ check "with the reports that files give" same_as_files
 check "and the sums of the report" sums_agree
 check "for every org that was rated, with its terms" is \
     "select count(*), count(distinct plan_digest) > 1, (select count(*) from billing.org_periods where recorded_by > 0) from billing.org_billing_terms" "30|t|30"
+check "limits that were reached are noted, by the run" is "select string_agg(concat_ws(' ', metric, trim_scale(threshold), trim_scale(usage), trim_scale(usage_limit), run_id), ', ' order by metric, threshold) from billing.usage_alerts where org_id = 'acme' and not is_projected and period = '2024-02-01'" \
+    "$(sql -c "select string_agg(concat_ws(' ', metric, trim_scale(part), trim_scale(usage), trim_scale(usage_limit), 1), ', ' order by metric, part) from billing.org_billing_usage_monthly, unnest(array[0.8, 1]) as part where org_id = 'acme' and period = '2024-02-01' and usage_limit > 0 and usage >= usage_limit * part")"
+check "of all orgs, and what is expected of the next period" is "select count(*), count(*) filter (where not is_projected), min(period), max(period) from billing.usage_alerts" \
+    "$(sql -c "select count(*) filter (where usage >= usage_limit * part) + count(*) filter (where projected >= usage_limit * part), count(*) filter (where usage >= usage_limit * part), '2024-02-01', '2024-03-01' from billing.org_billing_usage_monthly, unnest(array[0.8, 1]) as part where period = '2024-02-01' and usage_limit > 0")"
 check "typed again it writes nothing" unchanged close_as 4 first
 check "nor from another place" unchanged close_as 4 second
 check "and says the same" same_file "$scratch/first/reports/overages.csv" "$scratch/second/reports/overages.csv"
@@ -235,6 +240,50 @@ check "and with the old one neither" month 0 2024-05 unmoved --org softly --unti
 check "a run is gone on with for the orgs it began with" all \
     month 0 2024-05 some --org softly --org comma,back\\slash --until rate -- month 13 2024-05 some --org softly -- error_says "'comma\\,back\\\\slash,softly'" -- \
     expect 0 run --run-dir "$scratch/some" -- is "select string_agg(org_id, ' ') from billing.org_periods where period = '2024-05-01' and org_id <> 'away'" "comma,back\\slash softly"
+
+# --- what came late stays listed -----------------------------------------------------------------
+
+# In June nothing was closed since February for them, but what came late then is told as long as no
+# revision takes it; also of an org without a plan by now, and of a level that a recorded opening holds.
+sql -c "update billing.subscriptions set ends_at = '2024-04-01Z' where org_id = 'acme'" >/dev/null
+told_again() { # RUN ROW...
+    local run=$1 row
+    shift
+    for row in "$@"; do
+        rows_of "$run" exceptions.csv "$row" || { cat "$scratch/$run/reports/exceptions.csv"; return 1; }
+    done
+}
+june() { # RUN
+    month "${2:-4}" 2024-06 "$1" --cutoff 2999-01-01T00:00:00Z --until report --dry-run && mv "$scratch/$1/dry-run" "$scratch/$1-dry"
+}
+flow='acme,tokens,late,recorded_period,"1 event of an earlier period, came after it was recorded, 2024-02-22T00:00:00Z to 2024-02-22T00:00:00Z",777,'
+level='warehouse,storage_bytes,late,recorded_period,"1 event of an earlier period, came after it was recorded, 2024-02-27T00:00:00Z to 2024-02-27T00:00:00Z",1000,'
+late_in_june() {
+    june june && told_again june-dry "acme,,set_aside,no_plan" "$flow" "$level" &&
+        [ "$(grep -c recorded_period "$scratch/june-dry/reports/exceptions.csv")" -eq 2 ]
+}
+# Written before the run that closed its month, and seen by it, but recorded after the cutoff.
+late_by_cutoff() {
+    sql -c "insert into billing.orgs (org_id) values ('tardy')" \
+        -c "insert into billing.subscriptions (org_id, plan_id) select 'tardy', plan_id from billing.subscriptions where org_id = 'softly'" \
+        -c "select billing.ensure_ledger_partition('2024-04-09Z')" \
+        -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at, recorded_at)
+            values ('tardy', 'tokens', 'delta', 31, '2024-04-09Z', '2024-06-15Z')" >/dev/null &&
+        month 0 2024-04 april --org tardy --cutoff 2024-05-20T00:00:00Z && told_again april "tardy,tokens,late,recorded_after_cutoff" &&
+        june july && told_again july-dry "$flow" "$level" "tardy,tokens,late,recorded_period"
+}
+taken_at_last() {
+    expect 0 recalculate --period 2024-02 --database "" --org warehouse --run-dir "$scratch/warehouse" --now 2999-01-01T00:00:00Z --force --reason late &&
+        june august && told_again august-dry "$flow" && ! rows_of august-dry exceptions.csv "$level"
+}
+check "late usage is listed in every later run, whatever became of its org" late_in_june
+check "also what was recorded after a cutoff, by whichever transaction" late_by_cutoff
+check "until a revision takes it" taken_at_last
+finds_by_index() {
+    sql -c "set enable_seqscan = off" -c "explain (costs off) select from billing.usage_ledger where occurred_at >= '2024-02-01Z' and occurred_at < '2024-03-01Z'
+        and ((recorded_xid::text)::bigint >= 900 or recorded_at > '2024-05-01Z')" | tee "$scratch/plan" | grep -q BitmapOr
+}
+check "which is found by when it was written" finds_by_index
 
 # --- a database that is not as it should be --------------------------------------------------------
 

@@ -65,7 +65,7 @@ select is_empty($$
         and not coalesce(proconfig @> array['search_path=pg_catalog, pg_temp'], false) $$,
     'every security definer function has its search path pinned');
 select bag_eq($$ select proname::text from pg_proc where pronamespace = 'billing'::regnamespace and prosecdef $$,
-    array['accept_invitation', 'assign_seat', 'cancel_invitation', 'ensure_ledger_partition', 'increment_usage',
+    array['accept_invitation', 'acknowledge_alerts', 'assign_seat', 'cancel_invitation', 'ensure_ledger_partition', 'increment_usage',
         'invite_seat', 'resend_invitation', 'revoke_seat', 'set_usage'],
     'security definer are the writers of the ledgers, and nothing else');
 select is_empty($$
