@@ -29,6 +29,9 @@
 #include "emit/reconcile.h"
 #include "sys/files.h"
 
+/* So long Stripe tells meter events apart by their identifiers, less an hour. */
+#define METER_EVENTS_APART_US (INT64_C(23) * 3600 * 1000000)
+
 enum emit_status { EMIT_OPEN, EMIT_SENT, EMIT_FAILED, EMIT_UNKNOWN, EMIT_HELD };
 
 enum { EMIT_ID_MAX = 256, EMIT_DETAIL_MAX = 240, EMIT_REQUEST_ID_MAX = 80 };
@@ -106,9 +109,10 @@ struct sender_options {
     size_t in_flight;
     int64_t timeout_ms;
     int64_t retry_delay_ms;
-    int64_t started_us;  /* monotonic: no earlier start asked for anything after it */
-    int64_t deadline_us; /* monotonic; 0: none */
-    bool is_metered;     /* as events of meters: nothing is attached to anything */
+    int64_t started_us;         /* monotonic: no earlier start asked for anything after it */
+    int64_t deadline_us;        /* monotonic; 0: none */
+    bool is_metered;            /* as events of meters: nothing is attached to anything */
+    struct instant apart_until; /* of these: none is asked for any more; 0: without an end */
     enum emit_attach attach;
     int64_t max_wait_us;  /* to a subscription's next invoice; -1: not asked */
     bool may_stand_alone; /* else held: no_upcoming_invoice */

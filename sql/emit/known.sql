@@ -2,7 +2,7 @@
 -- counts them from 0.
 select
     (given.place - 1)::bigint as place,
-    known.item_status = 'sent' as is_sent,
+    known.item_status,
     known.stripe_invoice_item_id,
     known.created_at
 from jsonb_array_elements($2::text::jsonb) with ordinality as given (item, place)

@@ -64,6 +64,7 @@ static void judge(const struct http_answer *answer, bool is_flat, struct judgeme
         judgement->verdict = answer->fate == HTTP_NOT_SENT    ? VERDICT_NOT_DONE
                              : answer->fate == HTTP_UNTRUSTED ? VERDICT_BAD_KEY
                                                               : VERDICT_UNSURE;
+        judgement->is_untrusted = answer->fate == HTTP_UNTRUSTED;
         (void)snprintf(judgement->detail, sizeof judgement->detail, "%s", answer->problem);
         return;
     }
@@ -98,4 +99,12 @@ void answer_judge(const struct http_answer *answer, struct judgement *judgement)
 
 void answer_judge_flat(const struct http_answer *answer, struct judgement *judgement) {
     judge(answer, true, judgement);
+}
+
+bool answer_untrusted(const char *who, const struct judgement *judgement, struct err *err) {
+    (void)err_set(err, ERR_REFUSED, "what answers is not known to be %s: %s", who,
+                  judgement->detail);
+    return err_hint(err, "nothing was sent to it; see whether a proxy stands between, the clock of "
+                         "this machine, and the authorities in SSL_CERT_FILE, SSL_CERT_DIR or "
+                         "CURL_CA_BUNDLE");
 }

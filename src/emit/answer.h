@@ -23,6 +23,7 @@ struct judgement {
     json_t *object;        /* owned; of VERDICT_DONE */
     bool is_about_invoice; /* what is wrong is the invoice that it was to go on */
     bool is_there_already; /* an event of a meter under the same identifier */
+    bool is_untrusted;     /* of VERDICT_BAD_KEY: TLS says that it is not who it should be */
     char detail[240];
 };
 
@@ -31,6 +32,8 @@ void answer_judge(const struct http_answer *answer, struct judgement *judgement)
 /* The same for an API whose errors are flat: {"code", "message"}. */
 void answer_judge_flat(const struct http_answer *answer, struct judgement *judgement);
 void judgement_release(struct judgement *judgement);
+/* Sets the error of is_untrusted; who: "Stripe". */
+bool answer_untrusted(const char *who, const struct judgement *judgement, struct err *err);
 
 /* The text of a field, "" when it is not there or no text. */
 const char *object_text(const json_t *object, const char *name);

@@ -156,6 +156,10 @@ static bool client_exchange(struct client *client, const struct client_request *
 
 static bool client_bad_key(const struct client *client, const struct judgement *judgement,
                            struct err *err) {
+    if (judgement->is_untrusted) {
+        const char *who = client->options.dialect == DIALECT_DODO ? "Dodo" : "Stripe";
+        return answer_untrusted(who, judgement, err);
+    }
     (void)err_set(err, ERR_REFUSED, "%s does not take the API key: %s",
                   client->options.dialect == DIALECT_DODO ? "Dodo" : "Stripe", judgement->detail);
     return err_hint(err, "check %s, then type the same command again", client->options.secret_name);

@@ -289,6 +289,9 @@ bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_
 
 bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,
                       const struct judgement *judgement, struct err *err) {
+    if (judgement->is_untrusted) {
+        return answer_untrusted("Stripe", judgement, err);
+    }
     (void)err_set(
         err, answer->fate == HTTP_ANSWERED ? ERR_REFUSED : ERR_INTERRUPTED,
         "cannot list the items of customer '%.*s': %s%s%s",

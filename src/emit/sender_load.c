@@ -327,9 +327,15 @@ static void ready_list(struct sender *sender, struct slot *slot) {
 
 /* Hours may have passed in queues and pauses: past its life the key would be a new one. */
 bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struct err *err) {
+    *may_ask = true;
+    if (slot->step != STEP_ITEM) { /* a group that is only looked at may have no items */
+        return true;
+    }
     struct emit_work *work = &slot->group.works[slot->work_index];
     bool is_open = work->is_unsettled || slot->is_unsure;
-    *may_ask = slot->step != STEP_ITEM || !is_open || is_key_alive(sender, work);
+    bool is_apart = !sender->options.is_metered || sender->options.apart_until.us == 0 ||
+                    clock_now(sender->options.sys).us < sender->options.apart_until.us;
+    *may_ask = is_apart && (!is_open || is_key_alive(sender, work));
     if (*may_ask) {
         return true;
     }

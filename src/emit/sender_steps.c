@@ -265,6 +265,9 @@ static bool stop_for_all(const struct slot *slot, const struct http_answer *answ
                       judgement->detail, answer->request_id);
         return err_hint(err, "see the request in Stripe's dashboard; nothing more was sent");
     }
+    if (judgement->is_untrusted) {
+        return answer_untrusted("Stripe", judgement, err);
+    }
     (void)err_set(err, ERR_REFUSED, "Stripe does not take the API key: %s%s%s", judgement->detail,
                   answer->request_id[0] != '\0' ? ", request " : "", answer->request_id);
     return err_hint(err, "check STRIPE_API_KEY, then type the same command again");

@@ -113,6 +113,9 @@ static bool list_page(const struct listing *listing, const struct http_answer *a
 
 static bool list_failed(const struct judgement *judgement, const struct http_answer *answer,
                         struct err *err) {
+    if (judgement->is_untrusted) {
+        return answer_untrusted("Stripe", judgement, err);
+    }
     bool is_refused = judgement->verdict == VERDICT_BAD_KEY || answer->fate == HTTP_ANSWERED;
     (void)err_set(err, is_refused ? ERR_REFUSED : ERR_INTERRUPTED,
                   "cannot ask Stripe what is there already: %s%s%s", judgement->detail,

@@ -3,20 +3,18 @@
  * another run directory. It is noted as found, and not sent again, even if it is gone at Stripe,
  * which may have been somebody's goodwill.
  *
- * Events of meters cannot be asked for at Stripe, which tells them apart for a day. So a journal
- * that begins anew begins with the question whether they were sent before that day; where neither
- * time nor records answer it, nothing is sent unless somebody says that nothing was.
+ * Events of meters cannot be asked for at Stripe, which tells them apart for a day. So their
+ * records are marked as unknown before the first is sent: a journal that begins anew then knows
+ * which were never begun, and takes the others as asked for when they were recorded. Without a
+ * database a journal that begins anew is in doubt until somebody says that nothing was sent before:
+ * it may send for a day after the period's end.
  */
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/memory.h"
 #include "emit_run.h"
 #include "sys/clock.h"
-
-/* An hour less than identifiers are told apart, by Stripe's word. */
-#define TOLD_APART_US (INT64_C(23) * 3600 * 1000000)
 
 enum { BATCH_ITEMS = 1000 };
 
@@ -24,14 +22,14 @@ struct recorded {
     struct emission_run *emission;
     struct emit_item items[BATCH_ITEMS];
     struct text customers[BATCH_ITEMS];
-    bool is_held[BATCH_ITEMS];
     size_t count;
-    struct emit_recorded_counts *counts;
+    uint64_t noted_count; /* found, or asked for: the journal has to be opened again */
+    uint64_t found_count;
+    struct buffer body; /* scratch */
 };
 
-static bool is_long_ago(struct instant at, struct instant now) {
-    int64_t age_us = now.us - at.us;
-    return age_us < 0 || age_us >= TOLD_APART_US; /* a clock that was put back says nothing */
+static bool is_metered(const struct emission_run *emission) {
+    return emission->session->emission == EMISSION_STRIPE_METERS;
 }
 
 static bool note_found(struct recorded *recorded, size_t place, struct text object_id,
@@ -48,27 +46,56 @@ static bool note_found(struct recorded *recorded, size_t place, struct text obje
         .request_id = text_from(""),
         .detail = text_from("sent before, says the database"),
     };
-    recorded->counts->found++;
+    recorded->noted_count++;
+    recorded->found_count++;
     return journal_put_answer(recorded->emission->journal, &answer, err);
+}
+
+/* It may have been asked for, not before it was recorded. */
+static bool note_asked(struct recorded *recorded, size_t place, struct instant recorded_at,
+                       struct err *err) {
+    const struct emission_run *emission = recorded->emission;
+    const struct emit_item *item = &recorded->items[place];
+    struct digest digest;
+    struct emit_target target = {.customer = recorded->customers[place],
+                                 .place = PLACE_METER,
+                                 .run_id = run_id(emission->run),
+                                 .is_discountable = emission->session->sending.is_discountable};
+    struct journal_intent intent = {.key = item->key,
+                                    .attempt = 1,
+                                    .at = recorded_at,
+                                    .place = PLACE_METER,
+                                    .place_id = text_from(""),
+                                    .customer = recorded->customers[place]};
+    if (!emit_item_body(item, &target, &recorded->body, err) ||
+        !digest_of(recorded->body.bytes, recorded->body.size_bytes, &digest, err)) {
+        return false;
+    }
+    memcpy(intent.content.bytes, digest.bytes, sizeof intent.content.bytes);
+    recorded->noted_count++;
+    return journal_put_intent(emission->journal, &intent, err);
 }
 
 static bool take_row(struct recorded *recorded, const struct db_result *result, size_t row,
                      struct err *err) {
+    const struct emission_run *emission = recorded->emission;
     int64_t place = -1;
-    bool is_sent = false;
+    struct text status;
     struct text object_id = {"", 0};
     struct instant recorded_at;
     if (!db_result_int64(result, row, 0, &place, err) ||
-        !db_result_bool(result, row, 1, &is_sent, err) ||
+        !db_result_text(result, row, 1, &status, err) ||
         (!db_result_is_null(result, row, 2) && !db_result_text(result, row, 2, &object_id, err)) ||
         !db_result_instant(result, row, 3, &recorded_at, err)) {
         return false;
     }
-    struct instant now = clock_now(run_sys(recorded->emission->run));
-    if (!is_sent && !recorded->is_held[place] && is_long_ago(recorded_at, now)) {
-        recorded->counts->doubtful++;
+    if (text_equals(status, text_from("sent"))) {
+        return note_found(recorded, (size_t)place, object_id, err);
     }
-    return !is_sent || note_found(recorded, (size_t)place, object_id, err);
+    bool is_marked = is_metered(emission) && text_equals(status, text_from("unknown")) &&
+                     recorded->customers[place].size_bytes > 0;
+    return !is_marked || emission->session->sending.is_never_sent ||
+           note_asked(recorded, (size_t)place, recorded_at, err);
 }
 
 static bool ask_batch(struct recorded *recorded, struct err *err) {
@@ -109,13 +136,32 @@ static bool add_unknown(struct recorded *recorded, const struct emit_group *grou
         return true;
     }
     recorded->items[recorded->count] = work->item;
-    recorded->customers[recorded->count] = group->customer;
-    recorded->is_held[recorded->count++] =
-        group->held_reason != NULL || work->held_reason != NULL || group->customer.size_bytes == 0;
+    recorded->customers[recorded->count++] = group->customer;
     return recorded->count < BATCH_ITEMS || ask_batch(recorded, err);
 }
 
-static bool look_shard(struct recorded *recorded, size_t shard_index, struct err *err) {
+/* Before the first is sent: what may be asked for from here on is not known from here on. */
+static bool mark(struct recorded *recorded, const struct emit_group *group,
+                 const struct emit_work *work, struct err *err) {
+    struct journal_state known;
+    bool is_held =
+        group->held_reason != NULL || work->held_reason != NULL || group->customer.size_bytes == 0;
+    if (is_held) {
+        return true;
+    }
+    if (!journal_find(recorded->emission->journal, &work->item.key, &known, err)) {
+        return false;
+    }
+    bool is_there = known.has_answer &&
+                    (known.answer.outcome == OUTCOME_SENT || known.answer.outcome == OUTCOME_FOUND);
+    return is_there || emit_write_back_put(recorded->emission->session->write_back, &work->item,
+                                           "unknown", "", err);
+}
+
+static bool look_shard(struct recorded *recorded, size_t shard_index,
+                       bool (*look)(struct recorded *recorded, const struct emit_group *group,
+                                    const struct emit_work *work, struct err *err),
+                       struct err *err) {
     struct emission_run *emission = recorded->emission;
     struct emit_shard shard;
     struct emit_group group = {0};
@@ -128,7 +174,7 @@ static bool look_shard(struct recorded *recorded, size_t shard_index, struct err
     while (is_fine && is_found) {
         is_fine = emit_shard_next(&shard, &group, &is_found, err);
         for (size_t index = 0; is_fine && is_found && index < group.works_count; index++) {
-            is_fine = add_unknown(recorded, &group, &group.works[index], err);
+            is_fine = look(recorded, &group, &group.works[index], err);
         }
     }
     /* Its texts end with the shard. */
@@ -138,9 +184,21 @@ static bool look_shard(struct recorded *recorded, size_t shard_index, struct err
     return is_fine;
 }
 
-bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_counts *counts,
-                        struct err *err) {
-    *counts = (struct emit_recorded_counts){0};
+static bool look_all(struct emission_run *emission, struct recorded *recorded,
+                     bool (*look)(struct recorded *recorded, const struct emit_group *group,
+                                  const struct emit_work *work, struct err *err),
+                     struct err *err) {
+    recorded->emission = emission;
+    for (size_t shard = 0; shard < run_shards_count(emission->run); shard++) {
+        if (!look_shard(recorded, shard, look, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool emit_recorded_note(struct emission_run *emission, bool *is_noted, struct err *err) {
+    *is_noted = false;
     if (emission->session->write_back == NULL) {
         return true;
     }
@@ -148,43 +206,45 @@ bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_coun
     if (recorded == NULL) {
         return err_memory(err, sizeof *recorded);
     }
-    recorded->emission = emission;
-    recorded->counts = counts;
-    bool is_fine = true;
-    for (size_t shard = 0; is_fine && shard < run_shards_count(emission->run); shard++) {
-        is_fine = look_shard(recorded, shard, err);
-    }
-    if (is_fine && counts->found > 0) {
+    bool is_fine = look_all(emission, recorded, add_unknown, err);
+    if (is_fine && recorded->found_count > 0) {
         emission_tell_note(emission, "the database says that items were sent before: those are "
                                      "not sent again");
     }
+    *is_noted = recorded->noted_count > 0;
+    buffer_release(&recorded->body);
     mem_free(recorded);
-    return is_fine && (counts->found == 0 ||
+    return is_fine && (!*is_noted ||
                        journal_commit(emission->journal, clock_now(run_sys(emission->run)), err));
 }
 
-bool emit_recorded_check(const struct emission_run *emission, uint64_t doubtful_count,
-                         struct err *err) {
+bool emit_recorded_mark(struct emission_run *emission, struct err *err) {
+    if (emission->session->write_back == NULL) {
+        return true;
+    }
+    struct recorded *recorded = mem_alloc(sizeof *recorded);
+    if (recorded == NULL) {
+        return err_memory(err, sizeof *recorded);
+    }
+    bool is_fine = look_all(emission, recorded, mark, err) &&
+                   emit_write_back_flush(emission->session->write_back, err);
+    mem_free(recorded);
+    return is_fine;
+}
+
+bool emit_recorded_doubt(struct emission_run *emission, struct err *err) {
     struct instant now = clock_now(run_sys(emission->run));
-    bool has_records = emission->session->write_back != NULL;
-    bool is_doubtful = has_records ? doubtful_count > 0 : is_long_ago(emission->first_end, now);
+    int64_t age_us = now.us - emission->first_end.us;
     char at[INSTANT_TEXT_MAX];
-    if (!is_doubtful || emission->session->sending.is_never_sent) {
+    if (age_us >= 0 && age_us < METER_EVENTS_APART_US) {
+        emission->apart_until.us = emission->first_end.us + METER_EVENTS_APART_US;
         return true;
     }
     (void)instant_format(emission->first_end, at);
-    if (has_records) {
-        (void)err_set(err, ERR_UNKNOWN,
-                      "the journal begins here, but %llu records were made over 23 hours ago: "
-                      "whether their meter events were sent is not known, and Stripe cannot be "
-                      "asked",
-                      (unsigned long long)doubtful_count);
-    } else {
-        (void)err_set(err, ERR_UNKNOWN,
-                      "the journal begins here: whether meter events were sent since %s is not "
-                      "known, and Stripe can neither be asked nor tell them apart after a day",
-                      at);
-    }
-    return err_hint(err, "nothing was sent; bring the run directory back if there was one. If no "
-                         "start before this one sent any of them, say so with --never-sent");
+    (void)err_set(err, ERR_UNKNOWN,
+                  "the journal does not know whether meter events were sent since %s, and Stripe "
+                  "can neither be asked nor tell them apart after a day",
+                  at);
+    return err_hint(err, "nothing was sent; bring the run directory back if there was another one. "
+                         "If no other start sent any of them, say so with --never-sent");
 }

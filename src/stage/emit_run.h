@@ -19,7 +19,8 @@ struct emission_run {
     struct sender *sender;
     uint64_t items_count;
     uint64_t held_count;
-    struct instant first_end; /* of all periods billed */
+    struct instant first_end;   /* of all periods billed */
+    struct instant apart_until; /* meter events may be sent; 0: for ever */
 };
 
 /* Close also after a failure. */
@@ -30,18 +31,17 @@ struct sender_options emission_options(const struct emission_run *emission);
 void emission_tell_note(const struct emission_run *emission, const char *text);
 
 /*
- * emit_recorded.c. Into the journal, where there is a database: what its records say was sent, and
- * the journal does not know.
+ * emit_recorded.c. Note puts into the journal, where there is a database, what its records say was
+ * sent or asked for, and the journal does not know; *is_noted: it has to be opened again. Mark
+ * tells the records that meter events may be asked for from now on.
  */
-struct emit_recorded_counts {
-    uint64_t found;    /* noted: the journal has to be opened again */
-    uint64_t doubtful; /* to be sent, not sent by its record, which is older than 23 hours */
-};
-bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_counts *counts,
-                        struct err *err);
-/* Of events of meters, with a journal that begins anew: ERR_UNKNOWN where they may be there. */
-bool emit_recorded_check(const struct emission_run *emission, uint64_t doubtful_count,
-                         struct err *err);
+bool emit_recorded_note(struct emission_run *emission, bool *is_noted, struct err *err);
+bool emit_recorded_mark(struct emission_run *emission, struct err *err);
+/*
+ * Of events of meters, without a database, with a journal of which nobody has said that it knows
+ * all that was sent. Sets apart_until; ERR_UNKNOWN when they may be there, and are not told apart.
+ */
+bool emit_recorded_doubt(struct emission_run *emission, struct err *err);
 
 /* emit_check.c. Open makes every item and tells the cost; waiting asks Stripe, once connected. */
 struct emit_check;

@@ -47,6 +47,7 @@ struct sender_options emission_options(const struct emission_run *emission) {
         .note = emission->session->note,
         .note_context = emission->session->note_context,
         .is_metered = emission->session->emission == EMISSION_STRIPE_METERS,
+        .apart_until = emission->apart_until,
     };
 }
 
@@ -61,28 +62,35 @@ static bool open_again(struct emission_run *emission, struct err *err) {
 }
 
 static bool take_recorded(struct emission_run *emission, struct err *err) {
-    struct emit_recorded_counts counts;
-    return emit_recorded_note(emission, &counts, err) &&
-           (counts.found == 0 || open_again(emission, err));
+    bool is_noted;
+    return emit_recorded_note(emission, &is_noted, err) && (!is_noted || open_again(emission, err));
 }
 
-/* Events of meters cannot be listed: those of the last day are told apart by their identifier. */
+static bool put_swept(struct emission_run *emission, struct err *err) {
+    return journal_put_swept(emission->journal, err) &&
+           journal_commit(emission->journal, clock_now(run_sys(emission->run)), err) &&
+           open_again(emission, err);
+}
+
+/*
+ * Events of meters cannot be listed. A torn end of the journal was never acted on; one that begins
+ * here is complete when the records or somebody's word say what was sent before.
+ */
 static bool complete_metered(struct emission_run *emission, struct err *err) {
-    struct emit_recorded_counts counts;
     bool has_since;
     struct instant since;
-    bool is_incomplete = journal_is_incomplete(emission->journal, &has_since, &since);
-    if (!emit_recorded_note(emission, &counts, err)) {
+    bool is_incomplete = journal_is_incomplete(emission->journal, &has_since, &since) && !has_since;
+    bool has_records = emission->session->write_back != NULL;
+    if (!take_recorded(emission, err)) {
         return false;
     }
-    /* A torn end was never acted on. */
-    if (is_incomplete &&
-        ((!has_since && !emit_recorded_check(emission, counts.doubtful, err)) ||
-         !journal_put_swept(emission->journal, err) ||
-         !journal_commit(emission->journal, clock_now(run_sys(emission->run)), err))) {
-        return false;
+    if (is_incomplete && (has_records || emission->session->sending.is_never_sent)) {
+        return put_swept(emission, err) && emit_recorded_mark(emission, err);
     }
-    return (!is_incomplete && counts.found == 0) || open_again(emission, err);
+    if (is_incomplete) {
+        return emit_recorded_doubt(emission, err) && open_sender(emission, err);
+    }
+    return emit_recorded_mark(emission, err);
 }
 
 /* A first sending cannot be told from one whose run directory was lost. */

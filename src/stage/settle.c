@@ -311,11 +311,34 @@ static bool note_sent(void *context, const struct emit_group *group, struct err 
     return true;
 }
 
+/* Meter events that are asked for from here on are not known from here on. */
+static bool mark_page(struct settle *settle, struct settle_page *page, struct err *err) {
+    struct emit_group group = {0};
+    bool is_found = true;
+    bool is_fine = true;
+    while (is_fine && is_found) {
+        is_fine = settle_page_next(page, &group, &is_found, err);
+        bool is_sent =
+            is_fine && is_found && group.customer.size_bytes > 0 && group.held_reason == NULL;
+        for (size_t index = 0; is_fine && is_sent && index < group.works_count; index++) {
+            const struct emit_work *work = &group.works[index];
+            is_fine = work->held_reason != NULL || work->recorded_id != NULL ||
+                      emit_write_back_put(settle->write_back, &work->item, "unknown", "", err);
+        }
+    }
+    emit_group_release(&group);
+    page->row = 0;
+    return is_fine && emit_write_back_flush(settle->write_back, err);
+}
+
 static bool send_page(struct settle *settle, struct settle_page *page, void *context,
                       struct err *err) {
     struct emit_feed feed = {.context = page, .next = settle_page_next, .done = note_sent};
     (void)context;
     page->settle = settle;
+    if (settle->options.emission == EMISSION_STRIPE_METERS && !mark_page(settle, page, err)) {
+        return false;
+    }
     return (is_dodo(settle) ? dodo_run(settle->dodo, &feed, err)
                             : sender_run(settle->sender, &feed, err)) &&
            emit_write_back_flush(settle->write_back, err);

@@ -5,9 +5,6 @@
 
 #include "sys/clock.h"
 
-/* An hour less than Stripe tells identifiers of meter events apart. */
-#define TOLD_APART_US (INT64_C(23) * 3600 * 1000000)
-
 enum { PAGE_ORGS = 1000 };
 
 enum record_column {
@@ -115,8 +112,8 @@ static bool read_item(const struct settle_page *page, struct text org_id, struct
 }
 
 /*
- * What the record says became of it. Of a meter event without a word about its sending, nobody can
- * tell after a day whether it was sent.
+ * What the record says became of it. A meter event that was about to be sent is told apart for a
+ * day; after that nobody can tell whether it was.
  */
 static bool read_state(const struct settle_page *page, bool is_suspended, struct emit_work *work,
                        struct err *err) {
@@ -144,9 +141,9 @@ static bool read_state(const struct settle_page *page, bool is_suspended, struct
                         : is_negative                              ? "negative_amount"
                                                                    : NULL;
     int64_t age_us = clock_now(page->options->sys).us - created_at.us;
-    bool is_old = age_us < 0 || age_us >= TOLD_APART_US;
-    bool is_doubtful = text_equals(status, text_from("unknown")) ||
-                       (is_old && !page->options->sending->is_never_sent);
+    bool is_old = age_us < 0 || age_us >= METER_EVENTS_APART_US;
+    bool is_doubtful = is_old && text_equals(status, text_from("unknown")) &&
+                       !page->options->sending->is_never_sent;
     if (is_metered && is_doubtful && work->held_reason == NULL) {
         work->result.status = EMIT_UNKNOWN;
         (void)snprintf(work->result.detail, sizeof work->result.detail,

@@ -76,7 +76,7 @@ assert.equal(result.status, 4, result.out);
 fs.rmSync(lost, { recursive: true });
 const sentDescriptions = (await dump()).items.map((item) => `${item.metadata.item_key} ${item.description} ${item.metadata.run_id}`).sort();
 let told = await reconcile();
-assert.equal(told.status, 0, told.out);
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
 assert.deepEqual([told.first.items, told.first.as_recorded], [ITEMS, ITEMS]);
 const { calls } = await dump();
 assert.equal(calls['GET /v1/invoiceitems 200'] >= ORGS - 1, true, 'every customer is looked at');
@@ -148,11 +148,11 @@ const healed = (await dump()).items.map((item) => `${item.metadata.item_key} ${i
 assert.deepEqual(healed.map((line) => line.split(' ').slice(1).join(' ')),
   sentDescriptions.map((line) => line.split(' ').slice(1, -1).join(' ')), 'the same words on the bill');
 told = await reconcile();
-assert.equal(told.status, 0, told.out);
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
 // a suspended org that is active again, and one that has a customer now, are sent like any other
 sql(`update billing.orgs set status = 'active', stripe_customer_id = 'cus_' || substr(org_id, 5)`);
 told = await reconcile(['--repair', '--run-dir', path.join(folder, 'died')], 'stripe', { by: faulty, FAULTY_CLOCK_S: String(ahead) });
-assert.equal(told.status, 0, told.out);
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
 assert.deepEqual(statuses(), { sent: ITEMS });
 await assertBilled();
 
@@ -164,7 +164,7 @@ execFileSync(program, ['recalculate', '--period', period, '--database', '', '--o
 told = await reconcile();
 assert.deepEqual(kinds(told.first), { never_sent: 1 });
 told = await reconcile(['--repair', '--run-dir', path.join(folder, 'died')]);
-assert.equal(told.status, 0, told.out);
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
 await assertBilled();
 assert.equal((await dump()).items.filter((item) => item.metadata.org_id === 'org_3' && item.metadata.metric === 'runs')
   .map((item) => `${item.metadata.revision} ${item.amount}`).sort().join(), '1 1300,2 10000');
@@ -219,15 +219,21 @@ await reset();
 result = await run([...closeWords(path.join(folder, 'meters'), 'stripe-meters'), '--until', 'record']);
 assert.ok([0, 4].includes(result.status), result.out);
 const day = { by: faulty, FAULTY_CLOCK_S: '90000' };
+sql("update billing.org_billing_overages set item_status = 'unknown' where org_id in ('org_3', 'org_4')"); // about to be sent
 told = await reconcile(['--repair', '--run-dir', path.join(folder, 'meter-repairs')], 'stripe-meters', day);
-assert.equal(told.status, 15, told.out);
-assert.deepEqual(kinds(told.last), { unknown: ITEMS - HELD });
-assert.equal((await dump()).meter_events.length, 0);
+assert.equal(told.status, 22, told.out);
+assert.deepEqual(kinds(told.last), { unknown: 4 });
+assert.equal((await dump()).meter_events.length, ITEMS - HELD - 4);
+const [one, ...others] = told.last.findings.map((finding) => finding.item_key);
+told = await reconcile(['--resend', one, '--run-dir', path.join(folder, 'meter-repairs')], 'stripe-meters', day);
+assert.equal(told.status, 22, told.out);
+assert.deepEqual(told.last.findings.map((finding) => finding.item_key), others);
+assert.ok((await dump()).meter_events.some((event) => event.identifier === one));
 told = await reconcile(['--repair', '--never-sent', '--run-dir', path.join(folder, 'meter-repairs')], 'stripe-meters', day);
 assert.equal(told.status, 4, told.out);
 assert.equal((await dump()).meter_events.length, ITEMS - HELD);
 told = await reconcile([], 'stripe-meters', day);
-assert.equal(told.status, 0, told.out);
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
 
 console.log('compared, noted, sent, held, sent again by key: out of the database alone');
 await simulator.stop();

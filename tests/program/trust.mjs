@@ -1,0 +1,105 @@
+// Certificates and proxies: trust.mjs PERIODCLOSE SIMULATOR FOLDER
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { KEY, assertSent, closeWords, openAccount, runProgram, writeDataset } from '../emit/close.mjs';
+import { makeCertificate } from '../stripe_sim/certificate.mjs';
+import { startSimulator } from '../stripe_sim/simulator.mjs';
+
+const [program, simulatorProgram, folder] = process.argv.slice(2);
+// One server for two names: loopback, and one that only a proxy can find.
+const certificate = makeCertificate(folder, 'both', 'IP:127.0.0.1,DNS:stripe.test');
+const other = makeCertificate(folder, 'other', 'DNS:elsewhere.test');
+const simulator = await startSimulator(simulatorProgram, { seconds: 300, tls: certificate });
+const misnamed = await startSimulator(simulatorProgram, { seconds: 300, tls: other });
+const orgs = [{ id: 'a', customer: 'cus_a', metrics: 2 }, { id: 'b', customer: 'cus_b' }];
+const dataset = writeDataset(path.join(folder, 'dataset'), orgs);
+const loopback = `https://127.0.0.1:${simulator.tlsPort}`;
+const requests = async (one = simulator) => (await one.ask({ do: 'dump' })).stats.requests;
+let runs = 0;
+async function close(env, base = loopback, more = []) {
+  runs += 1;
+  const run = path.join(folder, `run-${runs}`);
+  await openAccount(simulator, orgs);
+  return { run, ...await runProgram(program, simulator, [...closeWords(dataset, run), ...more], { STRIPE_API_BASE: base, ...env }) };
+}
+async function assertSentAll(result) {
+  assert.equal(result.status, 0, result.out);
+  assert.equal((await assertSent(simulator, result.run, orgs)).items.length, 3);
+}
+async function assertUntrusted(result, what = /SSL/) {
+  assert.equal(result.status, 21, result.out);
+  assert.match(result.out, /what answers is not known to be (Stripe|Dodo): /);
+  assert.match(result.out, what);
+  assert.match(result.out, /hint: nothing was sent to it; .*SSL_CERT_FILE/s);
+}
+
+// nobody vouches for it; somebody does, but for another one; the file of authorities is not there
+for (const env of [{}, { CURL_CA_BUNDLE: other[0] }, { SSL_CERT_FILE: other[0] }, { CURL_CA_BUNDLE: path.join(folder, 'none.pem') }]) {
+  await assertUntrusted(await close(env));
+  assert.equal(await requests(), 0);
+}
+// vouched for, but not under this name
+await misnamed.ask({ do: 'reset', seed: 1, key: KEY });
+await assertUntrusted(await close({ CURL_CA_BUNDLE: other[0] }, `https://127.0.0.1:${misnamed.tlsPort}`));
+assert.equal(await requests(misnamed), 0);
+
+// the usual names of authorities
+const authorities = path.join(folder, 'authorities');
+fs.mkdirSync(authorities);
+fs.copyFileSync(certificate[0], path.join(authorities, 'both.pem'));
+execFileSync('openssl', ['rehash', authorities]);
+for (const env of [{ CURL_CA_BUNDLE: certificate[0] }, { SSL_CERT_FILE: certificate[0] },
+  { SSL_CERT_DIR: authorities, SSL_CERT_FILE: other[0] }]) {
+  await assertSentAll(await close(env));
+}
+// who was not trusted yesterday may be today: nothing is lost, and nothing twice
+const before = await close({});
+await assertUntrusted(before);
+await assertSentAll({ run: before.run, ...await runProgram(program, simulator, ['run', '--run-dir', before.run],
+  { STRIPE_API_BASE: loopback, CURL_CA_BUNDLE: certificate[0] }) });
+
+// Dodo, too
+const dodo = await runProgram(program, simulator, ['run', '--period', '2026-10', '--source', dataset, '--run-dir',
+  path.join(folder, 'dodo'), '--emit', 'dodo', '--now', '2026-11-02T00:00:00Z', '--rate', 'none'],
+{ DODO_PAYMENTS_API_BASE: loopback, DODO_PAYMENTS_API_KEY: KEY });
+if (dodo.status !== 4) await assertUntrusted(dodo); // without a customer at Dodo all is held, and nobody is asked
+
+// a proxy of the usual environment is asked for the name; TLS goes through it, unread
+const asked = [];
+const proxy = net.createServer((client) => {
+  client.once('data', (data) => {
+    const target = /^CONNECT (\S+) HTTP/.exec(data.toString())?.[1];
+    asked.push(target ?? data.toString().split('\r\n')[0]);
+    const server = net.connect(simulator.tlsPort, '127.0.0.1', () => {
+      client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+      client.pipe(server).pipe(client);
+    });
+    for (const end of [client, server]) end.on('error', () => { client.destroy(); server.destroy(); });
+  });
+});
+await new Promise((resolve) => { proxy.listen(0, '127.0.0.1', resolve); });
+const url = `http://127.0.0.1:${proxy.address().port}`;
+const named = 'https://stripe.test';
+await assertSentAll(await close({ HTTPS_PROXY: url, CURL_CA_BUNDLE: certificate[0] }, named));
+assert.ok(asked.length > 0 && asked.every((target) => target === 'stripe.test:443'), asked.join());
+// … but what the proxy leads to is not trusted for that
+asked.length = 0;
+await assertUntrusted(await close({ HTTPS_PROXY: url }, named));
+assert.equal(await requests(), 0);
+// NO_PROXY: asked directly, where nobody has that name
+asked.length = 0;
+const direct = await close({ HTTPS_PROXY: url, NO_PROXY: 'stripe.test', CURL_CA_BUNDLE: certificate[0] }, named, ['--deadline', '2']);
+assert.ok([21, 22, 40].includes(direct.status), direct.out);
+assert.deepEqual(asked, []);
+assert.equal(await requests(), 0);
+// this very machine is asked without one
+await assertSentAll(await close({ HTTPS_PROXY: url, CURL_CA_BUNDLE: certificate[0] }));
+assert.deepEqual(asked, []);
+
+console.log('untrusted, misnamed, vouched for, through a proxy: as it should be');
+proxy.close();
+await simulator.stop();
+await misnamed.stop();
