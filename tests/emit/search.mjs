@@ -24,6 +24,7 @@ import { fileURLToPath } from 'node:url';
 import { parseCsv } from '../reference/csv.mjs';
 import { makeCertificate } from '../stripe_sim/certificate.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
+import { draws } from './draws.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const ROOT = path.join(HERE, '..', '..');
@@ -46,20 +47,6 @@ const scratch = fs.mkdtempSync(path.join(
   fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'periodclose-search-'));
 process.on('exit', () => fs.rmSync(scratch, { recursive: true, force: true }));
 const tls = makeCertificate(scratch);
-
-// splitmix64: the same numbers for the same seed, everywhere.
-function draws(seed) {
-  let state = BigInt(seed);
-  const mask = (1n << 64n) - 1n;
-  const next = () => {
-    state = (state + 0x9e3779b97f4a7c15n) & mask;
-    let z = state;
-    z = ((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n) & mask;
-    z = ((z ^ (z >> 27n)) * 0x94d049bb133111ebn) & mask;
-    return z ^ (z >> 31n);
-  };
-  return { below: (n) => Number(next() % BigInt(n)), chance: (percent) => Number(next() % 100n) < percent };
-}
 
 // --- the two closes ---
 
