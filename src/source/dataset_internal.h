@@ -23,7 +23,7 @@
 #include "source/dataset.h"
 #include "source/spill.h"
 
-enum { DATASET_SORTER_BYTES = 4 * 1024 * 1024, ANCHOR_DAYS_MAX = 31 };
+enum { DATASET_SORTER_BYTES = 16 * 1024 * 1024, ANCHOR_DAYS_MAX = 31 };
 
 struct dataset_calendar {
     struct catalog_calendar calendar; /* first: an org's pointer leads here */
@@ -72,6 +72,7 @@ struct dataset {
     struct text *not_selected;
     size_t not_selected_count;
     struct org_extra *extras;
+    uint32_t rank_before; /* of the org that was found last */
     struct vector zones; /* of struct dataset_zone */
     struct catalog_opening *openings;
 

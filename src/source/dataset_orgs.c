@@ -357,6 +357,9 @@ static bool add_org(struct orgs_loading *loading, const struct keyed *keyed, str
     org->calendar = &calendar->calendar;
     extra->currency = fields[ORG_FIELD_CURRENCY].currency;
     dataset->catalog.orgs_count++;
+    if (!is_sealed && !dataset->options.is_overage_off) {
+        return streams_put(dataset, DATASET_ORGS, rank, keyed->payload, err);
+    }
     buffer_clear(&loading->packed);
     return columns_pack(&dataset_files[DATASET_ORGS], fields, &loading->packed, err) &&
            streams_put(dataset, DATASET_ORGS, rank, buffer_text(&loading->packed), err);

@@ -37,8 +37,18 @@ struct reading_rows {
     struct dataset *dataset;
     const struct dataset_file_columns *file;
     struct dataset_reading *reading;
+    struct field absent[CSV_COLUMNS_MAX]; /* what a column that need not be given is without it */
     struct field fields[CSV_COLUMNS_MAX];
 };
+
+static void find_absent(struct reading_rows *rows) {
+    for (size_t index = 0; index < rows->file->columns_count; index++) {
+        const struct column *column = &rows->file->columns[index];
+        char reason[FIELD_REASON_MAX];
+        bool is_fine = column_parse(column, (struct text){"", 0}, &rows->absent[index], reason);
+        assert(is_fine || column->is_required);
+    }
+}
 
 /* In a database a row's key says more than its number. */
 static bool add_field_problem(struct reading_rows *rows, const struct csv_row *row, size_t index,
@@ -75,6 +85,10 @@ static bool take_row(void *context, const struct csv_row *row, struct err *err) 
     for (size_t index = 0; index < file->columns_count; index++) {
         const struct column *column = &file->columns[index];
         char reason[FIELD_REASON_MAX];
+        if (row->fields[index].size_bytes == 0 && !column->is_required) {
+            rows->fields[index] = rows->absent[index];
+            continue;
+        }
         if (column_parse(column, row->fields[index], &rows->fields[index], reason)) {
             continue;
         }
@@ -102,8 +116,7 @@ static bool read_csv_rows(struct reading_rows *rows, struct err *err) {
     if (!is_found) {
         return true;
     }
-    struct csv_range range = {csv.layout.rows_offset, UINT64_MAX, csv.layout.rows_line};
-    bool is_read = csv_read(&csv, range, take_row, rows, dataset->problems, NULL, err);
+    bool is_read = csv_read_rows(&csv, take_row, rows, dataset->problems, err);
     csv_close(&csv);
     return is_read;
 }
@@ -145,6 +158,7 @@ bool dataset_read(struct dataset *dataset, struct dataset_reading *reading, stru
     uint64_t count = problems_count(dataset->problems);
     struct reading_rows rows = {
         .dataset = dataset, .file = &dataset_files[reading->file], .reading = reading};
+    find_absent(&rows);
     if (!(dataset->options.database != NULL ? read_database_rows(&rows, err)
                                             : read_csv_rows(&rows, err))) {
         return false;
@@ -203,7 +217,16 @@ bool dataset_keep_text(struct dataset *dataset, struct text text, struct text *k
 
 bool dataset_find_org(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
                       struct text org_id, uint32_t *rank, struct err *err) {
-    *rank = catalog_find_org(&dataset->catalog, org_id);
+    const struct catalog *catalog = &dataset->catalog;
+    /* In a file in order of orgs it is the one before, or the next one. */
+    uint32_t guess = dataset->rank_before;
+    if (guess < catalog->orgs_count && !text_equals(catalog->orgs[guess].org_id, org_id)) {
+        guess++;
+    }
+    bool is_guessed =
+        guess < catalog->orgs_count && text_equals(catalog->orgs[guess].org_id, org_id);
+    *rank = is_guessed ? guess : catalog_find_org(catalog, org_id);
+    dataset->rank_before = *rank < catalog->orgs_count ? *rank : 0;
     return *rank != CATALOG_NONE || !dataset->orgs_are_sound ||
            dataset_add_problem(dataset, file, line, "org_id", org_id, "is not in orgs.csv", err);
 }

@@ -64,6 +64,21 @@ static uint64_t offset_of_line(const uint8_t *bytes, size_t size_bytes, uint64_t
     return offset;
 }
 
+/* All rows as small files are read. */
+static void expect_rows(const struct csv_file *csv, const struct digesting *whole,
+                        uint64_t bad_count) {
+    struct err err = {0};
+    struct digesting rows = {0};
+    struct problems *problems = problems_create(&err);
+    bool is_read = problems != NULL && csv_read_rows(csv, take_row, &rows, problems, &err);
+    assert(is_read);
+    assert(problems_count(problems) == bad_count);
+    assert(rows.rows_count == whole->rows_count);
+    assert(text_equals(buffer_text(&rows.told), buffer_text(&whole->told)));
+    buffer_release(&rows.told);
+    problems_destroy(problems);
+}
+
 static void read_cut(const struct csv_file *csv, const uint8_t *bytes, size_t size_bytes,
                      uint64_t cut) {
     struct digesting whole = {0};
@@ -72,6 +87,7 @@ static void read_cut(const struct csv_file *csv, const uint8_t *bytes, size_t si
     struct csv_range first = {csv->layout.rows_offset, cut, csv->layout.rows_line};
     uint64_t line = 0;
     uint64_t bad_count = read_part(csv, all, &whole, &line);
+    expect_rows(csv, &whole, bad_count);
     (void)read_part(csv, first, &parts, &line);
     struct csv_range rest = {offset_of_line(bytes, size_bytes, line), UINT64_MAX, line};
     if (bad_count == 0) { /* else the reading may have stopped for good */

@@ -58,7 +58,10 @@ static uint64_t read_by_split(const struct csv_file *csv, struct text content, s
     size_t from = (size_t)csv->layout.rows_offset;
     struct split_facts facts = {0};
     split_scan(content.bytes, from, content.size_bytes, &facts);
-    assert_false(facts.has_nul || facts.has_quote);
+    if (facts.has_nul || facts.has_quote) {
+        struct csv_range all = {from, UINT64_MAX, csv->layout.rows_line};
+        return read_by_libcsv(csv, all, out);
+    }
     struct split split = {
         .window = content.bytes,
         .until = content.size_bytes,
@@ -86,6 +89,16 @@ static uint64_t read_by_split(const struct csv_file *csv, struct text content, s
     return read_by_libcsv(csv, rest, out);
 }
 
+/* As small files are read. */
+static uint64_t read_by_rows(const struct csv_file *csv, struct buffer *out) {
+    struct err err = {0};
+    struct problems *problems = problems_create(&err);
+    assert_true(csv_read_rows(csv, take_row, out, problems, &err));
+    uint64_t count = problems_count(problems);
+    problems_destroy(problems);
+    return count;
+}
+
 static void compare_on(const char *header, struct text rows, uint64_t seed) {
     struct err err = {0};
     struct buffer content = {0};
@@ -101,7 +114,13 @@ static void compare_on(const char *header, struct text rows, uint64_t seed) {
     struct csv_range all = {csv.layout.rows_offset, UINT64_MAX, csv.layout.rows_line};
     struct buffer by_libcsv = {0};
     struct buffer by_split = {0};
+    struct buffer by_rows = {0};
     uint64_t libcsv_problems = read_by_libcsv(&csv, all, &by_libcsv);
+    if (read_by_rows(&csv, &by_rows) != libcsv_problems ||
+        !text_equals(buffer_text(&by_libcsv), buffer_text(&by_rows))) {
+        fail_msg("seed %llu: libcsv and csv_read_rows differ", (unsigned long long)seed);
+    }
+    buffer_release(&by_rows);
     static const char slack[SPLIT_SLACK_BYTES] = ",\n,";
     struct text read = {content.bytes, content.size_bytes};
     assert_true(buffer_append(&content, (struct text){slack, sizeof slack}, &err));
@@ -186,6 +205,36 @@ static void split_finds_what_libcsv_finds_at_the_edges(void **state) {
     }
 }
 
+/* Files of several windows, some with an odd line or a quote in the midst of them. */
+static void csv_read_rows_finds_what_libcsv_finds_in_large_files(void **state) {
+    (void)state;
+    static const char *const odd[] = {"", "\"q\nq\",2,3\n", "a,b\n", "\r\n", "last,one,open"};
+    uint64_t random = (uint64_t)time(NULL) * 2654435761u + 1;
+    print_message("random from %llu\n", (unsigned long long)random);
+    for (size_t kind = 0; kind < sizeof odd / sizeof odd[0]; kind++) {
+        struct err err = {0};
+        struct buffer rows = {0};
+        size_t odd_at = 200000 + (size_t)(random_next(&random) % 200000);
+        bool is_odd_told = false;
+        while (rows.size_bytes < 600000) {
+            assert_true(buffer_append_format(
+                &rows, &err, "%llu,b,%.*s\n", (unsigned long long)random_next(&random),
+                (int)(random_next(&random) % 40), "one that is now long and then short....."));
+            if (!is_odd_told && rows.size_bytes > odd_at) {
+                assert_true(buffer_append(&rows, text_from(odd[kind]), &err));
+                is_odd_told = true;
+            }
+        }
+        compare_on("x,y,z\n", buffer_text(&rows), random);
+        buffer_release(&rows);
+    }
+    struct err err = {0};
+    struct buffer longest = {0}; /* a row longer than a window */
+    assert_true(buffer_append_format(&longest, &err, "1,2,3\n4,%0*d,6\n7,8,9", 300000, 5));
+    compare_on("x,y,z\n", buffer_text(&longest), 0);
+    buffer_release(&longest);
+}
+
 static void split_scan_tells_quotes_and_nuls_at_every_place(void **state) {
     (void)state;
     char window[200];
@@ -237,6 +286,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(split_finds_what_libcsv_finds_in_random_bytes),
         TEST(split_finds_what_libcsv_finds_at_the_edges),
+        TEST(csv_read_rows_finds_what_libcsv_finds_in_large_files),
         TEST(split_scan_tells_quotes_and_nuls_at_every_place),
         TEST(split_row_finds_separators_at_every_place),
     };
