@@ -311,7 +311,7 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
     if (metric.size_bytes == 0 || metric.size_bytes > CATALOG_METRIC_BYTES_MAX) {
         return true;
     }
-    if (!metric_table_find(&feed->metrics, metric, &entry_index, err)) {
+    if (!metric_table_find_short(&feed->metrics, metric, &entry_index, err)) {
         return false;
     }
     const struct usage_org *org = &feed->usage->orgs[line->rank];

@@ -194,7 +194,30 @@ static inline bool parse_time_of_day(const char *bytes, int64_t *seconds) {
     return hour < 24 && minute < 60 && second < 60;
 }
 
+/*
+ * A text of 1 to 16 bytes as two words, which with its size are equal only for equal texts. False:
+ * it is no such text. The eight bytes before the text and those behind its first one are read.
+ */
+static inline bool parse_words(struct text text, uint64_t words[2]) {
+    size_t size_bytes = text.size_bytes;
+    if (size_bytes - 1 >= 16) {
+        return false;
+    }
+    unsigned unused_bits = (unsigned)(8 * (size_bytes < 8 ? 8 - size_bytes : 0));
+    memcpy(&words[0], text.bytes, sizeof words[0]);
+    memcpy(&words[1], text.bytes + size_bytes - sizeof words[1], sizeof words[1]);
+    words[0] = words[0] << unused_bits >> unused_bits;
+    words[1] >>= unused_bits;
+    return true;
+}
+
 #else
+
+static inline bool parse_words(struct text text, uint64_t words[2]) {
+    (void)text;
+    (void)words;
+    return false;
+}
 
 static inline bool parse_quantity_short(struct text text, int64_t *packed) {
     (void)text;

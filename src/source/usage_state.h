@@ -18,6 +18,7 @@
 #include "source/spill.h"
 #include "source/usage.h"
 #include "usage_conflicts.h"
+#include "usage_metrics.h"
 #include "usage_parse.h"
 #include "usage_tally.h"
 
@@ -145,69 +146,6 @@ struct usage_place {
     uint32_t bucket;
     uint32_t slot_first; /* of the org, in its bucket */
 };
-
-/* --- metrics -----------------------------------------------------------------------------------
- */
-
-struct metric_totals {
-    uint64_t events_read;
-    struct tally units_read;
-    uint64_t events[USAGE_CATEGORIES_COUNT];
-    struct tally units[USAGE_CATEGORIES_COUNT];
-};
-
-/* Names to numbers, in order of first sight; shared by the feeds, guarded by a mutex. */
-struct metric_names;
-
-struct metric_names *metric_names_create(struct err *err);
-void metric_names_destroy(struct metric_names *names);
-bool metric_names_add(struct metric_names *names, struct text name, uint32_t *metric,
-                      struct text *kept, struct err *err);
-/* After all reading: */
-uint32_t metric_names_count(const struct metric_names *names);
-struct text metric_names_text(const struct metric_names *names, uint32_t metric);
-bool metric_names_find(const struct metric_names *names, struct text name, uint32_t *metric);
-
-/* NULL: usage may be of this metric; else the reason why not. */
-const char *metric_refusal(struct text name, bool has_seats_file);
-
-/* A feed's own look-up and totals. */
-struct metric_entry {
-    struct text name;
-    uint32_t metric;
-    uint32_t follower;   /* the entry that came after this one last time */
-    const char *refusal; /* NULL: a good name */
-    struct metric_totals totals;
-};
-
-struct metric_table {
-    struct metric_names *names;
-    struct metric_entry *entries;
-    uint32_t entries_count;
-    uint32_t entries_capacity;
-    uint32_t *index; /* entry + 1, open addressing */
-    uint32_t index_capacity;
-    uint32_t last; /* the entry of the row before */
-    bool has_seats_file;
-};
-
-void metric_table_release(struct metric_table *table);
-bool metric_table_find_other(struct metric_table *table, struct text name, uint32_t *entry,
-                             struct err *err);
-
-/* Most rows have the metric that followed the one before the last time. */
-static inline bool metric_table_find(struct metric_table *table, struct text name, uint32_t *entry,
-                                     struct err *err) {
-    if (table->entries_count > 0) {
-        uint32_t follower = table->entries[table->last].follower;
-        if (parse_is_same(table->entries[follower].name, name)) {
-            *entry = follower;
-            table->last = follower;
-            return true;
-        }
-    }
-    return metric_table_find_other(table, name, entry, err);
-}
 
 /* --- feeds -------------------------------------------------------------------------------------
  */

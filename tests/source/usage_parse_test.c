@@ -73,6 +73,32 @@ static void line_feed_is_found_where_the_first_one_is(void **state) {
     }
 }
 
+static void words_are_equal_for_equal_texts_only(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    size_t equal_count = 0;
+    for (size_t round = 0; round < 300000; round++) {
+        char memory[2][8 + 17 + 8];
+        struct text texts[2];
+        uint64_t words[2][2] = {0};
+        bool is_short[2];
+        for (size_t which = 0; which < 2; which++) {
+            size_t size_bytes = (size_t)(random_next(&random) % 18);
+            for (size_t at = 0; at < sizeof memory[which]; at++) {
+                memory[which][at] = (char)(random_next(&random) % 16 == 0 ? 'b' : 'a');
+            }
+            texts[which] = (struct text){memory[which] + 8, size_bytes};
+            is_short[which] = parse_words(texts[which], words[which]);
+            assert_int_equal(is_short[which], size_bytes >= 1 && size_bytes <= 16);
+        }
+        bool is_equal = is_short[0] && is_short[1] && words[0][0] == words[1][0] &&
+                        words[0][1] == words[1][1] && texts[0].size_bytes == texts[1].size_bytes;
+        assert_int_equal(is_equal, is_short[0] && text_equals(texts[0], texts[1]));
+        equal_count += is_equal;
+    }
+    assert_true(equal_count > 1000);
+}
+
 static void instant_is_read_as_instant_parse_reads_it(void **state) {
     (void)state;
     uint64_t random = random_seed();
@@ -137,6 +163,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantity_is_read_as_decimal_parse_reads_it),
         cmocka_unit_test(line_feed_is_found_where_the_first_one_is),
+        cmocka_unit_test(words_are_equal_for_equal_texts_only),
         cmocka_unit_test(instant_is_read_as_instant_parse_reads_it),
         cmocka_unit_test(flow_word_gives_back_what_it_took),
     };
