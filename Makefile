@@ -193,6 +193,7 @@ sim-programs: $(faulty) $(BUILD)/release/stripe_sim
 sim: test-deps ## bills SEEDS=500 closes through faults, kills and clock jumps: each item exactly once
 	@$(MAKE) --no-print-directory sim-programs
 	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/emit/search.mjs $(BUILD) --seeds $(SEEDS)
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" tests/support/with_cluster.sh node tests/emit/search_targets.mjs $(BUILD) --seeds $(SEEDS)
 
 .PHONY: encoding
 encoding: test-deps $(BUILD)/periodclose ## compares what is sent with what Stripe's own Node client sends

@@ -7,6 +7,7 @@
 #   fuzz       every fuzz target over its seed corpus; one test each
 #   sql        tests/sql/*.sql, the database's own tests, by pg_prove in a throw-away cluster
 #   sim        500 closes billed through faults, kills and clock jumps (as many as three minutes hold)
+#   sim-targets  60 closes and pushes sent as events in the same way (as many as ninety seconds hold)
 #   encoding   what is sent, compared with what Stripe's own Node client sends
 #   program    tests/program/*.sh, the release build from outside; "ok - " and "not ok - " lines
 #
@@ -141,6 +142,8 @@ list_suites() {
         "node tests/stripe_sim/selftest.mjs $build/checked/stripe_sim"
     built_suite "$build/faulty_periodclose" sim lines 900 \
         "node tests/emit/search.mjs $build --seeds 500 --seconds 180"
+    built_suite "$build/faulty_periodclose" sim-targets lines 900 \
+        "tests/support/with_cluster.sh node tests/emit/search_targets.mjs $build --seeds 60 --seconds 90"
     built_suite "$build/periodclose" encoding lines 300 \
         "node tests/emit/encoding.mjs $build/periodclose $build/checked/stripe_sim"
     for file in tests/fuzz/*_fuzz.c; do

@@ -20,6 +20,8 @@ bool emission_address(struct cli *cli, enum emission emission, struct stage_send
                       struct err *err);
 /* Without a run, with a database: --emit (usually stripe), what decides the content of items, and
  * all of that. A key of test mode is refused unless --test-key is given. */
+/* ERR_USAGE for a key of test mode without --test-key. */
+bool emission_check_test_key(const struct cli *cli, const struct secret *key, struct err *err);
 bool emission_database(struct cli *cli, enum emission *emission, struct stage_sending *sending,
                        struct err *err);
 /*

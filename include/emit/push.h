@@ -15,7 +15,9 @@
  *
  * Dodo refuses what is older than an hour: such rows are listed in billing.push_unsent and counted,
  * as are those it refuses for another reason; those ahead of their time are sent when they are due.
- * Rows of orgs without a Dodo customer are counted. Administrative rows are not usage.
+ * Rows of orgs without a Dodo customer are counted. Administrative rows are not usage. Seats are
+ * not pushed: assignments may be entered and corrected for any time, and Dodo takes nothing that is
+ * older than an hour and takes nothing back.
  */
 #ifndef PERIODCLOSE_EMIT_PUSH_H
 #define PERIODCLOSE_EMIT_PUSH_H
@@ -32,7 +34,8 @@ struct push_counts {
     uint64_t refused;
     uint64_t without_customer;
     uint64_t requests;
-    bool is_first; /* usage from before begins_at was not sent */
+    bool has_seats; /* there are seats here: they are not pushed */
+    bool is_first;  /* usage from before begins_at was not sent */
     struct instant begins_at;
     bool has_pushed_at;
     struct instant pushed_at; /* the end of the push before */

@@ -47,6 +47,7 @@ struct sync_event {
     enum sync_provider provider;
     const char *event_id;   /* of the header (Dodo); NULL: of the body (Stripe) */
     struct instant sent_at; /* of the header (Dodo): the body is the state of then */
+    bool takes_test;        /* also what is of Stripe's test mode */
     struct text body;
 };
 

@@ -7,7 +7,9 @@ bool api_client_open(struct cli *cli, enum client_dialect dialect, struct client
                      struct err *err) {
     struct stage_sending sending = {0};
     bool is_dodo = dialect == DIALECT_DODO;
-    bool is_fine = emission_address(cli, is_dodo ? EMISSION_DODO : EMISSION_STRIPE, &sending, err);
+    bool is_fine =
+        emission_address(cli, is_dodo ? EMISSION_DODO : EMISSION_STRIPE, &sending, err) &&
+        (is_dodo || emission_check_test_key(cli, &sending.key, err));
     if (is_fine) {
         struct client_options options = {
             .sys = cli->sys,

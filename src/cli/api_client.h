@@ -9,7 +9,11 @@
     (OPTION_BIT(OPTION_RATE) | OPTION_BIT(OPTION_TIMEOUT) | OPTION_BIT(OPTION_RETRY_DELAY) |       \
      OPTION_BIT(OPTION_DEADLINE))
 
-/* With the key from DODO_PAYMENTS_API_KEY or STRIPE_API_KEY, at the usual address or …_API_BASE. */
+/*
+ * A key of Stripe's test mode is refused unless --test-key is given: what is read goes into a
+ * database. With the key from DODO_PAYMENTS_API_KEY or STRIPE_API_KEY, at the usual address
+ * or …_API_BASE.
+ */
 bool api_client_open(struct cli *cli, enum client_dialect dialect, struct client **client,
                      struct err *err);
 

@@ -51,6 +51,11 @@ static bool push_print(struct cli *cli, const struct push_counts *counts, struct
 static void push_note(struct cli *cli, const struct push_counts *counts) {
     char text[INSTANT_TEXT_MAX];
     int64_t now_us = clock_now(cli->sys).us;
+    if (counts->has_seats) {
+        console_say(&cli->console, LOG_NOTE,
+                    "note: seats are not pushed: bill them by a subscription's quantity at Dodo, "
+                    "or their overage with run --emit dodo");
+    }
     if (counts->is_first) {
         (void)instant_format(counts->begins_at, text);
         console_say(&cli->console, LOG_NOTE,
@@ -125,7 +130,8 @@ const struct command command_push = {
         "The key comes from DODO_PAYMENTS_API_KEY, the file DODO_PAYMENTS_API_KEY_FILE, or\n"
         "a systemd credential. DODO_PAYMENTS_API_BASE is another address, as\n"
         "https://test.dodopayments.com. Of one metric send the usage or the overage\n"
-        "(run --emit dodo), not both.",
+        "(run --emit dodo), not both. Seats are not pushed: they are assignments, which may\n"
+        "be corrected for any time, and Dodo takes nothing back.",
     .example = "periodclose push --database 'host=db1 dbname=billing'",
     .run = push_command,
 };

@@ -130,7 +130,9 @@ static bool check_stripe(struct cli *cli, const char *signature, struct text bod
     }
     bool is_fine = webhook_check_stripe(body, signature, secret.text, clock_now(cli->sys), err);
     secret_clear(&secret);
-    *event = (struct sync_event){.provider = SYNC_STRIPE, .body = body};
+    *event = (struct sync_event){.provider = SYNC_STRIPE,
+                                 .takes_test = option_is_set(&cli->options, OPTION_TEST_KEY),
+                                 .body = body};
     return is_fine;
 }
 
@@ -218,7 +220,7 @@ const struct command command_sync = {
     .arguments = "stripe|dodo --database CONNINFO | --event FILE --database CONNINFO",
     .positionals_max = 1,
     .options = OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_EVENT) | OPTION_BIT(OPTION_HEADER) |
-               API_CLIENT_OPTIONS,
+               OPTION_BIT(OPTION_TEST_KEY) | API_CLIENT_OPTIONS,
     .description =
         "Reads all subscriptions, page by page, into billing.subscriptions and the orgs'\n"
         "customer ids. The org is the one that has the customer id; an org without one is\n"
@@ -232,6 +234,8 @@ const struct command command_sync = {
         "minutes old (exit 10 otherwise). The same event again does nothing, and an event\n"
         "that is older than what is known changes nothing. An event that ends with exit 4\n"
         "was not taken: let it be sent again.\n\n"
+        "What is of Stripe's test mode, a key or an event, is refused unless --test-key is\n"
+        "given: its customers are not those of the live mode.\n\n"
         "Keys: STRIPE_API_KEY or DODO_PAYMENTS_API_KEY; for events STRIPE_WEBHOOK_SECRET or\n"
         "DODO_PAYMENTS_WEBHOOK_KEY. Each also as a file (…_FILE) or a systemd credential.",
     .example = "periodclose sync stripe --database 'host=db1 dbname=billing'",

@@ -196,7 +196,7 @@ static bool is_test_key(const struct secret *key) {
 }
 
 /* A database is taken for the live one, unless somebody says otherwise. */
-static bool check_test_key(const struct cli *cli, const struct secret *key, struct err *err) {
+bool emission_check_test_key(const struct cli *cli, const struct secret *key, struct err *err) {
     if (!is_test_key(key) || option_is_set(&cli->options, OPTION_TEST_KEY)) {
         return true;
     }
@@ -219,7 +219,7 @@ static bool check_key_mode(const struct cli *cli, struct run *run, const struct 
     }
     bool has_database = option_is_set(&cli->options, OPTION_DATABASE) ||
                         run_pinned(run, PIN_VERSION, "database") != NULL;
-    if (has_database && !check_test_key(cli, key, err)) {
+    if (has_database && !emission_check_test_key(cli, key, err)) {
         return false;
     }
     return run_pin(run, PIN_VERSION, pin_key_mode, mode, false, err);
@@ -324,7 +324,7 @@ bool emission_database(struct cli *cli, enum emission *emission, struct stage_se
         !emission_address(cli, row->emission, sending, err)) {
         return false;
     }
-    return row->emission == EMISSION_DODO || check_test_key(cli, &sending->key, err);
+    return row->emission == EMISSION_DODO || emission_check_test_key(cli, &sending->key, err);
 }
 
 /* --- what became of the items -------------------------------------------------------------------

@@ -291,6 +291,14 @@ static bool lock(struct push *push, struct err *err) {
     return err_hint(err, "it sends what there is; the next one is soon enough");
 }
 
+static bool look_for_seats(struct push *push, struct err *err) {
+    struct db_result result = {0};
+    bool is_fine = db_run(push->db, "push/has_seats.sql", NULL, &result, err) &&
+                   db_result_bool(&result, 0, 0, &push->counts->has_seats, err);
+    db_result_release(&result);
+    return is_fine;
+}
+
 static bool open_window(struct push *push, struct err *err) {
     struct db_params params = {0};
     struct db_result result = {0};
@@ -321,7 +329,7 @@ bool push_run(const struct sys *sys, struct db *db, struct db *reader, struct cl
     if (push.items == NULL) {
         return err_memory(err, PUSH_ROWS_MAX * sizeof *push.items);
     }
-    bool is_fine = lock(&push, err) && send_due(&push, err);
+    bool is_fine = lock(&push, err) && look_for_seats(&push, err) && send_due(&push, err);
     bool was_open = true;
     while (is_fine && was_open) { /* behind a window that was left unfinished there is another */
         is_fine = open_window(&push, err);

@@ -224,8 +224,9 @@ struct syncing {
     enum sync_provider provider;
     const struct sync_options *options;
     struct sync_counts *counts;
-    char after[ID_MAX]; /* Stripe: the last one of the page before */
-    int page;           /* Dodo */
+    char first[ID_MAX]; /* of the page before */
+    char after[ID_MAX]; /* its last one */
+    int page;
 };
 
 static void count(struct syncing *syncing, const struct seen *seen, const char *word) {
@@ -249,11 +250,22 @@ static bool malformed(const struct syncing *syncing, struct err *err) {
     return err_hint(err, "see whether the API's address in the environment is right");
 }
 
+/* Pages that are always the same would never come to an end. */
+static bool check_new(const struct syncing *syncing, const json_t *rows, struct err *err) {
+    const char *id_name = syncing->provider == SYNC_STRIPE ? "id" : "subscription_id";
+    size_t count = json_array_size(rows);
+    const char *first = client_text(json_array_get(rows, 0), id_name);
+    const char *last = count > 0 ? client_text(json_array_get(rows, count - 1), id_name) : "";
+    bool is_same = syncing->page > 0 && count > 0 && strcmp(first, syncing->first) == 0 &&
+                   strcmp(last, syncing->after) == 0;
+    return !is_same || malformed(syncing, err);
+}
+
 static bool take_page(struct syncing *syncing, const json_t *rows, struct instant as_of,
                       struct err *err) {
     size_t index;
     json_t *row;
-    if (!db_begin(syncing->db, "", err)) {
+    if (!check_new(syncing, rows, err) || !db_begin(syncing->db, "", err)) {
         return false;
     }
     json_array_foreach(rows, index, row) {
@@ -266,6 +278,9 @@ static bool take_page(struct syncing *syncing, const json_t *rows, struct instan
         if (!is_fine) {
             db_rollback(syncing->db);
             return false;
+        }
+        if (index == 0) {
+            (void)snprintf(syncing->first, sizeof syncing->first, "%s", seen.id);
         }
         (void)snprintf(syncing->after, sizeof syncing->after, "%s", seen.id);
         count(syncing, &seen, word);
@@ -320,8 +335,9 @@ bool sync_all(const struct sys *sys, struct db *db, struct client *client,
         const json_t *rows =
             json_object_get(reply.object, provider == SYNC_STRIPE ? "data" : "items");
         /* Dodo has no other word for the end than an empty page. */
-        has_more = provider == SYNC_STRIPE ? json_is_true(json_object_get(reply.object, "has_more"))
-                                           : json_array_size(rows) > 0;
+        has_more =
+            json_array_size(rows) > 0 &&
+            (provider == SYNC_DODO || json_is_true(json_object_get(reply.object, "has_more")));
         bool is_fine = (json_is_array(rows) || malformed(&syncing, err)) &&
                        take_page(&syncing, rows, as_of, err);
         client_reply_release(&reply);
@@ -383,6 +399,10 @@ static bool take_event(struct db *db, const struct sync_event *event, const char
     (void)snprintf(word, 64, "ignored");
     if (is_stripe && !seconds_of(root, "created", &as_of)) {
         return no_event("it has no time of creation", err);
+    }
+    if (is_stripe && !event->takes_test && json_is_false(json_object_get(root, "livemode"))) {
+        (void)err_set(err, ERR_INPUT, "the event is of Stripe's test mode");
+        return err_hint(err, "say --test-key if the database is no live one");
     }
     if (is_ours) {
         if (!take_object(db, event->provider, object, as_of, &seen, word, &is_whole, err)) {

@@ -282,7 +282,7 @@ const sqlOf = (database) => (text) => execFileSync('psql', ['-X', '-q', '-At', '
 
 function preparePush(index) {
   const database = `targets_${index}`;
-  const environment = { env: { ...process.env, PGDATABASE: 'postgres' }, stdio: ['ignore', 'ignore', 'inherit'] };
+  const environment = { env: { ...process.env, PGDATABASE: 'postgres' }, stdio: 'ignore' };
   execFileSync('createdb', ['--template', 'template0', '--encoding', 'UTF8', database], environment);
   execFileSync(program, ['migrate', '--database', `dbname=${database}`], environment);
   const sql = sqlOf(database);

@@ -78,6 +78,14 @@ assert.equal(sql('select rows_sent from billing.push_cursors'), String(ledger(re
 const calls = (await simulator.ask({ do: 'dump' })).calls;
 assert.equal(calls['POST /events/ingest 200'], 3, 'batches of up to 1,000');
 
+// seats are told to be left out
+assert.doesNotMatch(result.out, /seats/);
+sql(`insert into billing.orgs (org_id) values ('seated');
+  insert into billing.seat_events (org_id, seat_id, user_id, kind, occurred_at) values ('seated', 1, 'u1', 'assigned', now())`);
+result = await push(simulator);
+assert.equal(result.status, 0, result.out);
+assert.match(result.out, /note: seats are not pushed: /);
+
 // nothing new: nothing is asked; typed again after more was written: only that is sent
 result = await push(simulator);
 assert.equal(result.status, 0, result.out);

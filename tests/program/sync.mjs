@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
@@ -68,6 +69,10 @@ subscriptions.push(stripeSubscription('stranger'));
 await simulator.ask({ do: 'reset', seed: 1, key: KEY });
 await simulator.ask({ do: 'add', subscriptions });
 let result = await run(simulator, ['stripe', ...FAST]);
+assert.equal(result.status, 2, result.out); // a key of test mode, and nobody says that it is meant
+assert.match(result.out, /--test-key/);
+assert.equal(sql('select count(*) from billing.synced_subscriptions'), '0');
+result = await run(simulator, ['stripe', '--test-key', ...FAST]);
 assert.equal(result.status, 4, result.out);
 assert.match(result.out, /subscriptions +251\nadded +248\nchanged +0\nsame +0\nstale +0\nleft +3\n/);
 assert.match(result.out, /left {2}sub_stranger {2}cus_stranger {2}no_org: /);
@@ -86,7 +91,7 @@ assert.equal(calls['GET /v1/subscriptions 200'], 3);
 
 // again: nothing changes; lost answers are asked for again
 await simulator.ask({ do: 'faults', plan: { seed: 3, per_mille: 400, faults_max: 4, kinds: ['not_json_502', 'truncate', '429_locked'] } });
-result = await run(simulator, ['stripe', ...FAST]);
+result = await run(simulator, ['stripe', '--test-key', ...FAST]);
 assert.match(result.out, /added +0\nchanged +0\nsame +248\nstale +0\nleft +3\n/);
 await simulator.ask({ do: 'faults' });
 
@@ -144,6 +149,12 @@ result = await send(early);
 assert.equal(`${result.status} ${result.out}`, '0 added\n');
 result = await send(JSON.stringify({ id: 'evt_6', type: 'invoice.paid', created: now, data: { object: {} } }));
 assert.equal(`${result.status} ${result.out}`, '0 ignored\n');
+const ofTest = JSON.stringify({ ...JSON.parse(stripeEvent('evt_7', now + 1, stripeSubscription(18, { status: 'canceled' }))), livemode: false });
+result = await send(ofTest);
+assert.equal(result.status, 10, result.out);
+assert.equal(inForce('org_18'), 'pro open');
+result = await run(simulator, ['--event', '-', '--test-key', ...stripeHeader(ofTest)], { input: ofTest });
+assert.equal(`${result.status} ${result.out}`, '0 changed\n');
 result = await send('{"no": "event"}');
 assert.equal(result.status, 10, result.out);
 
@@ -182,6 +193,25 @@ const renewed = JSON.stringify({ type: 'subscription.renewed', data: dodoSubscri
 result = await send(renewed, dodoHeaders('msg_0', renewed, { at: now - 100 }));
 assert.equal(`${result.status} ${result.out}`, '0 stale\n');
 assert.equal(inForce('dodo_1'), `pdt_1 ${now - 20}`);
+
+// a page that says there are more, and has none; pages that are always the same: neither is asked for ever
+const stuck = { asked: 0, answer: null };
+const server = http.createServer((request, response) => {
+  stuck.asked += 1;
+  response.end(JSON.stringify(stuck.answer));
+});
+await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+const stuckBase = `http://127.0.0.1:${server.address().port}`;
+for (const [words, answer, status] of [
+  [['stripe', '--test-key'], { data: [], has_more: true }, 0],
+  [['stripe', '--test-key'], { data: [stripeSubscription(20), stripeSubscription(22)], has_more: true }, 21],
+  [['dodo'], { items: [dodoSubscription(1), dodoSubscription(2)] }, 21]]) {
+  Object.assign(stuck, { asked: 0, answer });
+  result = await run(simulator, [...words, ...FAST], { env: { STRIPE_API_BASE: stuckBase, DODO_PAYMENTS_API_BASE: stuckBase } });
+  assert.equal(result.status, status, result.out);
+  assert.ok(stuck.asked <= 2);
+}
+server.close();
 
 console.log('pages, events, forgeries, repetitions, old ones: as they should be');
 await simulator.stop();
