@@ -67,17 +67,15 @@ bool usage_read_seats_csv(struct usage *usage, struct problems *problems, struct
 const struct dataset_file *usage_fingerprints(const struct usage *usage, size_t *count);
 
 /*
- * The same from a database: usage by all its connections at once, each on physical ranges of the
- * ledger's partitions; rows that are administrative (monthly_reset, migrations of flows) are
- * counted as such.
+ * The same from a database, usage and seats, by all its connections at once: one takes the seats,
+ * then each takes physical ranges of the ledger's partitions. Rows that are administrative
+ * (monthly_reset, migrations of flows) are counted as such.
  */
 bool usage_read_database(struct usage *usage, struct source_database *database,
                          struct problems *problems, struct err *err);
 /* What came after an earlier period was recorded: for exceptions.csv, it is no usage of this one. */
 bool usage_read_late_database(struct usage *usage, struct source_database *database,
                               struct problems *problems, struct err *err);
-bool usage_read_seats_database(struct usage *usage, struct source_database *database,
-                               struct problems *problems, struct err *err);
 
 /* Tells events apart. Disagreeing rows of one event become problems. Before catalog_settle. */
 bool usage_settle_events(struct usage *usage, struct problems *problems, struct err *err);

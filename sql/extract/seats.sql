@@ -1,10 +1,10 @@
--- Who had a seat when, in the columns of seats.csv.
+-- Who had a seat when, in the columns of seats.csv. Times travel as they are.
 copy (
     select
-        org_id::text,
-        user_id::text,
-        role::text,
-        to_char(assigned_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        to_char(revoked_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        org_id,
+        user_id,
+        role,
+        assigned_at,
+        revoked_at
     from billing.seat_intervals
 ) to stdout (format binary)

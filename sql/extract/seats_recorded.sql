@@ -17,12 +17,11 @@ copy (
             or pg_visible_in_snapshot(events.recorded_xid, own.snapshot)
     )
     select
-        assigned.org_id::text,
-        assigned.user_id::text,
-        assigned.role::text,
-        to_char(assigned.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-        to_char(least(revoked.occurred_at, assigned.expires_at) at time zone 'UTC',
-            'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        assigned.org_id,
+        assigned.user_id,
+        assigned.role,
+        assigned.occurred_at,
+        least(revoked.occurred_at, assigned.expires_at)::timestamptz
     from seen as assigned
     left join seen as revoked
         on revoked.org_id = assigned.org_id

@@ -16,8 +16,6 @@
 #include "sys/process.h"
 #include "usage_database.h"
 
-static const char seat_book[] = "billing.seat_intervals";
-
 enum {
     RANGE_BLOCKS = 2048, /* 16 MB of 8 KB blocks: so that no connection idles long at the end */
     BLOCK_LAST = INT32_MAX,
@@ -44,6 +42,7 @@ struct reading {
     struct text days;      /* then: where days begin */
     struct range *ranges;
     size_t ranges_count;
+    _Atomic bool are_seats_taken; /* by one of the workers */
     _Atomic size_t next_range;
     _Atomic bool has_stopped;
 };
@@ -346,11 +345,15 @@ static bool read_range_through(const struct reading *reading, size_t worker, siz
     }
 }
 
+/* The seats first, whose statement takes longer than a range. */
 static bool work_on_ranges(struct reading *reading, size_t worker, struct usage_feed *feed,
                            struct err *err) {
-    if (!prepare_connection(reading, worker, err)) {
+    if ((!atomic_exchange(&reading->are_seats_taken, true) &&
+         !read_seats_database(feed, reading->database, worker, err)) ||
+        !prepare_connection(reading, worker, err)) {
         return false;
     }
+    feed->file_name = database_ledger;
     while (!atomic_load(&reading->has_stopped)) {
         size_t index = atomic_fetch_add(&reading->next_range, 1);
         if (index >= reading->ranges_count) {
@@ -366,7 +369,6 @@ static bool work_on_ranges(struct reading *reading, size_t worker, struct usage_
 static bool range_worker(void *context, size_t worker, struct err *err) {
     struct reading *reading = context;
     struct usage_feed *feed = &reading->usage->feeds[worker];
-    feed->file_name = database_ledger;
     bool is_done = work_on_ranges(reading, worker, feed, err);
     if (!is_done) {
         atomic_store(&reading->has_stopped, true);
@@ -414,10 +416,11 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
     }
     bool is_done =
         find_scope(usage->catalog, &scope, err) && read_parts(&reading, &scope, &parts, err);
-    if (is_done && reading.ranges_count > 0) {
+    if (is_done) {
         size_t workers = source_database_connections_count(database);
         workers = workers < usage->jobs ? workers : usage->jobs;
-        workers = workers < reading.ranges_count ? workers : reading.ranges_count;
+        size_t works = reading.ranges_count + 1; /* the seats */
+        workers = workers < works ? workers : works;
         db_params_instant(&params, scope.start);
         db_params_instant(&params, scope.start_last);
         db_params_instant(&params, scope.end);
@@ -437,56 +440,4 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
     buffer_release(&scope.levels);
     buffer_release(&days);
     return is_done;
-}
-
-/* --- seats ----------------------------------------------------------------------------------- */
-
-static bool read_seats(struct usage_feed *feed, struct db_copy_out *copy, struct err *err) {
-    struct db_copy_row row;
-    for (uint64_t number = 1;; number++) {
-        if (!db_copy_out_next(copy, &row, err)) {
-            return false;
-        }
-        if (row.fields == NULL) {
-            return db_copy_out_end(copy, err);
-        }
-        struct feed_line line = {.line = number};
-        for (size_t index = 0; index < copy->columns_count; index++) {
-            bool is_null = row.fields[index].bytes == NULL;
-            line.fields[index] = is_null ? (struct text){"", 0} : database_text(&row.fields[index]);
-        }
-        feed_find_orgs(feed, &line, 1);
-        if (!feed_seat(feed, &line, false, err)) {
-            return false;
-        }
-    }
-}
-
-/* The connection may have read no range, and so have no settings of one. */
-static bool set_seats_scope(struct db *db, const struct source_database *database,
-                            struct err *err) {
-    struct db_params params = {0};
-    db_params_text(&params, text_from(source_database_period(database)));
-    db_params_bool(&params, source_database_keeps_cutoff(database));
-    return db_run(db, "extract/seats_scope.sql", &params, NULL, err);
-}
-
-bool usage_read_seats_database(struct usage *usage, struct source_database *database,
-                               struct problems *problems, struct err *err) {
-    enum { SEAT_COLUMNS_COUNT = 5 };
-    struct db_copy_out copy;
-    struct usage_feed *feed = &usage->feeds[0];
-    feed->file_name = seat_book;
-    struct db *db = source_database_connection(database, 0);
-    const char *statement =
-        source_database_has_recorded(database) ? "extract/seats_recorded.sql" : "extract/seats.sql";
-    if (!set_seats_scope(db, database, err) ||
-        !db_copy_out_begin(db, statement, SEAT_COLUMNS_COUNT, &copy, err)) {
-        return false;
-    }
-    if (!read_seats(feed, &copy, err)) {
-        db_copy_out_abort(&copy);
-        return false;
-    }
-    return usage_merge_problems(usage, problems, err);
 }

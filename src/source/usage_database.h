@@ -67,6 +67,9 @@ bool database_list_levels(const struct catalog *catalog, struct buffer *list, st
 bool feed_database_row(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 /* The same with COLUMNS_SUMMED_COUNT fields: one event, or several that were added up. */
 bool feed_database_sum(struct usage_feed *feed, const struct db_field *fields, struct err *err);
+/* All seats, over one connection; it reads no ranges before it is prepared for them (anew). */
+bool read_seats_database(struct usage_feed *feed, struct source_database *database, size_t worker,
+                         struct err *err);
 /* PACK_COLUMNS_COUNT fields: many rows, one after the other. */
 bool feed_database_pack(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 /* A row of sql/extract/usage_late.sql: listed, and moves nothing. */

@@ -223,39 +223,37 @@ bool usage_tell_conflicts(struct usage *usage, struct problems *problems, struct
 /* --- a seat ------------------------------------------------------------------------------------
  */
 
-static bool refuse_seat(struct usage_feed *feed, const struct text *fields, uint64_t line,
-                        enum seats_column column, const char *reason, struct err *err) {
-    return problems_add(feed->problems, feed->file_name, line, seats_columns[column].name,
-                        fields[column], err, "%s", reason);
+bool feed_refuse_seat(struct usage_feed *feed, const struct feed_line *row,
+                      enum seats_column column, const char *reason, struct err *err) {
+    return problems_add(feed->problems, feed->file_name, row->line, seats_columns[column].name,
+                        row->fields[column], err, "%s", reason);
 }
 
 /* Judges the two instants; *is_bad when one is. */
-static bool judge_seat_times(struct usage_feed *feed, const struct text *fields, uint64_t line,
-                             struct seat_record *seat, bool *is_bad, struct err *err) {
-    struct instant assigned_at = {0};
-    struct instant revoked_at = {INT64_MAX};
+static bool judge_seat_times(struct usage_feed *feed, const struct feed_line *row,
+                             struct instant *assigned_at, struct instant *revoked_at, bool *is_bad,
+                             struct err *err) {
+    const struct text *fields = row->fields;
     const char *reason = fields[SEATS_COLUMN_ASSIGNED_AT].size_bytes == 0
                              ? "is not given"
-                             : instant_parse(fields[SEATS_COLUMN_ASSIGNED_AT], &assigned_at);
+                             : instant_parse(fields[SEATS_COLUMN_ASSIGNED_AT], assigned_at);
     if (reason != NULL) {
         *is_bad = true;
-        if (!refuse_seat(feed, fields, line, SEATS_COLUMN_ASSIGNED_AT, reason, err)) {
+        if (!feed_refuse_seat(feed, row, SEATS_COLUMN_ASSIGNED_AT, reason, err)) {
             return false;
         }
     }
     bool is_assigned = reason == NULL;
     reason = fields[SEATS_COLUMN_REVOKED_AT].size_bytes == 0
                  ? NULL
-                 : instant_parse(fields[SEATS_COLUMN_REVOKED_AT], &revoked_at);
-    if (reason == NULL && is_assigned && instant_compare(revoked_at, assigned_at) < 0) {
+                 : instant_parse(fields[SEATS_COLUMN_REVOKED_AT], revoked_at);
+    if (reason == NULL && is_assigned && instant_compare(*revoked_at, *assigned_at) < 0) {
         reason = "is before assigned_at";
     }
     if (reason != NULL) {
         *is_bad = true;
-        return refuse_seat(feed, fields, line, SEATS_COLUMN_REVOKED_AT, reason, err);
+        return feed_refuse_seat(feed, row, SEATS_COLUMN_REVOKED_AT, reason, err);
     }
-    seat->assigned_at_us = assigned_at.us;
-    seat->revoked_at_us = revoked_at.us;
     return true;
 }
 
@@ -269,50 +267,58 @@ static void mark_active_seat(const struct usage_feed *feed, const struct seat_re
     }
 }
 
-bool feed_seat(struct usage_feed *feed, const struct feed_line *row, bool is_padded,
-               struct err *err) {
-    (void)is_padded;
-    const struct text *fields = row->fields;
-    uint64_t line = row->line;
-    struct seat_record seat = {0};
-    bool is_bad = false;
-    uint32_t rank = CATALOG_NOT_SELECTED;
+bool feed_judge_seat(struct usage_feed *feed, const struct feed_line *row, bool *is_bad,
+                     struct err *err) {
     const char *reason = "is not given";
-    if (fields[SEATS_COLUMN_ORG_ID].size_bytes > 0) {
-        rank = row->rank;
-        is_bad = rank == CATALOG_NONE;
+    *is_bad = true;
+    if (row->fields[SEATS_COLUMN_ORG_ID].size_bytes > 0) {
+        *is_bad = row->rank == CATALOG_NONE;
         /* Where rows of orgs were bad, it may be one of those, which are told. */
-        reason = is_bad && !feed->usage->catalog->is_incomplete ? "is not in orgs.csv" : NULL;
+        reason = *is_bad && !feed->usage->catalog->is_incomplete ? "is not in orgs.csv" : NULL;
     }
-    if (reason != NULL) {
-        is_bad = true;
-        if (!refuse_seat(feed, fields, line, SEATS_COLUMN_ORG_ID, reason, err)) {
-            return false;
-        }
-    }
-    struct text user_id = fields[SEATS_COLUMN_USER_ID];
-    if (user_id.size_bytes == 0) {
-        is_bad = true;
-        if (!refuse_seat(feed, fields, line, SEATS_COLUMN_USER_ID, "is not given", err)) {
-            return false;
-        }
-    }
-    if (!judge_seat_times(feed, fields, line, &seat, &is_bad, err)) {
+    if (reason != NULL && !feed_refuse_seat(feed, row, SEATS_COLUMN_ORG_ID, reason, err)) {
         return false;
     }
-    if (is_bad || rank == CATALOG_NOT_SELECTED) {
+    if (row->fields[SEATS_COLUMN_USER_ID].size_bytes == 0) {
+        *is_bad = true;
+        return feed_refuse_seat(feed, row, SEATS_COLUMN_USER_ID, "is not given", err);
+    }
+    return true;
+}
+
+bool feed_take_seat(struct usage_feed *feed, const struct feed_line *row,
+                    struct instant assigned_at, struct instant revoked_at, struct err *err) {
+    struct text user_id = row->fields[SEATS_COLUMN_USER_ID];
+    struct text role = row->fields[SEATS_COLUMN_ROLE];
+    const struct seat_record seat = {
+        .assigned_at_us = assigned_at.us,
+        .revoked_at_us = revoked_at.us,
+        .org = row->rank,
+        .user_id_bytes = (uint32_t)user_id.size_bytes,
+        .role_bytes = (uint32_t)role.size_bytes,
+    };
+    if (row->rank == CATALOG_NOT_SELECTED) {
         return true;
     }
-    if (rank != feed->org.rank) {
-        feed_look_at_org(feed, rank);
+    if (row->rank != feed->org.rank) {
+        feed_look_at_org(feed, row->rank);
     }
     mark_active_seat(feed, &seat);
-    struct text role = fields[SEATS_COLUMN_ROLE];
-    seat.org = rank;
-    seat.user_id_bytes = (uint32_t)user_id.size_bytes;
-    seat.role_bytes = (uint32_t)role.size_bytes;
     uint32_t bucket = feed->org.place.bucket;
     return feed_append(feed, STREAM_SEATS, bucket, &seat, sizeof seat, err) &&
            feed_append(feed, STREAM_SEATS, bucket, user_id.bytes, user_id.size_bytes, err) &&
            feed_append(feed, STREAM_SEATS, bucket, role.bytes, role.size_bytes, err);
+}
+
+bool feed_seat(struct usage_feed *feed, const struct feed_line *row, bool is_padded,
+               struct err *err) {
+    struct instant assigned_at = {0};
+    struct instant revoked_at = {INT64_MAX};
+    bool is_bad;
+    (void)is_padded;
+    if (!feed_judge_seat(feed, row, &is_bad, err) ||
+        !judge_seat_times(feed, row, &assigned_at, &revoked_at, &is_bad, err)) {
+        return false;
+    }
+    return is_bad || feed_take_seat(feed, row, assigned_at, revoked_at, err);
 }

@@ -296,6 +296,15 @@ bool feed_judge_row(struct usage_feed *feed, const struct feed_line *line, bool 
 bool feed_seat(struct usage_feed *feed, const struct feed_line *line, bool is_padded,
                struct err *err);
 
+/* A seat's org and user, *is_bad when one is; and a seat that is not bad, of a known or unselected
+ * org: whose user_id and role are the row's. */
+bool feed_judge_seat(struct usage_feed *feed, const struct feed_line *row, bool *is_bad,
+                     struct err *err);
+bool feed_take_seat(struct usage_feed *feed, const struct feed_line *row,
+                    struct instant assigned_at, struct instant revoked_at, struct err *err);
+bool feed_refuse_seat(struct usage_feed *feed, const struct feed_line *row,
+                      enum seats_column column, const char *reason, struct err *err);
+
 /* A row that stands: no duplicate. */
 struct feed_event {
     struct decimal quantity;

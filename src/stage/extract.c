@@ -190,8 +190,7 @@ static bool extract_read_usage(struct extraction *extraction, struct err *err) {
     struct problems *problems = extraction->problems;
     if (database != NULL) {
         return usage_read_database(extraction->usage, database, problems, err) &&
-               usage_read_late_database(extraction->usage, database, problems, err) &&
-               usage_read_seats_database(extraction->usage, database, problems, err);
+               usage_read_late_database(extraction->usage, database, problems, err);
     }
     return usage_read_csv(extraction->usage, problems, err) &&
            usage_read_seats_csv(extraction->usage, problems, err);
