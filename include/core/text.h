@@ -50,8 +50,37 @@ static inline bool text_equals(struct text left, struct text right) {
     return size_bytes == 0 || memcmp(left.bytes, right.bytes, size_bytes) == 0;
 }
 
-/* < 0, 0, > 0, by bytes; a prefix comes first. */
-int text_compare(struct text left, struct text right);
+/* Not for callers: the rest of text_compare. */
+int text_compare_bytes(struct text left, struct text right);
+
+/* Eight bytes as a number, the first one counting most. */
+static inline uint64_t text_word(const char *bytes) {
+    uint64_t word;
+    memcpy(&word, bytes, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap64(word);
+#else
+    return word;
+#endif
+}
+
+/*
+ * < 0, 0, > 0, by bytes; a prefix comes first. Keys of one kind mostly are equally long: up to 16
+ * bytes are two words again. The second begins with the first one's end, if they are so few.
+ */
+static inline int text_compare(struct text left, struct text right) {
+    size_t size_bytes = left.size_bytes;
+    if (size_bytes != right.size_bytes || size_bytes < 8 || size_bytes > 16) {
+        return text_compare_bytes(left, right);
+    }
+    uint64_t left_word = text_word(left.bytes);
+    uint64_t right_word = text_word(right.bytes);
+    if (left_word == right_word) {
+        left_word = text_word(left.bytes + size_bytes - 8);
+        right_word = text_word(right.bytes + size_bytes - 8);
+    }
+    return (left_word > right_word) - (left_word < right_word);
+}
 
 /* Well-formed UTF-8 (no overlong forms, no surrogates, at most U+10FFFF). NUL bytes pass here. */
 bool text_is_utf8(struct text text);

@@ -41,6 +41,7 @@ struct rated_walk {
     bool has_usage;
     struct table_cursor usage; /* at the row of the price at hand */
     size_t sides_count;
+    uint32_t sides_of_org; /* bit by side: had rows of the org at hand when it was reached */
     struct rated_side sides[RATED_SIDES_MAX];
 };
 

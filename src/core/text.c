@@ -6,7 +6,7 @@
 
 #include "core/memory.h"
 
-int text_compare(struct text left, struct text right) {
+int text_compare_bytes(struct text left, struct text right) {
     size_t common = left.size_bytes < right.size_bytes ? left.size_bytes : right.size_bytes;
     int order = common == 0 ? 0 : memcmp(left.bytes, right.bytes, common);
     if (order != 0) {

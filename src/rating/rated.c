@@ -44,18 +44,25 @@ static void side_to_org(struct rated_side *side, struct text org_id) {
     }
 }
 
+static void side_next_of_org(struct rated_side *side, struct text org_id) {
+    side->has_row = table_cursor_next(&side->cursor);
+    side->is_of_org =
+        side->has_row && text_equals(table_get_text(&side->cursor, ORG_ID_COLUMN), org_id);
+}
+
 /* Skips the org's rows of metrics before this one. */
 static void side_to_metric(struct rated_side *side, struct text org_id, struct text metric) {
-    side->is_here = false;
+    if (side->is_here) { /* that of the price before */
+        side->is_here = false;
+        side_next_of_org(side, org_id);
+    }
     while (side->is_of_org) {
         struct text found = table_get_text(&side->cursor, METRIC_COLUMN);
         side->is_here = text_equals(found, metric);
         if (side->is_here || text_compare(found, metric) > 0) {
             return;
         }
-        side->has_row = table_cursor_next(&side->cursor);
-        side->is_of_org =
-            side->has_row && text_equals(table_get_text(&side->cursor, ORG_ID_COLUMN), org_id);
+        side_next_of_org(side, org_id);
     }
 }
 
@@ -67,8 +74,10 @@ bool rated_walk_next_any(struct rated_walk *walk, struct err *err) {
     walk->org_id = table_get_text(&walk->org, ORGS_ORG_ID);
     walk->price_next = 0;
     walk->price = NULL;
+    walk->sides_of_org = 0;
     for (size_t index = 0; index < walk->sides_count; index++) {
         side_to_org(&walk->sides[index], walk->org_id);
+        walk->sides_of_org |= (uint32_t)walk->sides[index].is_of_org << index;
     }
     if (!table_is_null(&walk->org, ORGS_REASON)) {
         walk->plan = NULL; /* set aside or listed */
@@ -96,8 +105,9 @@ bool rated_walk_next_price(struct rated_walk *walk, struct err *err) {
     }
     walk->price = &walk->plan->prices[walk->price_next++];
     struct text metric = walk->price->metric;
-    for (size_t index = 0; index < walk->sides_count; index++) {
-        side_to_metric(&walk->sides[index], walk->org_id, metric);
+    /* Most orgs have rows in few of the tables beside. */
+    for (uint32_t sides = walk->sides_of_org; sides != 0; sides &= sides - 1) {
+        side_to_metric(&walk->sides[__builtin_ctz(sides)], walk->org_id, metric);
     }
     if (!walk->has_usage_table ||
         (table_cursor_next(&walk->usage) &&

@@ -32,6 +32,31 @@ static void text_order_is_by_unsigned_bytes_and_a_prefix_comes_first(void **stat
     assert_true(text_compare(with_nul, text_from("ab")) < 0);
 }
 
+/* Two texts of each length that differ at one place, both ways around. */
+static void text_order_is_that_of_the_first_byte_that_differs_at_any_length(void **state) {
+    (void)state;
+    enum { BYTES_MAX = 20 };
+    for (size_t size_bytes = 1; size_bytes <= BYTES_MAX; size_bytes++) {
+        for (size_t place = 0; place < size_bytes; place++) {
+            char lower[BYTES_MAX];
+            char higher[BYTES_MAX];
+            memset(lower, 'm', sizeof lower);
+            memset(higher, 'm', sizeof higher);
+            lower[place] = '\x7e';
+            higher[place] = '\x81'; /* as a signed byte it would come first */
+            if (place + 1 < size_bytes) {
+                lower[place + 1] = 'z'; /* what follows does not count */
+                higher[place + 1] = 'a';
+            }
+            struct text left = {.bytes = lower, .size_bytes = size_bytes};
+            struct text right = {.bytes = higher, .size_bytes = size_bytes};
+            assert_true(text_compare(left, right) < 0);
+            assert_true(text_compare(right, left) > 0);
+            assert_int_equal(text_compare(left, left), 0);
+        }
+    }
+}
+
 /* Encodes as RFC 3629 says, without asking whether the code point may be encoded. */
 static size_t encode(uint32_t point, size_t size_bytes, char bytes[4]) {
     static const unsigned char lead[5] = {0, 0x00, 0xC0, 0xE0, 0xF0};
@@ -164,6 +189,7 @@ static void text_shown_bytes_leaves_out_what_a_terminal_acts_on(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_order_is_by_unsigned_bytes_and_a_prefix_comes_first),
+        cmocka_unit_test(text_order_is_that_of_the_first_byte_that_differs_at_any_length),
         cmocka_unit_test(text_is_utf8_takes_every_code_point_in_its_shortest_form_only),
         cmocka_unit_test(text_is_utf8_finds_a_bad_byte_at_any_place),
         cmocka_unit_test(text_shown_bytes_leaves_out_what_a_terminal_acts_on),
