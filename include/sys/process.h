@@ -33,5 +33,12 @@ uint64_t process_anonymous_bytes(void);
 bool process_parallel(size_t jobs, size_t count,
                       bool (*work)(void *context, size_t index, struct err *err), void *context,
                       struct err *err);
+/*
+ * The same for work that is only hashing and reading: with one job it has one thread more than
+ * that, as savers have theirs, where sys lets it have one.
+ */
+bool process_parallel_beside(const struct sys *sys, size_t jobs, size_t count,
+                             bool (*work)(void *context, size_t index, struct err *err),
+                             void *context, struct err *err);
 
 #endif

@@ -133,7 +133,8 @@ bool verify_stages(const struct run *run, size_t stages_count, const struct stag
             }
         }
     }
-    bool is_fine = process_parallel(jobs, verification.files_count, verify_one, &verification, err);
+    bool is_fine = process_parallel_beside(run->sys, jobs, verification.files_count, verify_one,
+                                           &verification, err);
     mem_free(verification.files);
     return is_fine;
 }

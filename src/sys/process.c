@@ -189,32 +189,61 @@ static void *parallel_run(void *argument) {
     return NULL;
 }
 
+/* sys NULL: the operating system's own threads. */
+static bool parallel_start(const struct sys *sys, struct parallel *parallel, pthread_t *thread) {
+    return sys == NULL ? pthread_create(thread, NULL, parallel_run, parallel) == 0
+                       : sys->thread_start(sys->self, parallel_run, parallel, thread) == 0;
+}
+
+static void parallel_join(const struct sys *sys, pthread_t thread) {
+    if (sys == NULL) {
+        (void)pthread_join(thread, NULL);
+    } else {
+        sys->thread_join(sys->self, thread);
+    }
+}
+
+/* On the calling thread and helpers_max others. */
+static bool parallel_do(struct parallel *parallel, const struct sys *sys, size_t helpers_max,
+                        struct err *err) {
+    (void)pthread_mutex_init(&parallel->mutex, NULL);
+    pthread_t threads[PARALLEL_THREADS_MAX];
+    size_t threads_count = 0;
+    size_t useful = parallel->count > 0 ? parallel->count - 1 : 0;
+    size_t helpers = helpers_max < useful ? helpers_max : useful;
+    if (helpers > PARALLEL_THREADS_MAX) {
+        helpers = PARALLEL_THREADS_MAX;
+    }
+    /* A thread that cannot be had only makes it slower: the others do its share. */
+    while (threads_count < helpers && parallel_start(sys, parallel, &threads[threads_count])) {
+        threads_count++;
+    }
+    (void)parallel_run(parallel);
+    for (size_t index = 0; index < threads_count; index++) {
+        parallel_join(sys, threads[index]);
+    }
+    (void)pthread_mutex_destroy(&parallel->mutex);
+    if (parallel->has_failed) {
+        assert(err->code == ERR_NONE);
+        *err = parallel->err;
+        return false;
+    }
+    return true;
+}
+
 bool process_parallel(size_t jobs, size_t count,
                       bool (*work)(void *context, size_t index, struct err *err), void *context,
                       struct err *err) {
     assert(jobs >= 1);
     struct parallel parallel = {.count = count, .work = work, .context = context};
-    (void)pthread_mutex_init(&parallel.mutex, NULL);
-    pthread_t threads[PARALLEL_THREADS_MAX];
-    size_t threads_count = 0;
-    size_t helpers = jobs < count ? jobs - 1 : (count > 0 ? count - 1 : 0);
-    if (helpers > PARALLEL_THREADS_MAX) {
-        helpers = PARALLEL_THREADS_MAX;
-    }
-    /* A thread that cannot be had only makes it slower: the others do its share. */
-    while (threads_count < helpers &&
-           pthread_create(&threads[threads_count], NULL, parallel_run, &parallel) == 0) {
-        threads_count++;
-    }
-    (void)parallel_run(&parallel);
-    for (size_t index = 0; index < threads_count; index++) {
-        (void)pthread_join(threads[index], NULL);
-    }
-    (void)pthread_mutex_destroy(&parallel.mutex);
-    if (parallel.has_failed) {
-        assert(err->code == ERR_NONE);
-        *err = parallel.err;
-        return false;
-    }
-    return true;
+    return parallel_do(&parallel, NULL, jobs - 1, err);
+}
+
+bool process_parallel_beside(const struct sys *sys, size_t jobs, size_t count,
+                             bool (*work)(void *context, size_t index, struct err *err),
+                             void *context, struct err *err) {
+    assert(jobs >= 1);
+    struct parallel parallel = {.count = count, .work = work, .context = context};
+    return jobs > 1 ? parallel_do(&parallel, NULL, jobs - 1, err)
+                    : parallel_do(&parallel, sys, 1, err);
 }
