@@ -33,6 +33,7 @@ struct rated_side {
 struct rated_walk {
     const struct terms *terms;
     struct table_cursor org;
+    uint64_t orgs_left; /* of its range */
     struct text org_id;
     const struct terms_plan *plan; /* NULL: the org is set aside or listed */
     size_t price_next;             /* index of the price that comes next */
@@ -48,6 +49,16 @@ struct rated_walk {
 struct rated_walk rated_walk_start(const struct terms *terms, const struct table *orgs);
 void rated_walk_usage(struct rated_walk *walk, const struct table *usage);
 void rated_walk_beside(struct rated_walk *walk, size_t side, const struct table *table);
+
+/*
+ * Goes on with the orgs in these rows of orgs alone, wherever it stood: for walks that are shared
+ * by several threads. Costs a search in every table.
+ */
+void rated_walk_range(struct rated_walk *walk, uint64_t from, uint64_t until);
+/* The same for a range that begins where the one before ended: costs nothing. */
+static inline void rated_walk_more(struct rated_walk *walk, uint64_t orgs_count) {
+    walk->orgs_left = orgs_count;
+}
 
 /* False at the end, and on failure. */
 bool rated_walk_next_org(struct rated_walk *walk, struct err *err);

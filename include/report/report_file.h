@@ -15,12 +15,15 @@
  *
  * Failures while putting are kept and returned by report_end_row.
  *
- * Fields that come again in many rows, at the same place, are kept as they stand in the file:
+ * Rows that are many are put together in one piece, in room that is made once for the whole row,
+ * from fields that were made before (report_field_…) and numbers:
  *
- *     struct report_mark mark = report_mark(&file);
- *     report_text(&file, …) …
- *     report_keep_cells(&file, mark, &cells)             what was put since the mark, in this row
- *     report_cells(&file, &cells)                        in another row, instead of these puts
+ *     char *at = report_row_start(&file, size_bytes)     as large as it can get; NULL: no memory
+ *     at = report_put_field(at, field) … report_put_decimal(at, value) …
+ *     report_row_end(&file, at, err)
+ *
+ * Rows that several threads make are put into parts, files without a saver, and then added to the
+ * file in their order (report_file_add).
  */
 #ifndef PERIODCLOSE_REPORT_REPORT_FILE_H
 #define PERIODCLOSE_REPORT_REPORT_FILE_H
@@ -31,25 +34,12 @@
 #include "sys/saver.h"
 
 struct report_file {
-    struct saver *saver;
+    struct saver *saver; /* NULL: a part */
     struct buffer buffer;
     size_t columns_count;
     size_t column;       /* of the row being written */
     uint64_t rows_count; /* without the header */
     struct err failure;
-};
-
-/* A place in the row being written. */
-struct report_mark {
-    size_t offset_bytes;
-    size_t column;
-};
-
-/* Zero-initialise to start; release with report_cells_release. */
-struct report_cells {
-    struct buffer text;
-    size_t column; /* of the first one */
-    size_t columns_count;
 };
 
 struct report_seal {
@@ -67,14 +57,77 @@ void report_money(struct report_file *file, struct decimal amount, const struct 
 void report_int64(struct report_file *file, int64_t value);
 void report_instant(struct report_file *file, struct instant value);
 void report_empty(struct report_file *file);
-struct report_mark report_mark(const struct report_file *file);
-void report_keep_cells(struct report_file *file, struct report_mark mark,
-                       struct report_cells *cells);
-void report_cells(struct report_file *file, const struct report_cells *cells);
-void report_cells_release(struct report_cells *cells);
 bool report_end_row(struct report_file *file, struct err *err);
 bool report_file_end(struct report_file *file, struct err *err);
 bool report_file_commit(struct report_file *file, struct report_seal *seal, struct err *err);
 void report_file_abort(struct report_file *file); /* after commit, or zeroed: nothing */
+
+/* A part of a file with these columns; released with report_file_abort. */
+struct report_file report_part(size_t columns_count);
+/* The part's rows behind those that the file has; the part is empty afterwards, for the next ones.
+ */
+bool report_file_add(struct report_file *file, struct report_file *part, struct err *err);
+
+/* --- rows in one piece --------------------------------------------------------------------------
+ */
+
+/*
+ * A field, or several, as they stand in the file, each but a row's first with the comma before it.
+ * The memory is always at least REPORT_FIELD_BYTES long, so that a short one is copied without
+ * counting.
+ */
+enum { REPORT_FIELD_BYTES = 32 };
+
+struct report_field {
+    struct buffer text;
+};
+
+/* Makes it empty; the others add to it. */
+bool report_field_start(struct report_field *field, struct err *err);
+bool report_field_comma(struct report_field *field, struct err *err);
+bool report_field_text(struct report_field *field, struct text value, struct err *err);
+bool report_field_words(struct report_field *field, const char *value, struct err *err);
+bool report_field_decimal(struct report_field *field, struct decimal value, struct err *err);
+void report_field_release(struct report_field *field);
+
+/* The room has REPORT_FIELD_BYTES more than asked for, which report_put_field may write over. */
+char *report_row_start(struct report_file *file, size_t size_bytes);
+bool report_row_end(struct report_file *file, char *at, struct err *err);
+
+static inline char *report_put_field(char *at, const struct report_field *field) {
+    size_t size_bytes = field->text.size_bytes;
+    if (size_bytes <= REPORT_FIELD_BYTES) {
+        memcpy(at, field->text.bytes, REPORT_FIELD_BYTES);
+    } else {
+        memcpy(at, field->text.bytes, size_bytes);
+    }
+    return at + size_bytes;
+}
+
+/* With the comma before it, as all that follow. */
+static inline char *report_put_decimal(char *at, struct decimal value) {
+    *at++ = ',';
+    if (decimal_is_zero(value)) {
+        *at = '0';
+        return at + 1;
+    }
+    return at + decimal_format(value, at);
+}
+
+static inline char *report_put_money(char *at, struct decimal amount,
+                                     const struct currency *currency) {
+    *at++ = ',';
+    return at + money_format(amount, currency, at);
+}
+
+/* A text takes twice its bytes and so much more, the comma included. */
+enum { REPORT_TEXT_BYTES_MORE = 4 };
+char *report_put_text(char *at, struct text value);
+char *report_put_words(char *at, const char *value); /* our own words: no guard */
+
+static inline char *report_put_empty(char *at) {
+    *at = ',';
+    return at + 1;
+}
 
 #endif

@@ -45,6 +45,57 @@ struct report_source {
     bool is_emitting; /* its items go to somebody */
 };
 
+/* The tables beside usage in the walk that reports by org and price share. */
+enum report_side {
+    REPORT_LIMITS,
+    REPORT_NEGATIVES,
+    REPORT_CHARGES,
+    REPORT_PROJECTIONS,
+    REPORT_ESTIMATES,
+    REPORT_CHANGES,
+    REPORT_RECORDS,
+    REPORT_ITEMS,
+    REPORT_SIDES_COUNT,
+};
+
+/* What such a report is given: where the walk stands, and fields that several of them have. */
+struct report_walk {
+    const struct report_source *source;
+    const struct report_shard *shard;
+    struct totals *totals;
+    struct rated_walk rated;
+    bool is_rated;              /* the shard's metrics are metered and rated: prices are walked */
+    struct report_field org_id; /* a row's first field */
+    struct report_field usage;  /* quantity of the price at hand */
+};
+
+/*
+ * A report by org and price. All of them are written in one walk over all orgs, which several
+ * threads share (report_walk_write): each has a state of its own, zeroed at first, and puts the
+ * rows of a range of orgs. Functions that are NULL are not asked for.
+ */
+struct report_rows {
+    size_t state_bytes;
+    /* a shard is begun, once for all: what the rows are to be held against */
+    bool (*expect)(struct report_walk *walk, struct err *err);
+    /* the next org is the first of a range */
+    bool (*begin)(void *state, const struct report_walk *walk, struct text org_id, struct err *err);
+    /* each price of a rated org */
+    bool (*price)(void *state, struct report_walk *walk, struct report_file *part, struct err *err);
+    /* each org, rated or not, after its prices */
+    bool (*org)(void *state, struct report_walk *walk, struct report_file *part, struct err *err);
+    void (*release)(void *state);
+};
+
+struct report_output {
+    const struct report *report;
+    struct report_file *file; /* open */
+};
+
+/* Writes the rows of reports that have report_rows. totals receives their equations. */
+bool report_walk_write(const struct report_source *source, const struct report_output *outputs,
+                       size_t outputs_count, size_t jobs, struct totals *totals, struct err *err);
+
 struct report {
     const char *file_name;
     const char *const *columns;
@@ -52,6 +103,7 @@ struct report {
     bool is_last; /* reads the totals of the other reports: written after them */
     /* can it be written from what there is? */
     bool (*is_due)(const struct report_source *source);
+    const struct report_rows *rows; /* NULL: it is written by itself */
     /* totals receives the equations between the report and the tables */
     bool (*write)(const struct report_source *source, struct report_file *file,
                   struct totals *totals, struct err *err);

@@ -265,6 +265,10 @@ struct table_cursor {
 };
 
 struct table_cursor table_cursor_start(const struct table *table);
+/* A cursor whose next row is the one with that number; behind the last row: none. */
+struct table_cursor table_cursor_before(const struct table *table, uint64_t row);
+/* Of a table sorted by a column of text: the number of the first row that is not before the key. */
+uint64_t table_find_row(const struct table *table, size_t column, struct text key);
 bool table_cursor_next_batch(struct table_cursor *cursor); /* not for callers */
 
 static inline bool table_cursor_next(struct table_cursor *cursor) {

@@ -11,7 +11,8 @@ _Static_assert(USAGE_ORG_ID == 0 && USAGE_METRIC == 1 && SERIES_ORG_ID == 0 && S
                "a walk reads org_id and metric from the first two columns");
 
 struct rated_walk rated_walk_start(const struct terms *terms, const struct table *orgs) {
-    return (struct rated_walk){.terms = terms, .org = table_cursor_start(orgs)};
+    return (struct rated_walk){
+        .terms = terms, .org = table_cursor_start(orgs), .orgs_left = UINT64_MAX};
 }
 
 void rated_walk_usage(struct rated_walk *walk, const struct table *usage) {
@@ -27,6 +28,33 @@ void rated_walk_beside(struct rated_walk *walk, size_t side, const struct table 
     if (table != NULL) {
         filled->cursor = table_cursor_start(table);
         filled->has_row = table_cursor_next(&filled->cursor);
+    }
+}
+
+/* Its next row is the first one that is not of an org before this one. */
+static struct table_cursor cursor_before_org(const struct table *table, struct text org_id) {
+    return table_cursor_before(table, table_find_row(table, ORG_ID_COLUMN, org_id));
+}
+
+void rated_walk_range(struct rated_walk *walk, uint64_t from, uint64_t until) {
+    assert(from <= until && until <= table_rows_count(walk->org.table));
+    walk->org = table_cursor_before(walk->org.table, from);
+    walk->orgs_left = until - from;
+    walk->plan = NULL;
+    struct table_cursor first = walk->org;
+    if (!table_cursor_next(&first)) {
+        return; /* no org, nothing to find */
+    }
+    struct text org_id = table_get_text(&first, ORGS_ORG_ID);
+    if (walk->has_usage_table) {
+        walk->usage = cursor_before_org(walk->usage.table, org_id);
+    }
+    for (size_t index = 0; index < walk->sides_count; index++) {
+        struct rated_side *side = &walk->sides[index];
+        if (side->cursor.table != NULL) {
+            *side = (struct rated_side){.cursor = cursor_before_org(side->cursor.table, org_id)};
+            side->has_row = table_cursor_next(&side->cursor);
+        }
     }
 }
 
@@ -67,9 +95,10 @@ static void side_to_metric(struct rated_side *side, struct text org_id, struct t
 }
 
 bool rated_walk_next_any(struct rated_walk *walk, struct err *err) {
-    if (!table_cursor_next(&walk->org)) {
+    if (walk->orgs_left == 0 || !table_cursor_next(&walk->org)) {
         return false;
     }
+    walk->orgs_left--;
     const struct terms_plan *before = walk->plan;
     walk->org_id = table_get_text(&walk->org, ORGS_ORG_ID);
     walk->price_next = 0;

@@ -25,19 +25,14 @@ struct exception {
     const struct currency *currency; /* NULL: value is a quantity */
 };
 
-enum exceptions_side { SIDE_CHARGES, SIDE_NEGATIVES, SIDE_RECORDS, SIDE_ITEMS };
-
 struct exceptions {
-    struct report_file *file;
     struct exception *rows; /* of the org at hand */
     size_t rows_count;
     size_t rows_capacity;
     struct arena *arena;
+    struct arena_mark mark; /* where it is without rows */
     struct table_cursor asides;
     bool has_aside;
-    struct rated_walk walk;
-    bool has_records;
-    bool has_rows; /* metered and rated */
 };
 
 static bool exceptions_is_due(const struct report_source *source) {
@@ -130,9 +125,9 @@ static bool exceptions_asides(struct exceptions *exceptions, struct text org_id,
     return true;
 }
 
-static bool exceptions_blocked(struct exceptions *exceptions, struct err *err) {
-    const struct rated_walk *walk = &exceptions->walk;
-    const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
+static bool exceptions_blocked(struct exceptions *exceptions, const struct rated_walk *walk,
+                               struct err *err) {
+    const struct rated_side *charge = &walk->sides[REPORT_CHARGES];
     if (!charge->is_here || decimal_is_zero(table_get_decimal(&charge->cursor, CHARGES_BLOCKED))) {
         return true;
     }
@@ -153,9 +148,9 @@ static bool exceptions_blocked(struct exceptions *exceptions, struct err *err) {
     return true;
 }
 
-static bool exceptions_negative(struct exceptions *exceptions, struct err *err) {
-    const struct rated_walk *walk = &exceptions->walk;
-    const struct rated_side *negative = &walk->sides[SIDE_NEGATIVES];
+static bool exceptions_negative(struct exceptions *exceptions, const struct rated_walk *walk,
+                                struct err *err) {
+    const struct rated_side *negative = &walk->sides[REPORT_NEGATIVES];
     if (!negative->is_here) {
         return true;
     }
@@ -202,16 +197,16 @@ static const struct held_row *held_row_of(const struct rated_side *item) {
 }
 
 /* Is the price at hand held back, and with how much? */
-static bool exceptions_is_held(const struct exceptions *exceptions, struct decimal *billed) {
-    const struct rated_walk *walk = &exceptions->walk;
-    const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
-    const struct rated_side *record = &walk->sides[SIDE_RECORDS];
-    const struct rated_side *item = &walk->sides[SIDE_ITEMS];
+static bool exceptions_is_held(const struct rated_walk *walk, bool has_records,
+                               struct decimal *billed) {
+    const struct rated_side *charge = &walk->sides[REPORT_CHARGES];
+    const struct rated_side *record = &walk->sides[REPORT_RECORDS];
+    const struct rated_side *item = &walk->sides[REPORT_ITEMS];
     if (item->is_here) {
         *billed = table_get_decimal(&item->cursor, ITEMS_BILLED);
         return text_equals(table_get_text(&item->cursor, ITEMS_STATUS), text_from("held"));
     }
-    if (exceptions->has_records) {
+    if (has_records) {
         *billed =
             record->is_here ? table_get_decimal(&record->cursor, RECORDS_BILLED) : DECIMAL_ZERO;
         return record->is_here &&
@@ -224,19 +219,19 @@ static bool exceptions_is_held(const struct exceptions *exceptions, struct decim
     return strcmp(report_record_status(&walk->org, *billed), "held") == 0;
 }
 
-static bool exceptions_held(struct exceptions *exceptions, struct err *err) {
-    const struct rated_walk *walk = &exceptions->walk;
+static bool exceptions_held(struct exceptions *exceptions, const struct rated_walk *walk,
+                            bool has_records, struct err *err) {
     struct decimal billed;
-    if (!exceptions_is_held(exceptions, &billed)) {
+    if (!exceptions_is_held(walk, has_records, &billed)) {
         return true;
     }
-    const struct held_row *held = held_row_of(&walk->sides[SIDE_ITEMS]);
+    const struct held_row *held = held_row_of(&walk->sides[REPORT_ITEMS]);
     struct exception *exception =
         exceptions_add(exceptions, walk->price->metric, "held", held->reason, err);
     if (exception == NULL) {
         return false;
     }
-    const struct rated_side *item = &walk->sides[SIDE_ITEMS];
+    const struct rated_side *item = &walk->sides[REPORT_ITEMS];
     if (item->is_here && !table_is_null(&item->cursor, ITEMS_DETAIL)) {
         struct text detail = table_get_text(&item->cursor, ITEMS_DETAIL);
         (void)snprintf(exception->detail, sizeof exception->detail, "%.*s", (int)detail.size_bytes,
@@ -249,8 +244,8 @@ static bool exceptions_held(struct exceptions *exceptions, struct err *err) {
     return true;
 }
 
-static bool exceptions_put(struct exceptions *exceptions, struct text org_id, struct err *err) {
-    struct report_file *file = exceptions->file;
+static bool exceptions_put(struct exceptions *exceptions, struct text org_id,
+                           struct report_file *file, struct err *err) {
     qsort(exceptions->rows, exceptions->rows_count, sizeof *exceptions->rows, exception_compare);
     for (size_t index = 0; index < exceptions->rows_count; index++) {
         const struct exception *row = &exceptions->rows[index];
@@ -290,80 +285,67 @@ static bool exceptions_put_org(struct report_file *file, const struct table_curs
     return report_end_row(file, err);
 }
 
-static void exceptions_begin_org(struct exceptions *exceptions) {
+static bool exceptions_begin(void *state, const struct report_walk *walk, struct text org_id,
+                             struct err *err) {
+    struct exceptions *exceptions = state;
+    const struct table *asides = walk->shard->asides;
+    if (exceptions->arena == NULL) {
+        exceptions->arena = arena_create(err);
+        if (exceptions->arena == NULL) {
+            return false;
+        }
+        exceptions->mark = arena_mark(exceptions->arena);
+    }
+    exceptions->asides = table_cursor_before(asides, table_find_row(asides, ASIDES_ORG_ID, org_id));
+    exceptions->has_aside = table_cursor_next(&exceptions->asides);
+    return true;
+}
+
+static bool exceptions_price(void *state, struct report_walk *walk, struct report_file *part,
+                             struct err *err) {
+    (void)part;
+    bool has_records = walk->shard->records != NULL;
+    return exceptions_blocked(state, &walk->rated, err) &&
+           exceptions_negative(state, &walk->rated, err) &&
+           exceptions_held(state, &walk->rated, has_records, err);
+}
+
+static bool exceptions_org(void *state, struct report_walk *walk, struct report_file *part,
+                           struct err *err) {
+    struct exceptions *exceptions = state;
+    struct text org_id = walk->rated.org_id;
+    bool is_unrated = walk->rated.plan == NULL;
+    if ((is_unrated && !exceptions_put_org(part, &walk->rated.org, err)) ||
+        !exceptions_asides(exceptions, org_id, err)) {
+        return false;
+    }
+    if (exceptions->rows_count == 0) {
+        return true;
+    }
+    bool is_put = exceptions_put(exceptions, org_id, part, err);
+    exceptions->rows = NULL;
     exceptions->rows_count = 0;
     exceptions->rows_capacity = 0;
-    exceptions->rows = NULL;
+    arena_rewind(exceptions->arena, exceptions->mark);
+    return is_put;
 }
 
-static bool exceptions_unrated_org(struct exceptions *exceptions, struct err *err) {
-    const struct rated_walk *walk = &exceptions->walk;
-    exceptions_begin_org(exceptions);
-    return exceptions_put_org(exceptions->file, &walk->org, err) &&
-           exceptions_asides(exceptions, walk->org_id, err) &&
-           (exceptions->rows_count == 0 || exceptions_put(exceptions, walk->org_id, err));
+static void exceptions_release(void *state) {
+    struct exceptions *exceptions = state;
+    arena_destroy(exceptions->arena);
 }
 
-static bool exceptions_org(struct exceptions *exceptions, struct err *err) {
-    exceptions_begin_org(exceptions);
-    while (exceptions->has_rows && rated_walk_next_price(&exceptions->walk, err)) {
-        if (!exceptions_blocked(exceptions, err) || !exceptions_negative(exceptions, err) ||
-            !exceptions_held(exceptions, err)) {
-            return false;
-        }
-    }
-    return err->code == ERR_NONE && exceptions_asides(exceptions, exceptions->walk.org_id, err) &&
-           (exceptions->rows_count == 0 ||
-            exceptions_put(exceptions, exceptions->walk.org_id, err));
-}
-
-static bool exceptions_shard(const struct report_source *source, const struct report_shard *shard,
-                             struct exceptions *exceptions, struct err *err) {
-    struct rated_walk *walk = &exceptions->walk;
-    *walk = rated_walk_start(source->terms, shard->orgs);
-    exceptions->has_rows = shard->charges != NULL && shard->usage != NULL;
-    exceptions->has_records = shard->records != NULL;
-    if (exceptions->has_rows) {
-        rated_walk_usage(walk, shard->usage);
-    }
-    rated_walk_beside(walk, SIDE_CHARGES, shard->charges);
-    rated_walk_beside(walk, SIDE_NEGATIVES, shard->negatives);
-    rated_walk_beside(walk, SIDE_RECORDS, shard->records);
-    rated_walk_beside(walk, SIDE_ITEMS, shard->items);
-    exceptions->asides = table_cursor_start(shard->asides);
-    exceptions->has_aside = table_cursor_next(&exceptions->asides);
-    struct arena_mark mark = arena_mark(exceptions->arena);
-    while (rated_walk_next_any(walk, err)) {
-        if (walk->plan == NULL) {
-            if (!exceptions_unrated_org(exceptions, err)) {
-                return false;
-            }
-            arena_rewind(exceptions->arena, mark);
-            continue;
-        }
-        if (!exceptions_org(exceptions, err)) {
-            return false;
-        }
-        arena_rewind(exceptions->arena, mark);
-    }
-    return err->code == ERR_NONE;
-}
-
-static bool exceptions_write(const struct report_source *source, struct report_file *file,
-                             struct totals *totals, struct err *err) {
-    (void)totals;
-    struct exceptions exceptions = {.file = file, .arena = arena_create(err)};
-    bool is_fine = exceptions.arena != NULL;
-    for (size_t index = 0; is_fine && index < source->shards_count; index++) {
-        is_fine = exceptions_shard(source, &source->shards[index], &exceptions, err);
-    }
-    arena_destroy(exceptions.arena);
-    return is_fine;
-}
+static const struct report_rows exceptions_rows = {
+    .state_bytes = sizeof(struct exceptions),
+    .begin = exceptions_begin,
+    .price = exceptions_price,
+    .org = exceptions_org,
+    .release = exceptions_release,
+};
 
 const struct report report_exceptions = {
     .file_name = "exceptions.csv",
     REPORT_COLUMNS(columns),
     .is_due = exceptions_is_due,
-    .write = exceptions_write,
+    .rows = &exceptions_rows,
 };

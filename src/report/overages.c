@@ -33,12 +33,11 @@ static const char billed_equation[] = "billed of items = billed in overages.csv"
 
 enum overages_side { SIDE_CHARGES, SIDE_LIMITS, SIDE_RECORDS, SIDE_ITEMS };
 
+/* The period of the org in the row before, which the next one's mostly is, too. */
 struct overages {
-    struct report_file *file;
-    struct totals *totals;
-    struct rated_walk walk;
-    bool has_records;
-    bool has_items;
+    struct instant period_start;
+    struct instant period_end;
+    struct report_field period; /* both, as they stand in the file; empty: none yet */
 };
 
 /* A row's amounts; a record of an earlier revision's overage may be without a charge now. */
@@ -52,13 +51,12 @@ struct overage {
     struct decimal cost;
 };
 
-static bool overages_amounts(const struct overages *overages, struct overage *amounts,
+static bool overages_amounts(const struct rated_walk *walk, struct overage *amounts,
                              struct err *err) {
-    const struct rated_walk *walk = &overages->walk;
-    const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
+    const struct rated_side *charge = &walk->sides[REPORT_CHARGES];
     *amounts = (struct overage){.limit = DECIMAL_ZERO};
     if (!charge->is_here) {
-        struct limits limits = rated_limits(&walk->sides[SIDE_LIMITS]);
+        struct limits limits = rated_limits(&walk->sides[REPORT_LIMITS]);
         amounts->limit = charge_limit(&walk->price->price, &limits);
         return true;
     }
@@ -73,19 +71,19 @@ static bool overages_amounts(const struct overages *overages, struct overage *am
 }
 
 /* What was waived is no cost any more: it counts as reduction. */
-static bool overages_waive(const struct overages *overages, struct overage *amounts,
+static bool overages_waive(const struct rated_walk *walk, struct overage *amounts,
                            struct err *err) {
-    const struct table_cursor *row = &overages->walk.sides[SIDE_RECORDS].cursor;
+    const struct table_cursor *row = &walk->sides[REPORT_RECORDS].cursor;
     amounts->cost = table_get_decimal(row, RECORDS_COST);
     return decimal_subtract(amounts->uncapped_cost, amounts->cost, &amounts->cap_reduction) ||
            err_set(err, ERR_RANGE, "the reduction of a cost does not fit");
 }
 
 /* False: nothing is recorded of the price at hand. */
-static bool overages_record(const struct overages *overages, const struct overage *amounts,
+static bool overages_record(const struct report_walk *report_walk, const struct overage *amounts,
                             struct record *record) {
-    const struct rated_walk *walk = &overages->walk;
-    if (!overages->has_records) {
+    const struct rated_walk *walk = &report_walk->rated;
+    if (report_walk->shard->records == NULL) {
         *record = (struct record){
             .revision = 1,
             .billed = amounts->cost,
@@ -93,162 +91,185 @@ static bool overages_record(const struct overages *overages, const struct overag
         };
         return !decimal_is_zero(amounts->overage);
     }
-    if (!walk->sides[SIDE_RECORDS].is_here) {
+    if (!walk->sides[REPORT_RECORDS].is_here) {
         return false;
     }
-    const struct table_cursor *row = &walk->sides[SIDE_RECORDS].cursor;
+    const struct table_cursor *row = &walk->sides[REPORT_RECORDS].cursor;
     *record = (struct record){
         .revision = table_get_int64(row, RECORDS_REVISION),
         .previous_cost = table_get_decimal(row, RECORDS_PREVIOUS_COST),
         .billed = table_get_decimal(row, RECORDS_BILLED),
         .status = table_get_text(row, RECORDS_STATUS),
     };
-    const struct table_cursor *item = &walk->sides[SIDE_ITEMS].cursor;
-    if (walk->sides[SIDE_ITEMS].is_here &&
+    const struct table_cursor *item = &walk->sides[REPORT_ITEMS].cursor;
+    if (walk->sides[REPORT_ITEMS].is_here &&
         !text_equals(table_get_text(item, ITEMS_STATUS), text_from("not_emitted"))) {
         record->status = table_get_text(item, ITEMS_STATUS);
     }
-    if (walk->sides[SIDE_ITEMS].is_here && !table_is_null(item, ITEMS_STRIPE_ITEM_ID)) {
+    if (walk->sides[REPORT_ITEMS].is_here && !table_is_null(item, ITEMS_STRIPE_ITEM_ID)) {
         record->stripe_item_id = table_get_text(item, ITEMS_STRIPE_ITEM_ID);
     }
     return true;
 }
 
-static bool overages_put(struct overages *overages, const struct overage *amounts,
-                         const struct record *record, struct err *err) {
-    struct report_file *file = overages->file;
-    const struct rated_walk *walk = &overages->walk;
-    const struct currency *currency = walk->plan->currency;
-    report_text(file, walk->org_id);
-    if (table_is_null(&walk->org, ORGS_NAME)) {
-        report_empty(file);
-    } else {
-        report_text(file, table_get_text(&walk->org, ORGS_NAME));
-    }
-    report_text(file, walk->plan->plan_id);
-    report_text(file, walk->price->metric);
-    report_words(file, currency->code);
-    report_instant(file, table_get_instant(&walk->org, ORGS_PERIOD_START));
-    report_instant(file, table_get_instant(&walk->org, ORGS_PERIOD_END));
-    report_decimal(file, table_get_decimal(&walk->usage, USAGE_QUANTITY));
-    report_decimal(file, amounts->limit);
-    report_decimal(file, amounts->overage);
-    report_words(file, model_table[walk->price->price.model].name);
-    report_decimal(file, amounts->exact_cost);
-    report_decimal(file, amounts->rounding);
-    report_money(file, amounts->uncapped_cost, currency);
-    report_money(file, amounts->cap_reduction, currency);
-    report_money(file, amounts->cost, currency);
-    report_money(file, record->previous_cost, currency);
-    report_money(file, record->billed, currency);
-    report_int64(file, record->revision);
-    report_text(file, record->status);
-    report_text(file, record->stripe_item_id);
-    struct text unit = text_from(currency->code);
-    return report_end_row(file, err) &&
-           totals_add_right(overages->totals,
-                            overages->has_records ? records_equation : cost_equation, unit,
-                            amounts->cost, err) &&
-           (!overages->has_items ||
-            totals_add_right(overages->totals, billed_equation, unit, record->billed, err));
-}
-
-static bool overages_price(struct overages *overages, struct err *err) {
-    const struct rated_side *sides = overages->walk.sides;
-    struct overage amounts;
-    struct record record;
-    if (!sides[SIDE_CHARGES].is_here && !sides[SIDE_RECORDS].is_here) {
+static bool overages_keep_period(struct overages *overages, const struct table_cursor *org,
+                                 struct err *err) {
+    struct instant start = table_get_instant(org, ORGS_PERIOD_START);
+    struct instant end = table_get_instant(org, ORGS_PERIOD_END);
+    if (overages->period.text.size_bytes > 0 && overages->period_start.us == start.us &&
+        overages->period_end.us == end.us) {
         return true;
     }
-    if (!overages_amounts(overages, &amounts, err)) {
+    char text[2 * (1 + INSTANT_TEXT_MAX)] = ",";
+    size_t size_bytes = 1 + instant_format(start, text + 1);
+    text[size_bytes++] = ',';
+    size_bytes += instant_format(end, text + size_bytes);
+    overages->period_start = start;
+    overages->period_end = end;
+    return report_field_start(&overages->period, err) &&
+           buffer_append(&overages->period.text,
+                         (struct text){.bytes = text, .size_bytes = size_bytes}, err);
+}
+
+/* What the amounts are of. */
+static char *overages_put_names(char *at, const struct report_walk *report_walk,
+                                const struct overages *overages) {
+    const struct rated_walk *walk = &report_walk->rated;
+    at = report_put_field(at, &report_walk->org_id);
+    at = table_is_null(&walk->org, ORGS_NAME)
+             ? report_put_empty(at)
+             : report_put_text(at, table_get_text(&walk->org, ORGS_NAME));
+    at = report_put_text(at, walk->plan->plan_id);
+    at = report_put_text(at, walk->price->metric);
+    at = report_put_words(at, walk->plan->currency->code);
+    return report_put_field(at, &overages->period);
+}
+
+static char *overages_put_amounts(char *at, const struct report_walk *report_walk,
+                                  const struct overage *amounts, const struct record *record) {
+    const struct rated_walk *walk = &report_walk->rated;
+    const struct currency *currency = walk->plan->currency;
+    at = report_put_field(at, &report_walk->usage);
+    at = report_put_decimal(at, amounts->limit);
+    at = report_put_decimal(at, amounts->overage);
+    at = report_put_words(at, model_table[walk->price->price.model].name);
+    at = report_put_decimal(at, amounts->exact_cost);
+    at = report_put_decimal(at, amounts->rounding);
+    at = report_put_money(at, amounts->uncapped_cost, currency);
+    at = report_put_money(at, amounts->cap_reduction, currency);
+    at = report_put_money(at, amounts->cost, currency);
+    at = report_put_money(at, record->previous_cost, currency);
+    at = report_put_money(at, record->billed, currency);
+    struct decimal revision;
+    (void)decimal_from_int64(record->revision, &revision);
+    return report_put_decimal(at, revision);
+}
+
+static bool overages_put(struct overages *overages, struct report_walk *report_walk,
+                         const struct overage *amounts, const struct record *record,
+                         struct report_file *part, struct err *err) {
+    const struct rated_walk *walk = &report_walk->rated;
+    if (!overages_keep_period(overages, &walk->org, err)) {
         return false;
     }
-    if (!overages_record(overages, &amounts, &record)) {
-        return true;
+    enum { NUMBERS_COUNT = 12, WORDS_BYTES_MAX = 64 };
+    size_t texts_bytes = walk->plan->plan_id.size_bytes + walk->price->metric.size_bytes +
+                         record->status.size_bytes + record->stripe_item_id.size_bytes +
+                         table_get_text(&walk->org, ORGS_NAME).size_bytes;
+    char *at =
+        report_row_start(part, report_walk->org_id.text.size_bytes + 5 * REPORT_TEXT_BYTES_MORE +
+                                   2 * texts_bytes + overages->period.text.size_bytes +
+                                   WORDS_BYTES_MAX + NUMBERS_COUNT * (1 + DECIMAL_TEXT_MAX));
+    if (at != NULL) {
+        at = overages_put_names(at, report_walk, overages);
+        at = overages_put_amounts(at, report_walk, amounts, record);
+        at = report_put_text(at, record->status);
+        at = report_put_text(at, record->stripe_item_id);
     }
-    return (!overages->has_records || overages_waive(overages, &amounts, err)) &&
-           overages_put(overages, &amounts, &record, err);
+    const struct report_shard *shard = report_walk->shard;
+    struct text unit = text_from(walk->plan->currency->code);
+    return report_row_end(part, at, err) &&
+           totals_add_right(report_walk->totals,
+                            shard->records != NULL ? records_equation : cost_equation, unit,
+                            amounts->cost, err) &&
+           (shard->items == NULL ||
+            totals_add_right(report_walk->totals, billed_equation, unit, record->billed, err));
 }
 
-static bool overages_shard(const struct report_source *source, const struct report_shard *shard,
-                           struct report_file *file, struct totals *totals, struct err *err) {
-    struct overages overages = {.file = file,
-                                .totals = totals,
-                                .walk = rated_walk_start(source->terms, shard->orgs),
-                                .has_records = shard->records != NULL,
-                                .has_items = shard->items != NULL};
-    struct rated_walk *walk = &overages.walk;
-    rated_walk_usage(walk, shard->usage);
-    rated_walk_beside(walk, SIDE_CHARGES, shard->charges);
-    rated_walk_beside(walk, SIDE_LIMITS, shard->limits);
-    rated_walk_beside(walk, SIDE_RECORDS, shard->records);
-    rated_walk_beside(walk, SIDE_ITEMS, shard->items);
-    while (rated_walk_next_org(walk, err)) {
-        while (rated_walk_next_price(walk, err)) {
-            if (!overages_price(&overages, err)) {
-                return false;
-            }
-        }
-        if (err->code != ERR_NONE) {
-            return false;
-        }
+static bool overages_price(void *state, struct report_walk *report_walk, struct report_file *part,
+                           struct err *err) {
+    const struct rated_walk *walk = &report_walk->rated;
+    struct overage amounts;
+    struct record record;
+    if (!walk->sides[REPORT_CHARGES].is_here && !walk->sides[REPORT_RECORDS].is_here) {
+        return true;
     }
-    return err->code == ERR_NONE;
+    if (!overages_amounts(walk, &amounts, err)) {
+        return false;
+    }
+    if (!overages_record(report_walk, &amounts, &record)) {
+        return true;
+    }
+    return (report_walk->shard->records == NULL || overages_waive(walk, &amounts, err)) &&
+           overages_put(state, report_walk, &amounts, &record, part, err);
 }
 
 /* The left sides, from the tables themselves, row by row: what no price leads to counts too. */
-static bool overages_expected(const struct report_source *source, struct totals *totals,
-                              struct err *err) {
-    for (size_t index = 0; index < source->shards_count; index++) {
-        const struct report_shard *shard = &source->shards[index];
-        struct table_cursor org = table_cursor_start(shard->orgs);
-        bool has_records = shard->records != NULL;
-        struct table_cursor row = table_cursor_start(has_records ? shard->records : shard->charges);
-        bool has_org = table_cursor_next(&org);
-        while (table_cursor_next(&row)) {
-            struct text org_id =
-                table_get_text(&row, has_records ? RECORDS_ORG_ID : CHARGES_ORG_ID);
-            while (has_org && !text_equals(table_get_text(&org, ORGS_ORG_ID), org_id)) {
-                has_org = table_cursor_next(&org);
-            }
-            if (!has_org) {
-                return err_set(err, ERR_DAMAGED, "%s: a cost of an org that is not there",
-                               table_path(row.table));
-            }
-            if (!totals_add_left(totals, has_records ? records_equation : cost_equation,
-                                 table_get_text(&org, ORGS_CURRENCY),
-                                 table_get_decimal(&row, has_records ? RECORDS_COST : CHARGES_COST),
-                                 err)) {
-                return false;
-            }
+static bool overages_expect(struct report_walk *report_walk, struct err *err) {
+    const struct report_shard *shard = report_walk->shard;
+    bool has_records = shard->records != NULL;
+    const struct table *costs = has_records ? shard->records : shard->charges;
+    if (costs == NULL) {
+        return true; /* not rated yet */
+    }
+    struct table_cursor org = table_cursor_start(shard->orgs);
+    struct table_cursor row = table_cursor_start(costs);
+    bool has_org = table_cursor_next(&org);
+    while (table_cursor_next(&row)) {
+        struct text org_id = table_get_text(&row, has_records ? RECORDS_ORG_ID : CHARGES_ORG_ID);
+        while (has_org && !text_equals(table_get_text(&org, ORGS_ORG_ID), org_id)) {
+            has_org = table_cursor_next(&org);
         }
-        if (shard->items == NULL) {
-            continue;
+        if (!has_org) {
+            return err_set(err, ERR_DAMAGED, "%s: a cost of an org that is not there",
+                           table_path(costs));
         }
-        struct table_cursor item = table_cursor_start(shard->items);
-        while (table_cursor_next(&item)) {
-            if (!totals_add_left(totals, billed_equation, table_get_text(&item, ITEMS_CURRENCY),
-                                 table_get_decimal(&item, ITEMS_BILLED), err)) {
-                return false;
-            }
+        if (!totals_add_left(report_walk->totals, has_records ? records_equation : cost_equation,
+                             table_get_text(&org, ORGS_CURRENCY),
+                             table_get_decimal(&row, has_records ? RECORDS_COST : CHARGES_COST),
+                             err)) {
+            return false;
+        }
+    }
+    if (shard->items == NULL) {
+        return true;
+    }
+    struct table_cursor item = table_cursor_start(shard->items);
+    while (table_cursor_next(&item)) {
+        if (!totals_add_left(report_walk->totals, billed_equation,
+                             table_get_text(&item, ITEMS_CURRENCY),
+                             table_get_decimal(&item, ITEMS_BILLED), err)) {
+            return false;
         }
     }
     return true;
 }
 
-static bool overages_write(const struct report_source *source, struct report_file *file,
-                           struct totals *totals, struct err *err) {
-    for (size_t index = 0; index < source->shards_count; index++) {
-        if (!overages_shard(source, &source->shards[index], file, totals, err)) {
-            return false;
-        }
-    }
-    return overages_expected(source, totals, err);
+static void overages_release(void *state) {
+    struct overages *overages = state;
+    report_field_release(&overages->period);
 }
+
+static const struct report_rows overages_rows = {
+    .state_bytes = sizeof(struct overages),
+    .expect = overages_expect,
+    .price = overages_price,
+    .release = overages_release,
+};
 
 const struct report report_overages = {
     .file_name = "overages.csv",
     REPORT_COLUMNS(columns),
     .is_due = overages_is_due,
-    .write = overages_write,
+    .rows = &overages_rows,
 };

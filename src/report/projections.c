@@ -11,108 +11,135 @@ static bool projections_is_due(const struct report_source *source) {
     return source->shards_count > 0 && source->shards[0].projections != NULL;
 }
 
-enum projections_side { SIDE_PROJECTIONS, SIDE_ESTIMATES, SIDE_CHANGES };
+/* What the rows of one price have in common, as it stands in the file. */
+struct projections_price {
+    const struct terms_price *price; /* NULL: nothing yet */
+    struct report_field metric;
+    struct report_field no_estimate; /* projected_overage and projected_cost of nothing */
+    struct report_field currency;
+};
 
-/* The column of a row that is there, where it is not null. */
-static void projections_decimal(struct report_file *file, const struct rated_side *side,
-                                size_t column) {
-    if (!side->is_here || table_is_null(&side->cursor, column)) {
-        report_empty(file);
-    } else {
-        report_decimal(file, table_get_decimal(&side->cursor, column));
-    }
-}
+enum { PROJECTIONS_PRICES_COUNT = 256 };
 
-/* Without a row it goes on as it is. */
-static void projections_trend(struct report_file *file, const struct rated_side *side,
-                              struct decimal current) {
-    if (side->is_here) {
-        projections_decimal(file, side, PROJECTIONS_SLOPE_PER_DAY);
-        projections_decimal(file, side, PROJECTIONS_GROWTH_30_DAYS);
-        projections_decimal(file, side, PROJECTIONS_R_SQUARED);
-        report_decimal(file, current);
-        projections_decimal(file, side, PROJECTIONS_PROJECTED);
-    } else {
-        report_words(file, "0");
-        report_words(file, "0");
-        report_empty(file);
-        report_decimal(file, current);
-        report_decimal(file, current);
-    }
-}
+struct projections {
+    struct projections_price prices[PROJECTIONS_PRICES_COUNT];
+};
 
-/* Without a row there is no overage. */
-static void projections_estimate(struct report_file *file, const struct rated_side *side,
-                                 const struct currency *currency) {
-    if (!side->is_here) {
-        report_words(file, "0");
-        report_money(file, DECIMAL_ZERO, currency);
-        return;
-    }
-    projections_decimal(file, side, ESTIMATES_PROJECTED_OVERAGE);
-    if (table_is_null(&side->cursor, ESTIMATES_PROJECTED_COST)) {
-        report_empty(file);
-    } else {
-        report_money(file, table_get_decimal(&side->cursor, ESTIMATES_PROJECTED_COST), currency);
-    }
-}
-
-static bool projections_put(struct report_file *file, const struct rated_walk *walk,
-                            struct report_cells *org, struct err *err) {
+static bool projections_keep(struct projections_price *kept, const struct rated_walk *walk,
+                             struct err *err) {
     const struct currency *currency = walk->plan->currency;
-    if (walk->price_next > 1) { /* not its first price */
-        report_cells(file, org);
+    char zero[DECIMAL_TEXT_MAX];
+    (void)money_format(DECIMAL_ZERO, currency, zero);
+    return report_field_start(&kept->metric, err) && report_field_comma(&kept->metric, err) &&
+           report_field_text(&kept->metric, walk->price->metric, err) &&
+           report_field_start(&kept->no_estimate, err) &&
+           report_field_comma(&kept->no_estimate, err) &&
+           report_field_decimal(&kept->no_estimate, DECIMAL_ZERO, err) &&
+           report_field_comma(&kept->no_estimate, err) &&
+           report_field_words(&kept->no_estimate, zero, err) &&
+           report_field_start(&kept->currency, err) && report_field_comma(&kept->currency, err) &&
+           report_field_words(&kept->currency, currency->code, err);
+}
+
+/* What is kept of the price at hand; NULL: no memory. */
+static struct projections_price *projections_kept(struct projections *projections,
+                                                  const struct rated_walk *walk, struct err *err) {
+    size_t place = (uintptr_t)walk->price / sizeof *walk->price % PROJECTIONS_PRICES_COUNT;
+    struct projections_price *kept = &projections->prices[place];
+    if (kept->price != walk->price) {
+        kept->price = NULL;
+        if (!projections_keep(kept, walk, err)) {
+            return NULL;
+        }
+        kept->price = walk->price;
+    }
+    return kept;
+}
+
+/* The column of a row, where it is not null. */
+static char *put_column(char *at, const struct table_cursor *row, size_t column) {
+    return table_is_null(row, column) ? report_put_empty(at)
+                                      : report_put_decimal(at, table_get_decimal(row, column));
+}
+
+/* Slope, growth, r_squared, current, projected. Without a row it goes on as it is. */
+static char *projections_trend(char *at, const struct rated_side *side,
+                               const struct report_field *current) {
+    if (!side->is_here) {
+        memcpy(at, ",0,0,", 5);
+        at = report_put_field(at + 5, current);
+        return report_put_field(at, current);
+    }
+    at = put_column(at, &side->cursor, PROJECTIONS_SLOPE_PER_DAY);
+    at = put_column(at, &side->cursor, PROJECTIONS_GROWTH_30_DAYS);
+    at = put_column(at, &side->cursor, PROJECTIONS_R_SQUARED);
+    at = report_put_field(at, current);
+    return put_column(at, &side->cursor, PROJECTIONS_PROJECTED);
+}
+
+static char *projections_estimate(char *at, const struct rated_side *side,
+                                  const struct currency *currency,
+                                  const struct report_field *no_estimate) {
+    if (!side->is_here) { /* no overage */
+        return report_put_field(at, no_estimate);
+    }
+    at = put_column(at, &side->cursor, ESTIMATES_PROJECTED_OVERAGE);
+    return table_is_null(&side->cursor, ESTIMATES_PROJECTED_COST)
+               ? report_put_empty(at)
+               : report_put_money(at, table_get_decimal(&side->cursor, ESTIMATES_PROJECTED_COST),
+                                  currency);
+}
+
+static bool projections_price(void *state, struct report_walk *report_walk,
+                              struct report_file *part, struct err *err) {
+    const struct rated_walk *walk = &report_walk->rated;
+    const struct rated_side *change = &walk->sides[REPORT_CHANGES];
+    const struct projections_price *kept = projections_kept(state, walk, err);
+    if (kept == NULL) {
+        return false;
+    }
+    size_t size_bytes = report_walk->org_id.text.size_bytes + kept->metric.text.size_bytes +
+                        kept->currency.text.size_bytes + 11 * (1 + DECIMAL_TEXT_MAX);
+    char *at = report_row_start(part, size_bytes);
+    if (at == NULL) {
+        return report_row_end(part, NULL, err);
+    }
+    struct decimal days;
+    (void)decimal_from_int64(table_get_int64(&walk->usage, USAGE_DAYS_WITH_DATA), &days);
+    at = report_put_field(at, &report_walk->org_id);
+    at = report_put_field(at, &kept->metric);
+    at = report_put_decimal(at, days);
+    at = projections_trend(at, &walk->sides[REPORT_PROJECTIONS], &report_walk->usage);
+    at = projections_estimate(at, &walk->sides[REPORT_ESTIMATES], walk->plan->currency,
+                              &kept->no_estimate);
+    at = report_put_field(at, &kept->currency);
+    if (change->is_here) {
+        at = put_column(at, &change->cursor, CHANGES_PREVIOUS);
+        at = put_column(at, &change->cursor, CHANGES_CHANGE);
     } else {
-        struct report_mark mark = report_mark(file);
-        report_text(file, walk->org_id);
-        report_keep_cells(file, mark, org);
+        at = report_put_empty(report_put_empty(at));
     }
-    report_text(file, walk->price->metric);
-    report_int64(file, table_get_int64(&walk->usage, USAGE_DAYS_WITH_DATA));
-    projections_trend(file, &walk->sides[SIDE_PROJECTIONS],
-                      table_get_decimal(&walk->usage, USAGE_QUANTITY));
-    projections_estimate(file, &walk->sides[SIDE_ESTIMATES], currency);
-    report_words(file, currency->code);
-    projections_decimal(file, &walk->sides[SIDE_CHANGES], CHANGES_PREVIOUS);
-    projections_decimal(file, &walk->sides[SIDE_CHANGES], CHANGES_CHANGE);
-    return report_end_row(file, err);
+    return report_row_end(part, at, err);
 }
 
-static bool projections_shard(const struct report_source *source, const struct report_shard *shard,
-                              struct report_file *file, struct report_cells *org, struct err *err) {
-    struct rated_walk walk = rated_walk_start(source->terms, shard->orgs);
-    rated_walk_usage(&walk, shard->usage);
-    rated_walk_beside(&walk, SIDE_PROJECTIONS, shard->projections);
-    rated_walk_beside(&walk, SIDE_ESTIMATES, shard->estimates);
-    rated_walk_beside(&walk, SIDE_CHANGES, shard->changes);
-    while (rated_walk_next_org(&walk, err)) {
-        while (rated_walk_next_price(&walk, err)) {
-            if (!projections_put(file, &walk, org, err)) {
-                return false;
-            }
-        }
-        if (err->code != ERR_NONE) {
-            return false;
-        }
+static void projections_release(void *state) {
+    struct projections *projections = state;
+    for (size_t index = 0; index < PROJECTIONS_PRICES_COUNT; index++) {
+        report_field_release(&projections->prices[index].metric);
+        report_field_release(&projections->prices[index].no_estimate);
+        report_field_release(&projections->prices[index].currency);
     }
-    return err->code == ERR_NONE;
 }
 
-static bool projections_write(const struct report_source *source, struct report_file *file,
-                              struct totals *totals, struct err *err) {
-    (void)totals;
-    struct report_cells org = {0};
-    bool is_fine = true;
-    for (size_t index = 0; is_fine && index < source->shards_count; index++) {
-        is_fine = projections_shard(source, &source->shards[index], file, &org, err);
-    }
-    report_cells_release(&org);
-    return is_fine;
-}
+static const struct report_rows projections_rows = {
+    .state_bytes = sizeof(struct projections),
+    .price = projections_price,
+    .release = projections_release,
+};
 
 const struct report report_projections = {
     .file_name = "projections.csv",
     REPORT_COLUMNS(columns),
     .is_due = projections_is_due,
-    .write = projections_write,
+    .rows = &projections_rows,
 };

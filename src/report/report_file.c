@@ -29,7 +29,7 @@ static bool report_grow(struct report_file *file, struct buffer *buffer, size_t 
  * Begins a field that has up to size_bytes: the comma before every field but the first, then where
  * it goes; the caller adds to the buffer's size what it put there. NULL: see report_grow.
  */
-static inline char *report_field(struct report_file *file, size_t size_bytes) {
+static inline char *begin_field(struct report_file *file, size_t size_bytes) {
     struct buffer *buffer = &file->buffer;
     assert(file->column < file->columns_count);
     bool is_first = file->column++ == 0;
@@ -81,14 +81,13 @@ static char *write_quoted(char *at, struct text value) {
     return at;
 }
 
-void report_text(struct report_file *file, struct text value) {
-    bool is_quoted = needs_quotes(value);
-    /* Quotes around it, an apostrophe, and each byte twice. */
-    char *from = report_field(file, is_quoted ? 3 + 2 * value.size_bytes : 1 + value.size_bytes);
-    if (from == NULL) {
-        return;
-    }
-    char *at = from;
+/* Quotes around it, an apostrophe, and each byte twice. */
+static size_t text_room(struct text value, bool is_quoted) {
+    return is_quoted ? 3 + 2 * value.size_bytes : 1 + value.size_bytes;
+}
+
+/* Returns the end. */
+static char *write_text(char *at, struct text value, bool is_quoted) {
     if (is_quoted) {
         *at++ = '"';
     }
@@ -102,13 +101,21 @@ void report_text(struct report_file *file, struct text value) {
         memcpy(at, value.bytes, value.size_bytes);
         at += value.size_bytes;
     }
-    file->buffer.size_bytes += (size_t)(at - from);
+    return at;
+}
+
+void report_text(struct report_file *file, struct text value) {
+    bool is_quoted = needs_quotes(value);
+    char *from = begin_field(file, text_room(value, is_quoted));
+    if (from != NULL) {
+        file->buffer.size_bytes += (size_t)(write_text(from, value, is_quoted) - from);
+    }
 }
 
 void report_words(struct report_file *file, const char *value) {
     struct text words = text_from(value);
     assert(!needs_quotes(words));
-    char *at = report_field(file, words.size_bytes);
+    char *at = begin_field(file, words.size_bytes);
     if (at != NULL) {
         memcpy(at, words.bytes, words.size_bytes);
         file->buffer.size_bytes += words.size_bytes;
@@ -116,7 +123,7 @@ void report_words(struct report_file *file, const char *value) {
 }
 
 void report_decimal(struct report_file *file, struct decimal value) {
-    char *at = report_field(file, DECIMAL_TEXT_MAX);
+    char *at = begin_field(file, DECIMAL_TEXT_MAX);
     if (at != NULL) {
         file->buffer.size_bytes += decimal_format(value, at);
     }
@@ -124,7 +131,7 @@ void report_decimal(struct report_file *file, struct decimal value) {
 
 void report_money(struct report_file *file, struct decimal amount,
                   const struct currency *currency) {
-    char *at = report_field(file, DECIMAL_TEXT_MAX);
+    char *at = begin_field(file, DECIMAL_TEXT_MAX);
     if (at != NULL) {
         file->buffer.size_bytes += money_format(amount, currency, at);
     }
@@ -137,56 +144,18 @@ void report_int64(struct report_file *file, int64_t value) {
 }
 
 void report_instant(struct report_file *file, struct instant value) {
-    char *at = report_field(file, INSTANT_TEXT_MAX);
+    char *at = begin_field(file, INSTANT_TEXT_MAX);
     if (at != NULL) {
         file->buffer.size_bytes += instant_format(value, at);
     }
 }
 
 void report_empty(struct report_file *file) {
-    (void)report_field(file, 0);
+    (void)begin_field(file, 0);
 }
 
-/* --- fields that come again ---------------------------------------------------------------------
- */
-
-struct report_mark report_mark(const struct report_file *file) {
-    return (struct report_mark){.offset_bytes = file->buffer.size_bytes, .column = file->column};
-}
-
-void report_keep_cells(struct report_file *file, struct report_mark mark,
-                       struct report_cells *cells) {
-    const struct buffer *buffer = &file->buffer;
-    assert(mark.offset_bytes <= buffer->size_bytes && mark.column <= file->column);
-    size_t size_bytes = buffer->size_bytes - mark.offset_bytes;
-    cells->column = mark.column;
-    cells->columns_count = file->column - mark.column;
-    buffer_clear(&cells->text);
-    if (size_bytes > 0 &&
-        (cells->text.capacity_bytes >= size_bytes || report_grow(file, &cells->text, size_bytes))) {
-        memcpy(cells->text.bytes, buffer->bytes + mark.offset_bytes, size_bytes);
-        cells->text.size_bytes = size_bytes;
-    }
-}
-
-void report_cells(struct report_file *file, const struct report_cells *cells) {
-    struct buffer *buffer = &file->buffer;
-    size_t size_bytes = cells->text.size_bytes;
-    assert(file->column == cells->column);
-    assert(file->columns_count - file->column >= cells->columns_count);
-    file->column += cells->columns_count;
-    if (size_bytes > 0 && (buffer->capacity_bytes - buffer->size_bytes >= size_bytes ||
-                           report_grow(file, buffer, size_bytes))) {
-        memcpy(buffer->bytes + buffer->size_bytes, cells->text.bytes, size_bytes);
-        buffer->size_bytes += size_bytes;
-    }
-}
-
-void report_cells_release(struct report_cells *cells) {
-    buffer_release(&cells->text);
-}
-
-/* --- rows and files -----------------------------------------------------------------------------
+/* --- rows
+ * -----------------------------------------------------------------------------------------
  */
 
 static bool report_flush(struct report_file *file, struct err *err) {
@@ -209,7 +178,104 @@ bool report_end_row(struct report_file *file, struct err *err) {
     file->buffer.bytes[file->buffer.size_bytes++] = '\n';
     file->column = 0;
     file->rows_count++;
-    return file->buffer.size_bytes < SAVER_BUFFER_BYTES || report_flush(file, err);
+    return file->buffer.size_bytes < SAVER_BUFFER_BYTES || file->saver == NULL ||
+           report_flush(file, err);
+}
+
+/* --- rows in one piece --------------------------------------------------------------------------
+ */
+
+bool report_field_start(struct report_field *field, struct err *err) {
+    buffer_clear(&field->text);
+    return field->text.capacity_bytes >= REPORT_FIELD_BYTES ||
+           buffer_reserve(&field->text, REPORT_FIELD_BYTES, err);
+}
+
+bool report_field_comma(struct report_field *field, struct err *err) {
+    return buffer_append(&field->text, text_from(","), err);
+}
+
+bool report_field_text(struct report_field *field, struct text value, struct err *err) {
+    struct buffer *buffer = &field->text;
+    bool is_quoted = needs_quotes(value);
+    if (!buffer_reserve(buffer, text_room(value, is_quoted), err)) {
+        return false;
+    }
+    char *end = write_text(buffer->bytes + buffer->size_bytes, value, is_quoted);
+    buffer->size_bytes = (size_t)(end - buffer->bytes);
+    return true;
+}
+
+bool report_field_words(struct report_field *field, const char *value, struct err *err) {
+    assert(!needs_quotes(text_from(value)));
+    return buffer_append(&field->text, text_from(value), err);
+}
+
+bool report_field_decimal(struct report_field *field, struct decimal value, struct err *err) {
+    char text[DECIMAL_TEXT_MAX];
+    size_t size_bytes = decimal_format(value, text);
+    return buffer_append(&field->text, (struct text){.bytes = text, .size_bytes = size_bytes}, err);
+}
+
+void report_field_release(struct report_field *field) {
+    buffer_release(&field->text);
+}
+
+char *report_put_text(char *at, struct text value) {
+    *at++ = ',';
+    return write_text(at, value, needs_quotes(value));
+}
+
+char *report_put_words(char *at, const char *value) {
+    struct text words = text_from(value);
+    assert(!needs_quotes(words));
+    *at++ = ',';
+    memcpy(at, words.bytes, words.size_bytes);
+    return at + words.size_bytes;
+}
+
+char *report_row_start(struct report_file *file, size_t size_bytes) {
+    struct buffer *buffer = &file->buffer;
+    assert(file->column == 0);
+    size_t room_bytes = size_bytes + REPORT_FIELD_BYTES + 1; /* the line's end, too */
+    if (buffer->capacity_bytes - buffer->size_bytes < room_bytes &&
+        !report_grow(file, buffer, room_bytes)) {
+        return NULL;
+    }
+    return buffer->bytes + buffer->size_bytes;
+}
+
+bool report_row_end(struct report_file *file, char *at, struct err *err) {
+    if (at != NULL) {
+        file->buffer.size_bytes = (size_t)(at - file->buffer.bytes);
+        assert(file->buffer.size_bytes < file->buffer.capacity_bytes);
+    }
+    file->column = file->columns_count;
+    return report_end_row(file, err);
+}
+
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+struct report_file report_part(size_t columns_count) {
+    return (struct report_file){.columns_count = columns_count};
+}
+
+bool report_file_add(struct report_file *file, struct report_file *part, struct err *err) {
+    struct buffer *buffer = &file->buffer;
+    assert(file->column == 0 && part->column == 0 && part->saver == NULL);
+    file->rows_count += part->rows_count;
+    part->rows_count = 0;
+    if (buffer->size_bytes + part->buffer.size_bytes > SAVER_BUFFER_BYTES &&
+        !saver_give(file->saver, buffer, err)) {
+        return false;
+    }
+    if (part->buffer.size_bytes >= SAVER_BUFFER_BYTES / 2) {
+        return saver_give(file->saver, buffer, err) && saver_give(file->saver, &part->buffer, err);
+    }
+    bool is_added = buffer_append(buffer, buffer_text(&part->buffer), err);
+    buffer_clear(&part->buffer);
+    return is_added;
 }
 
 bool report_file_open(struct report_file *file, const struct sys *sys, const char *path,

@@ -1,7 +1,7 @@
 /*
- * report: CSV files for people, from the sealed tables alone. Reports are written side by side, one
- * worker each; then the totals of what was written are held against the tables, and SHA256SUMS is
- * made.
+ * report: CSV files for people, from the sealed tables alone. Those with rows by org and price are
+ * written in one walk that the workers share, the others one worker each; then the totals of what
+ * was written are held against the tables, and SHA256SUMS is made.
  */
 #include <stdio.h>
 
@@ -200,8 +200,30 @@ static bool writing_write_one(void *context, size_t report_index, struct err *er
                           err)) {
         return false;
     }
-    return report->write(&writing->source, file, writing->report_totals[report_index], err) &&
-           report_file_end(file, err);
+    return report->write == NULL ||
+           (report->write(&writing->source, file, writing->report_totals[report_index], err) &&
+            report_file_end(file, err));
+}
+
+/* The rows of those that are open by now and written in one walk. */
+static bool writing_walk(struct writing *writing, size_t jobs, struct err *err) {
+    struct report_output outputs[REPORTS_MAX];
+    size_t outputs_count = 0;
+    for (size_t index = 0; index < report_table_count; index++) {
+        if (writing->is_due[index] && report_table[index]->rows != NULL) {
+            outputs[outputs_count++] = (struct report_output){.report = report_table[index],
+                                                              .file = &writing->files[index]};
+        }
+    }
+    if (!report_walk_write(&writing->source, outputs, outputs_count, jobs, writing->totals, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < outputs_count; index++) {
+        if (!report_file_end(outputs[index].file, err)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool writing_commit(struct writing *writing, struct err *err) {
@@ -261,7 +283,8 @@ static bool writing_make_totals(struct writing *writing, struct err *err) {
 
 static bool writing_write_all(struct writing *writing, struct err *err) {
     size_t jobs = run_current_options(writing->run)->jobs;
-    if (!process_parallel(jobs, report_table_count, writing_write_one, writing, err)) {
+    if (!process_parallel(jobs, report_table_count, writing_write_one, writing, err) ||
+        !writing_walk(writing, jobs, err)) {
         return false;
     }
     for (size_t index = 0; index < report_table_count; index++) {

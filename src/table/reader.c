@@ -298,6 +298,54 @@ struct table_cursor table_cursor_start(const struct table *table) {
     return (struct table_cursor){.table = table};
 }
 
+struct table_cursor table_cursor_before(const struct table *table, uint64_t row) {
+    struct table_cursor cursor = table_cursor_start(table);
+    while (cursor.batch_index < table->batches_count &&
+           row >= table->batches[cursor.batch_index].rows_count) {
+        row -= table->batches[cursor.batch_index++].rows_count;
+    }
+    if (row > 0 && cursor.batch_index < table->batches_count) {
+        cursor.batch = &table->batches[cursor.batch_index++];
+        cursor.row = (size_t)row - 1;
+        cursor.is_started = true;
+    }
+    return cursor;
+}
+
+static struct text batch_text(const struct table_batch *batch, size_t column, size_t row) {
+    const int32_t *offsets = batch->columns[column].offsets;
+    return (struct text){.bytes = batch->columns[column].text_bytes + offsets[row],
+                         .size_bytes = (size_t)(offsets[row + 1] - offsets[row])};
+}
+
+uint64_t table_find_row(const struct table *table, size_t column, struct text key) {
+    uint64_t rows_before = 0;
+    size_t index = 0;
+    const struct table_batch *batch = NULL;
+    for (; index < table->batches_count; index++) {
+        batch = &table->batches[index];
+        size_t rows_count = batch->rows_count;
+        if (rows_count > 0 && text_compare(batch_text(batch, column, rows_count - 1), key) >= 0) {
+            break;
+        }
+        rows_before += rows_count;
+    }
+    if (index == table->batches_count) {
+        return rows_before;
+    }
+    size_t low = 0;
+    size_t high = batch->rows_count - 1;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (text_compare(batch_text(batch, column, middle), key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return rows_before + low;
+}
+
 bool table_cursor_next_batch(struct table_cursor *cursor) {
     while (cursor->batch_index < cursor->table->batches_count) {
         cursor->batch = &cursor->table->batches[cursor->batch_index++];

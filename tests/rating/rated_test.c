@@ -271,6 +271,48 @@ static void usage_that_is_not_in_step_is_told(void **state) {
     assert_mismatch(usage_keys, USAGE_COUNT - 1, "org 'dog', metric 'tokens'");
 }
 
+/* Every way to cut the orgs in two, each part with what the whole walk says of its orgs. */
+static void a_range_of_orgs_has_their_rows_and_no_others(void **state) {
+    (void)state;
+    static const struct key keys[] = {
+        {"aaa", "runs"}, {"ant", "runs"},          {"bee", "tokens"},
+        {"cat", "runs"}, {"cat", "storage_bytes"}, {"dog", "tokens"},
+    };
+    static const int expected[USAGE_COUNT] = {2, 0, 4, 5, 0, 6};
+    static const size_t prices_before[ORGS_COUNT + 1] = {0, 2, 2, 5, 6};
+    struct err err = {0};
+    struct table *orgs = make_orgs(org_rows, ORGS_COUNT);
+    struct table *usage = make_keys(&checkpoint_usage, usage_keys, USAGE_COUNT);
+    struct table *limits = make_keys(&checkpoint_limits, keys, sizeof keys / sizeof keys[0]);
+    struct rated_walk walk = rated_walk_start(&terms, orgs);
+    rated_walk_usage(&walk, usage);
+    rated_walk_beside(&walk, 0, limits);
+    rated_walk_beside(&walk, 1, NULL);
+    for (size_t from = 0; from <= ORGS_COUNT; from++) {
+        for (size_t until = from; until <= ORGS_COUNT; until++) {
+            rated_walk_range(&walk, from, until);
+            size_t found = prices_before[from];
+            size_t found_orgs = from;
+            while (rated_walk_next_any(&walk, &err)) {
+                assert_true(text_equals(walk.org_id, text_from(org_rows[found_orgs++].org_id)));
+                while (rated_walk_next_price(&walk, &err)) {
+                    assert_int_equal((int64_t)rated_limits(&walk.sides[0]).soft_limit.units,
+                                     expected[found]);
+                    found++;
+                }
+            }
+            assert_int_equal(err.code, ERR_NONE);
+            assert_int_equal(found_orgs, until);
+            assert_int_equal(found, prices_before[until]);
+            rated_walk_more(&walk, 1);
+            assert_int_equal(rated_walk_next_any(&walk, &err), until < ORGS_COUNT);
+        }
+    }
+    table_close(orgs);
+    table_close(usage);
+    table_close(limits);
+}
+
 static void a_plan_that_is_not_sealed_is_damage(void **state) {
     (void)state;
     static const struct org_row rows[] = {{"ant", 1, "gold", NULL}, {"bee", 1, "tin", NULL}};
@@ -295,6 +337,7 @@ int main(void) {
         TEST(of_several_rows_of_a_key_the_first_is_at_hand),
         TEST(a_table_beside_may_have_no_rows),
         TEST(usage_that_is_not_in_step_is_told),
+        TEST(a_range_of_orgs_has_their_rows_and_no_others),
         TEST(a_plan_that_is_not_sealed_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -457,6 +457,45 @@ static void what_is_no_arrow_file_is_refused_by_name(void **state) {
     }
 }
 
+/* Row n has the key 2n, in seven digits: in two batches. */
+static void a_row_is_found_by_its_key_and_its_number(void **state) {
+    (void)state;
+    enum { ROWS_COUNT = TABLE_BATCH_ROWS + 1000 };
+    static const struct table_column columns[] = {{.name = "key", .type = TABLE_UTF8}};
+    static const struct table_schema schema = {
+        .name = "keys", .columns = columns, .columns_count = 1, .key_columns_count = 1};
+    static const int64_t rows[] = {
+        0, 1, 5000, TABLE_BATCH_ROWS - 1, TABLE_BATCH_ROWS, TABLE_BATCH_ROWS + 1, ROWS_COUNT - 1};
+    struct err err = {0};
+    struct table *table = NULL;
+    struct table_writer *writer = NULL;
+    struct table_seal seal;
+    char key[32];
+    assert_no_error(table_writer_create(sys_real(), path, &schema, NULL, 0, &writer, &err), &err);
+    for (int64_t row = 0; row < ROWS_COUNT; row++) {
+        (void)snprintf(key, sizeof key, "%07lld", (long long)(2 * row));
+        table_put_text(writer, 0, text_from(key));
+        assert_no_error(table_end_row(writer, &err), &err);
+    }
+    assert_no_error(table_writer_commit(writer, &seal, &err), &err);
+    assert_no_error(table_open(sys_real(), path, &schema, &table, &err), &err);
+    assert_int_equal(table_batches_count(table), 2);
+    for (size_t index = 0; index < sizeof rows / sizeof rows[0]; index++) {
+        struct table_cursor cursor = table_cursor_before(table, (uint64_t)rows[index]);
+        (void)snprintf(key, sizeof key, "%07lld", (long long)(2 * rows[index]));
+        assert_true(table_cursor_next(&cursor));
+        assert_true(text_equals(table_get_text(&cursor, 0), text_from(key)));
+        assert_int_equal(table_cursor_next(&cursor), rows[index] + 1 < ROWS_COUNT);
+        assert_int_equal(table_find_row(table, 0, text_from(key)), rows[index]);
+        (void)snprintf(key, sizeof key, "%07lld", (long long)(2 * rows[index] + 1));
+        assert_int_equal(table_find_row(table, 0, text_from(key)), rows[index] + 1);
+    }
+    assert_int_equal(table_find_row(table, 0, text_from("")), 0);
+    struct table_cursor cursor = table_cursor_before(table, ROWS_COUNT);
+    assert_false(table_cursor_next(&cursor));
+    table_close(table);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_cut_anywhere_is_refused),
@@ -464,6 +503,7 @@ int main(void) {
         cmocka_unit_test(several_changed_words_are_refused_or_harmless),
         cmocka_unit_test(text_offsets_must_ascend_within_the_text),
         cmocka_unit_test(an_own_table_is_still_checked_for_where_everything_stands),
+        cmocka_unit_test(a_row_is_found_by_its_key_and_its_number),
         cmocka_unit_test(text_must_be_utf8_and_cut_between_characters),
         cmocka_unit_test(decimals_must_be_in_range),
         cmocka_unit_test(nulls_must_be_as_many_as_counted),
