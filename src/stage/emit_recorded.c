@@ -8,6 +8,9 @@
  * which were never begun, and takes the others as asked for when they were recorded. Without a
  * database a journal that begins anew is in doubt until somebody says that nothing was sent before:
  * it may send for a day after the period's end.
+ *
+ * A repair of the period (settle.c) marks whatever it is about to send, with its own name as the
+ * id: a journal that does not know of it asks at the other side first, or lets it stay unknown.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -25,6 +28,8 @@ struct recorded {
     size_t count;
     uint64_t noted_count; /* found, or asked for: the journal has to be opened again */
     uint64_t found_count;
+    bool is_new;        /* the journal begins here … */
+    bool was_swept;     /* … and what stands at the other side was listed just now */
     struct buffer body; /* scratch */
 };
 
@@ -57,21 +62,24 @@ static bool note_asked(struct recorded *recorded, size_t place, struct instant r
     const struct emission_run *emission = recorded->emission;
     const struct emit_item *item = &recorded->items[place];
     struct digest digest;
+    enum emit_place place_of = is_metered(emission) ? PLACE_METER : PLACE_CUSTOMER;
     struct emit_target target = {.customer = recorded->customers[place],
-                                 .place = PLACE_METER,
+                                 .place = place_of,
                                  .run_id = run_id(emission->run),
                                  .is_discountable = emission->session->sending.is_discountable};
     struct journal_intent intent = {.key = item->key,
                                     .attempt = 1,
                                     .at = recorded_at,
-                                    .place = PLACE_METER,
+                                    .place = place_of,
                                     .place_id = text_from(""),
                                     .customer = recorded->customers[place]};
     if (!emit_item_body(item, &target, &recorded->body, err) ||
         !digest_of(recorded->body.bytes, recorded->body.size_bytes, &digest, err)) {
         return false;
     }
-    memcpy(intent.content.bytes, digest.bytes, sizeof intent.content.bytes);
+    if (is_metered(emission)) { /* else another body: its customer's items are listed */
+        memcpy(intent.content.bytes, digest.bytes, sizeof intent.content.bytes);
+    }
     recorded->noted_count++;
     return journal_put_intent(emission->journal, &intent, err);
 }
@@ -92,10 +100,14 @@ static bool take_row(struct recorded *recorded, const struct db_result *result, 
     if (text_equals(status, text_from("sent"))) {
         return note_found(recorded, (size_t)place, object_id, err);
     }
-    bool is_marked = is_metered(emission) && text_equals(status, text_from("unknown")) &&
-                     recorded->customers[place].size_bytes > 0;
-    return !is_marked || emission->session->sending.is_never_sent ||
-           note_asked(recorded, (size_t)place, recorded_at, err);
+    bool is_asked =
+        is_metered(emission) ? recorded->is_new || object_id.size_bytes > 0 : !recorded->was_swept;
+    if (!is_asked || !text_equals(status, text_from("unknown")) ||
+        recorded->customers[place].size_bytes == 0 ||
+        (is_metered(emission) && emission->session->sending.is_never_sent)) {
+        return true;
+    }
+    return note_asked(recorded, (size_t)place, recorded_at, err);
 }
 
 static bool ask_batch(struct recorded *recorded, struct err *err) {
@@ -197,7 +209,8 @@ static bool look_all(struct emission_run *emission, struct recorded *recorded,
     return true;
 }
 
-bool emit_recorded_note(struct emission_run *emission, bool *is_noted, struct err *err) {
+bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_state state,
+                        bool *is_noted, struct err *err) {
     *is_noted = false;
     if (emission->session->write_back == NULL) {
         return true;
@@ -206,6 +219,8 @@ bool emit_recorded_note(struct emission_run *emission, bool *is_noted, struct er
     if (recorded == NULL) {
         return err_memory(err, sizeof *recorded);
     }
+    recorded->is_new = state.is_new;
+    recorded->was_swept = state.was_swept;
     bool is_fine = look_all(emission, recorded, add_unknown, err);
     if (is_fine && recorded->found_count > 0) {
         emission_tell_note(emission, "the database says that items were sent before: those are "

@@ -35,7 +35,12 @@ void emission_tell_note(const struct emission_run *emission, const char *text);
  * sent or asked for, and the journal does not know; *is_noted: it has to be opened again. Mark
  * tells the records that meter events may be asked for from now on.
  */
-bool emit_recorded_note(struct emission_run *emission, bool *is_noted, struct err *err);
+struct emit_recorded_state {
+    bool is_new;    /* the journal begins here */
+    bool was_swept; /* what stands at the other side was listed just now */
+};
+bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_state state,
+                        bool *is_noted, struct err *err);
 bool emit_recorded_mark(struct emission_run *emission, struct err *err);
 /*
  * Of events of meters, without a database, with a journal of which nobody has said that it knows

@@ -61,9 +61,11 @@ static bool open_again(struct emission_run *emission, struct err *err) {
     return open_journal(emission, err) && open_sender(emission, err);
 }
 
-static bool take_recorded(struct emission_run *emission, struct err *err) {
+static bool take_recorded(struct emission_run *emission, struct emit_recorded_state state,
+                          struct err *err) {
     bool is_noted;
-    return emit_recorded_note(emission, &is_noted, err) && (!is_noted || open_again(emission, err));
+    return emit_recorded_note(emission, state, &is_noted, err) &&
+           (!is_noted || open_again(emission, err));
 }
 
 static bool put_swept(struct emission_run *emission, struct err *err) {
@@ -81,7 +83,7 @@ static bool complete_metered(struct emission_run *emission, struct err *err) {
     struct instant since;
     bool is_incomplete = journal_is_incomplete(emission->journal, &has_since, &since) && !has_since;
     bool has_records = emission->session->write_back != NULL;
-    if (!take_recorded(emission, err)) {
+    if (!take_recorded(emission, (struct emit_recorded_state){.is_new = is_incomplete}, err)) {
         return false;
     }
     if (is_incomplete && (has_records || emission->session->sending.is_never_sent)) {
@@ -116,14 +118,14 @@ static bool complete_journal(struct emission_run *emission, struct err *err) {
         return complete_metered(emission, err);
     }
     if (!journal_is_incomplete(emission->journal, &has_since, &since)) {
-        return take_recorded(emission, err);
+        return take_recorded(emission, (struct emit_recorded_state){.is_new = false}, err);
     }
     if (!has_since || emission->first_end.us - DAY_US > since.us) {
         since.us = emission->first_end.us - DAY_US;
     }
     tell_wait(emission);
     return sender_sweep(emission->sender, since, err) && open_again(emission, err) &&
-           take_recorded(emission, err);
+           take_recorded(emission, (struct emit_recorded_state){.was_swept = true}, err);
 }
 
 static bool settle_shard(struct emission_run *emission, size_t shard_index, struct err *err) {

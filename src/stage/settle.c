@@ -311,7 +311,10 @@ static bool note_sent(void *context, const struct emit_group *group, struct err 
     return true;
 }
 
-/* Meter events that are asked for from here on are not known from here on. */
+/*
+ * What is asked for from here on is not known from here on: neither to a run directory that comes
+ * back, nor to another folder of repairs. The name of the journal stands where an id will be.
+ */
 static bool mark_page(struct settle *settle, struct settle_page *page, struct err *err) {
     struct emit_group group = {0};
     bool is_found = true;
@@ -323,7 +326,8 @@ static bool mark_page(struct settle *settle, struct settle_page *page, struct er
         for (size_t index = 0; is_fine && is_sent && index < group.works_count; index++) {
             const struct emit_work *work = &group.works[index];
             is_fine = work->held_reason != NULL || work->recorded_id != NULL ||
-                      emit_write_back_put(settle->write_back, &work->item, "unknown", "", err);
+                      emit_write_back_put(settle->write_back, &work->item, "unknown",
+                                          settle->run_id, err);
         }
     }
     emit_group_release(&group);
@@ -336,7 +340,7 @@ static bool send_page(struct settle *settle, struct settle_page *page, void *con
     struct emit_feed feed = {.context = page, .next = settle_page_next, .done = note_sent};
     (void)context;
     page->settle = settle;
-    if (settle->options.emission == EMISSION_STRIPE_METERS && !mark_page(settle, page, err)) {
+    if (!is_dodo(settle) && !mark_page(settle, page, err)) {
         return false;
     }
     return (is_dodo(settle) ? dodo_run(settle->dodo, &feed, err)

@@ -1,4 +1,4 @@
-// Closes out of a database and sends to the simulator: emit_database.mjs PERIODCLOSE SIMULATOR FOLDER, with
+// Closes out of a database and sends to the simulator: emit_database.mjs PERIODCLOSE FAULTY SIMULATOR FOLDER, with
 // the libpq environment of a cluster. The records must say what invoice_items.csv says.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
-const [program, simulatorProgram, folder] = process.argv.slice(2);
+const [program, faulty, simulatorProgram, folder] = process.argv.slice(2);
 const KEY = 'sk_test_simulator';
 const ORGS = 600;
 // The month before this one: meters take no time stamp that is older than 35 days.
@@ -35,7 +35,7 @@ function freshDatabase(name) {
 
 function run(simulator, words, env = {}) {
   return new Promise((resolve) => {
-    const child = spawn(program, [...words, '--rate', 'none', '--retry-delay', '1', '--timeout', '2000'], {
+    const child = spawn(env.PROGRAM ?? program, [...words, '--rate', 'none', '--retry-delay', '1', '--timeout', '2000'], {
       env: { ...process.env, STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY,
         DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env },
     });
@@ -127,6 +127,28 @@ for (const directory of [meters, path.join(folder, 'anew')]) {
   await simulator.ask({ do: 'clock', advance_s: 2 * 86400 });
 }
 assert.match(result.out, /the database says that items were sent before/);
+
+// … killed on the way, lost, and started again over a day later: what may have been sent stays unknown, the rest is
+// never begun; with its run directory it goes on, however late
+for (const isLost of [true, false]) {
+  freshDatabase(isLost ? 'meters_lost' : 'meters_late');
+  await simulator.ask({ do: 'reset', seed: 1, key: KEY, faults: { seed: 1, kills_max: 1, script: [
+    { method: 'POST', path: '/v1/billing/meter_events', nth: 500, times: 1, kind: 'kill_done' }] } });
+  await simulator.ask({ do: 'add', customers: customers() });
+  const directory = path.join(folder, `meters-${isLost}`);
+  result = await run(simulator, closeWords(directory, 'stripe-meters'));
+  assert.equal(result.signal, 'SIGKILL', result.out);
+  const begun = (await simulator.ask({ do: 'dump' })).meter_events.length;
+  if (isLost) fs.rmSync(directory, { recursive: true });
+  await simulator.ask({ do: 'clock', advance_s: 90000 });
+  result = await run(simulator, closeWords(directory, 'stripe-meters'), { PROGRAM: faulty, FAULTY_CLOCK_S: '90000' });
+  assert.equal(result.status, 22, result.out);
+  records = checkRecords(directory);
+  const there = (await simulator.ask({ do: 'dump' })).meter_events;
+  assert.equal(new Set(there.map((event) => event.identifier)).size, there.length, 'none is there twice');
+  assert.equal(count(records, 'sent') + count(records, 'unknown'), 2 * (ORGS - 2));
+  assert.ok(there.length >= begun && (!isLost || there.length === begun && count(records, 'sent') === 0));
+}
 
 // Dodo: held without a subscription there
 freshDatabase('dodo');

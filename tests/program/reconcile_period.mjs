@@ -1,7 +1,7 @@
 // The run directory is lost: what was recorded in the database and the metadata at the other side are
 // enough. reconcile_period.mjs PERIODCLOSE FAULTY SIMULATOR FOLDER, with the libpq environment of a cluster.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runKillable } from '../emit/close.mjs';
@@ -169,7 +169,35 @@ await assertBilled();
 assert.equal((await dump()).items.filter((item) => item.metadata.org_id === 'org_3' && item.metadata.metric === 'runs')
   .map((item) => `${item.metadata.revision} ${item.amount}`).sort().join(), '1 1300,2 10000');
 
-// a run directory is not taken for a folder of repairs; two do not repair at once
+// a repair dies before it has told the records, its folder is lost, and days later the run directory comes back
+freshDatabase('back');
+await reset({ seed: 5, kills_max: 2, script: [{ method: 'POST', path: '/v1/invoiceitems', nth: 31, times: 1, kind: 'kill_done' },
+  { method: 'POST', path: '/v1/invoiceitems', nth: 45, times: 1, kind: 'kill_done' }] });
+const back = path.join(folder, 'back');
+result = await run(closeWords(back));
+assert.equal(result.signal, 'SIGKILL', result.out);
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'back-repairs')]);
+assert.equal(told.signal, 'SIGKILL', told.out);
+assert.equal(statuses().sent, undefined, 'the records were not told');
+fs.rmSync(path.join(folder, 'back-repairs'), { recursive: true });
+await simulator.ask({ do: 'clock', advance_s: 180000 });
+result = await run(closeWords(back), { by: faulty, FAULTY_CLOCK_S: '180000' });
+assert.equal(result.status, 4, result.out);
+assert.deepEqual(statuses(), { held: HELD, sent: ITEMS - HELD });
+await assertBilled();
+
+// nobody repairs what somebody is sending, and the other way round
+const holder = spawn('psql', ['-X', '-q', '-At'], { stdio: ['pipe', 'pipe', 'inherit'] });
+holder.stdin.write(`select pg_advisory_lock(hashtextextended('periodclose emit ${period}-01', 0));\n`);
+await new Promise((resolve) => { holder.stdout.once('data', resolve); });
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'back-repairs')]);
+assert.equal(told.status, 11, told.out);
+result = await run(['emit', back, '--test-key']);
+assert.equal(result.status, 11, result.out);
+holder.stdin.end();
+await new Promise((resolve) => { holder.on('close', resolve); });
+
+// a run directory is not taken for a folder of repairs
 fs.writeFileSync(path.join(folder, 'manifest.json'), '{}');
 told = await reconcile(['--repair', '--run-dir', folder]);
 assert.equal(told.status, 13, told.out);
