@@ -211,6 +211,38 @@ static inline uint64_t table_writer_rows_count(const struct table_writer *writer
     return writer->rows_before + writer->row;
 }
 
+/*
+ * Rows by column, of tables without text, booleans and nulls, several at a time: there is room for
+ * so many of rows_wanted, at least for one; every column's values are written to where
+ * table_rows_… points, then the rows ended.
+ */
+static inline size_t table_rows_room(const struct table_writer *writer, size_t rows_wanted) {
+    size_t room = writer->rows_capacity - writer->row;
+    return rows_wanted < room ? rows_wanted : room;
+}
+
+static inline struct decimal *table_rows_decimal(struct table_writer *writer, size_t column) {
+    assert(writer->columns[column].type == (int)TABLE_DECIMAL);
+    return (struct decimal *)writer->columns[column].values + writer->row;
+}
+
+static inline int64_t *table_rows_int64(struct table_writer *writer, size_t column) {
+    assert(writer->columns[column].type == (int)TABLE_INT64);
+    return (int64_t *)writer->columns[column].values + writer->row;
+}
+
+static inline int32_t *table_rows_date(struct table_writer *writer, size_t column) {
+    assert(writer->columns[column].type == (int)TABLE_DATE);
+    return (int32_t *)writer->columns[column].values + writer->row;
+}
+
+static inline bool table_end_rows(struct table_writer *writer, size_t rows_count, struct err *err) {
+    assert(writer->columns_put == 0 && rows_count > 0);
+    writer->row += rows_count - 1;
+    writer->columns_put = writer->columns_all;
+    return table_end_row(writer, err);
+}
+
 struct table;
 
 bool table_open(const struct sys *sys, const char *path, const struct table_schema *schema,

@@ -41,16 +41,15 @@ bool condense_each_stream(struct condense *condense, enum usage_stream stream,
 }
 
 bool condense_begin_series(struct condense *condense, const struct condense_series *series,
-                           const struct condense_events *events, int64_t *number, struct err *err) {
+                           const struct condense_events *events, struct err *err) {
     struct table_writer *writer = condense->writers->series;
     struct decimal units;
     if (!tally_to_decimal(&events->units, &units)) {
         return condense_out_of_range(series, err);
     }
-    *number = (int64_t)((uint64_t)condense->shard_index << 32 | table_writer_rows_count(writer));
     table_put_text(writer, SERIES_ORG_ID, series->org->org_id);
     table_put_text(writer, SERIES_METRIC, series->price->metric);
-    table_put_int64(writer, SERIES_SERIES, *number);
+    table_put_int64(writer, SERIES_SERIES, condense_series_number(condense));
     table_put_int64(writer, SERIES_EVENTS, (int64_t)events->count);
     table_put_decimal(writer, SERIES_UNITS, units);
     if (events->count == 0) {
@@ -203,6 +202,7 @@ static void condense_release(struct condense *condense) {
     mem_free(condense->starts_us);
     mem_free(condense->cells);
     mem_free(condense->slots);
+    mem_free(condense->wide);
     mem_free(condense->metered);
 }
 

@@ -14,20 +14,30 @@
 
 #include "usage_state.h"
 
+/* What one slot has on one day: see condense_flows.c. */
 struct cell {
+    int64_t mantissas; /* a sum, times ten to the places */
+    uint32_t count;    /* of events */
+    uint8_t places;
+    uint8_t padding[3];
+};
+
+/* The same where it does not fit. */
+struct wide_cell {
     struct tally sum;
     uint64_t count;
 };
 
 /* What a slot of the window has, beyond its cells. */
 struct slot_state {
-    const struct calendar *calendar; /* NULL: the org is not rated */
-    int64_t first_us;                /* of its events; INT64_MAX: none yet */
-    int64_t last_us;
-    uint64_t days; /* bit per day with events; the cells of all others are zero */
+    const struct calendar *calendar;
+    uint64_t first_us; /* of its events, since the period's start */
+    uint64_t last_us;
+    uint32_t days; /* bit per day with events; the cells of all others are zero */
+    bool is_even;  /* every day of the calendar has 24 hours */
 };
 
-_Static_assert(CALENDAR_DAYS_MAX <= 64, "a bit per day");
+_Static_assert(CALENDAR_DAYS_MAX <= 32, "a bit per day");
 
 struct condense {
     struct usage *usage;
@@ -37,6 +47,9 @@ struct condense {
 
     struct cell *cells; /* [slot - window_from][day], CALENDAR_DAYS_MAX days */
     struct slot_state *slots;
+    struct wide_cell *wide;
+    size_t wide_count;
+    size_t wide_capacity;
     uint32_t window_from;
     uint32_t window_until;
     uint32_t window_capacity;
@@ -99,9 +112,14 @@ extern sorter_compare *const condense_compare_movements;
 /* Index of the day that holds an instant of the period. */
 size_t condense_day(const struct calendar *calendar, int64_t at_us);
 
-/* Begins a row of series; the caller adds levels, if any, and ends it. *number: its number. */
+/* The number that the next row of series has. */
+static inline int64_t condense_series_number(const struct condense *condense) {
+    return (int64_t)((uint64_t)condense->shard_index << 32 |
+                     table_writer_rows_count(condense->writers->series));
+}
+/* Begins a row of series; the caller adds levels, if any, and ends it. */
 bool condense_begin_series(struct condense *condense, const struct condense_series *series,
-                           const struct condense_events *events, int64_t *number, struct err *err);
+                           const struct condense_events *events, struct err *err);
 
 /* flows */
 bool condense_open_window(struct condense *condense, uint32_t slot, struct err *err);

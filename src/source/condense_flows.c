@@ -1,7 +1,14 @@
-/* Flows: quantities added up by slot and day. */
+/*
+ * Flows: quantities added up by slot and day.
+ *
+ * Most cells hold a sum of mantissas that have one number of decimal places, in 64 bits: so the
+ * cells of a window stay near the processor, and a decimal is made once for each. Sums that do not
+ * fit go on in 192 bits, in a list of few.
+ */
 #include <assert.h>
 
 #include "condense.h"
+#include "core/memory.h"
 
 size_t condense_day(const struct calendar *calendar, int64_t at_us) {
     int64_t offset_us = at_us - calendar->starts_us[0];
@@ -17,38 +24,133 @@ size_t condense_day(const struct calendar *calendar, int64_t at_us) {
     return day;
 }
 
+/* --- cells --------------------------------------------------------------------------------------
+ */
+
+enum { CELL_WIDE = 255 }; /* as places: what was added is in wide[mantissas] */
+
+/* Events of one slot and day. Instants are microseconds since the period's start. */
+struct addend {
+    int64_t mantissa;
+    unsigned places;
+    uint64_t count;
+    uint64_t first_us;
+    uint64_t last_us;
+};
+
 static inline struct cell *cells_of(const struct condense *condense, uint32_t slot) {
     return &condense->cells[(size_t)(slot - condense->window_from) * CALENDAR_DAYS_MAX];
 }
 
-/* count events of one day. */
-static inline void add_to_cell(struct condense *condense, uint32_t slot, int64_t first_us,
-                               int64_t last_us, struct decimal sum, uint64_t count) {
-    struct slot_state *state = &condense->slots[slot - condense->window_from];
-    size_t day = condense_day(state->calendar, first_us);
-    struct cell *cell = &cells_of(condense, slot)[day];
-    tally_add(&cell->sum, sum);
-    cell->count += count;
-    state->days |= UINT64_C(1) << day;
+static inline bool is_in_window(const struct condense *condense, uint32_t slot) {
+    return slot - condense->window_from < condense->window_until - condense->window_from;
+}
+
+static inline int128 units_of(int64_t mantissa, unsigned places) {
+    return (int128)mantissa * packed_powers[DECIMAL_PLACES - places];
+}
+
+/* Whatever the cell holds goes on in the list. */
+static bool cell_widen(struct condense *condense, struct cell *cell, struct err *err) {
+    if (condense->wide_count == condense->wide_capacity) {
+        size_t capacity = condense->wide_capacity == 0 ? 64 : 2 * condense->wide_capacity;
+        struct wide_cell *wide = mem_realloc(condense->wide, capacity * sizeof *wide);
+        if (wide == NULL) {
+            return err_memory(err, capacity * sizeof *wide);
+        }
+        condense->wide = wide;
+        condense->wide_capacity = capacity;
+    }
+    struct wide_cell *wide = &condense->wide[condense->wide_count];
+    *wide = (struct wide_cell){.count = cell->count};
+    tally_add(&wide->sum, (struct decimal){units_of(cell->mantissas, cell->places)});
+    *cell = (struct cell){.mantissas = (int64_t)condense->wide_count++, .places = CELL_WIDE};
+    return true;
+}
+
+static bool cell_add_wide(struct condense *condense, struct cell *cell, struct decimal sum,
+                          uint64_t count, struct err *err) {
+    if (cell->places != CELL_WIDE && !cell_widen(condense, cell, err)) {
+        return false;
+    }
+    struct wide_cell *wide = &condense->wide[cell->mantissas];
+    tally_add(&wide->sum, sum);
+    wide->count += count;
+    return true;
+}
+
+/* False: it does not fit; then nothing is changed. */
+static inline bool cell_add_same(struct cell *cell, const struct addend *addend) {
+    int64_t mantissas;
+    uint32_t count;
+    if (cell->places != addend->places ||
+        __builtin_add_overflow(cell->mantissas, addend->mantissa, &mantissas) ||
+        __builtin_add_overflow(cell->count, addend->count, &count)) {
+        return false;
+    }
+    cell->mantissas = mantissas;
+    cell->count = count;
+    return true;
+}
+
+/* Other places than the cell's, or too much. */
+static bool cell_add_other(struct condense *condense, struct cell *cell,
+                           const struct addend *addend, struct err *err) {
+    struct addend same = *addend;
+    if (cell->places < addend->places) {
+        int64_t mantissas;
+        if (!__builtin_mul_overflow(cell->mantissas, packed_powers[addend->places - cell->places],
+                                    &mantissas)) {
+            cell->mantissas = mantissas;
+            cell->places = (uint8_t)addend->places;
+        }
+    } else if (cell->places != CELL_WIDE &&
+               !__builtin_mul_overflow(addend->mantissa,
+                                       packed_powers[cell->places - addend->places],
+                                       &same.mantissa)) {
+        same.places = cell->places;
+    }
+    return cell_add_same(cell, &same) ||
+           cell_add_wide(condense, cell,
+                         (struct decimal){units_of(addend->mantissa, addend->places)},
+                         addend->count, err);
+}
+
+static inline size_t day_of(const struct slot_state *state, uint64_t offset_us) {
+    return state->is_even
+               ? (size_t)(offset_us / INSTANT_DAY_US)
+               : condense_day(state->calendar, state->calendar->starts_us[0] + (int64_t)offset_us);
+}
+
+static inline void see_events(struct slot_state *state, size_t day, uint64_t first_us,
+                              uint64_t last_us) {
+    state->days |= UINT32_C(1) << day;
     state->first_us = first_us < state->first_us ? first_us : state->first_us;
     state->last_us = last_us > state->last_us ? last_us : state->last_us;
 }
 
+static inline bool take_addend(struct condense *condense, uint32_t slot,
+                               const struct addend *addend, struct err *err) {
+    if (!is_in_window(condense, slot)) {
+        return true;
+    }
+    struct slot_state *state = &condense->slots[slot - condense->window_from];
+    size_t day = day_of(state, addend->first_us);
+    assert(day < CALENDAR_DAYS_MAX);
+    struct cell *cell = &cells_of(condense, slot)[day];
+    see_events(state, day, addend->first_us, addend->last_us);
+    return cell_add_same(cell, addend) || cell_add_other(condense, cell, addend, err);
+}
+
+/* --- streams ------------------------------------------------------------------------------------
+ */
+
 /* Asks for the cell of an event that comes later: cells are more than the nearest cache holds. */
 static inline void prefetch_cell(const struct condense *condense, uint32_t slot,
                                  uint64_t offset_us) {
-    if (slot >= condense->window_from && slot < condense->window_until) {
+    if (is_in_window(condense, slot)) {
         size_t day = (size_t)(offset_us / INSTANT_DAY_US);
         __builtin_prefetch(&cells_of(condense, slot)[day], 1);
-    }
-}
-
-static inline void take_event(struct condense *condense, uint32_t slot, uint64_t offset_us,
-                              int64_t packed) {
-    if (slot >= condense->window_from && slot < condense->window_until) {
-        const struct calendar *calendar = condense->slots[slot - condense->window_from].calendar;
-        int64_t at_us = calendar->starts_us[0] + (int64_t)offset_us;
-        add_to_cell(condense, slot, at_us, at_us, packed_to_decimal(packed), 1);
     }
 }
 
@@ -73,7 +175,11 @@ static bool take_words(struct condense *condense, struct spill_reader *reader, s
             }
             memcpy(&word, bytes + at, sizeof word);
             flow_word_unpack(word, &slot, &offset_us, &packed);
-            take_event(condense, slot, offset_us, packed);
+            const struct addend addend = {packed_mantissa(packed), packed_places(packed), 1,
+                                          offset_us, offset_us};
+            if (!take_addend(condense, slot, &addend, err)) {
+                return false;
+            }
         }
     }
     return true;
@@ -89,8 +195,34 @@ static bool take_pairs(struct condense *condense, struct spill_reader *reader, s
         for (size_t at = 0; at < size_bytes; at += SPILL_PAIR_BYTES) {
             uint64_t pair[2];
             memcpy(pair, bytes + at, sizeof pair);
-            take_event(condense, (uint32_t)(pair[0] >> PAIR_TIME_BITS), pair[0] & PAIR_TIME_MASK,
-                       (int64_t)pair[1]);
+            int64_t packed = (int64_t)pair[1];
+            uint64_t offset_us = pair[0] & PAIR_TIME_MASK;
+            const struct addend addend = {packed_mantissa(packed), packed_places(packed), 1,
+                                          offset_us, offset_us};
+            if (!take_addend(condense, (uint32_t)(pair[0] >> PAIR_TIME_BITS), &addend, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool take_sums(struct condense *condense, struct spill_reader *reader, struct err *err) {
+    while (!spill_is_at_end(reader)) {
+        const unsigned char *bytes;
+        size_t size_bytes;
+        if (!spill_take_chunk(reader, &bytes, &size_bytes, err)) {
+            return false;
+        }
+        for (size_t at = 0; at < size_bytes; at += SPILL_PAIR_BYTES) {
+            uint64_t pair[2];
+            memcpy(pair, bytes + at, sizeof pair);
+            struct flow_sum sum = flow_sum_unpack(pair);
+            const struct addend addend = {packed_mantissa(sum.packed), packed_places(sum.packed),
+                                          sum.count, sum.first_us, sum.last_us};
+            if (!take_addend(condense, sum.slot, &addend, err)) {
+                return false;
+            }
         }
     }
     return true;
@@ -104,9 +236,29 @@ static bool take_wide(struct condense *condense, struct spill_reader *reader, st
             return false;
         }
         memcpy(&record, bytes, sizeof record);
-        if (record.slot >= condense->window_from && record.slot < condense->window_until) {
-            add_to_cell(condense, record.slot, record.first_us, record.last_us, record.sum,
-                        record.count);
+        if (!is_in_window(condense, record.slot)) {
+            continue;
+        }
+        struct slot_state *state = &condense->slots[record.slot - condense->window_from];
+        int64_t start_us = state->calendar->starts_us[0];
+        size_t day = condense_day(state->calendar, record.first_us);
+        see_events(state, day, (uint64_t)(record.first_us - start_us),
+                   (uint64_t)(record.last_us - start_us));
+        if (!cell_add_wide(condense, &cells_of(condense, record.slot)[day], record.sum,
+                           record.count, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- windows ------------------------------------------------------------------------------------
+ */
+
+static bool is_even(const struct calendar *calendar) {
+    for (size_t day = 0; day < calendar->days_count; day++) {
+        if (calendar->starts_us[day + 1] - calendar->starts_us[day] != INSTANT_DAY_US) {
+            return false;
         }
     }
     return true;
@@ -116,6 +268,7 @@ static bool take_wide(struct condense *condense, struct spill_reader *reader, st
 static void reset_slots(struct condense *condense) {
     const struct usage *usage = condense->usage;
     const struct usage_bucket *bucket = &usage->buckets[condense->bucket];
+    struct slot_state fresh = {.first_us = UINT64_MAX};
     for (uint32_t index = 0; index < bucket->orgs_count; index++) {
         uint32_t rank = bucket->org_first + index;
         const struct catalog_org *org = &usage->catalog->orgs[rank];
@@ -123,12 +276,12 @@ static void reset_slots(struct condense *condense) {
         uint32_t until = from + (org->plan != NULL ? org->plan->prices_count : 0);
         from = from < condense->window_from ? condense->window_from : from;
         until = until > condense->window_until ? condense->window_until : until;
+        if (fresh.calendar != &org->calendar->calendar) {
+            fresh.calendar = &org->calendar->calendar;
+            fresh.is_even = is_even(fresh.calendar);
+        }
         for (uint32_t slot = from; slot < until; slot++) {
-            condense->slots[slot - condense->window_from] = (struct slot_state){
-                .calendar = &org->calendar->calendar,
-                .first_us = INT64_MAX,
-                .last_us = INT64_MIN,
-            };
+            condense->slots[slot - condense->window_from] = fresh;
         }
     }
 }
@@ -140,32 +293,58 @@ bool condense_open_window(struct condense *condense, uint32_t slot, struct err *
     uint32_t count = left < condense->window_capacity ? left : condense->window_capacity;
     condense->window_from = slot;
     condense->window_until = slot + count;
+    condense->wide_count = 0;
     reset_slots(condense);
     return condense_each_stream(condense, STREAM_FLOWS_SHORT, take_words, err) &&
            condense_each_stream(condense, STREAM_FLOWS, take_pairs, err) &&
+           condense_each_stream(condense, STREAM_FLOWS_SUMS, take_sums, err) &&
            condense_each_stream(condense, STREAM_FLOWS_WIDE, take_wide, err);
 }
 
-/* Leaves the cells zero, for the next window. */
+/* --- rows ---------------------------------------------------------------------------------------
+ */
+
+static inline bool cell_total(const struct condense *condense, const struct cell *cell,
+                              struct decimal *sum, uint64_t *count) {
+    if (cell->places != CELL_WIDE) {
+        sum->units = units_of(cell->mantissas, cell->places);
+        *count = cell->count;
+        return true;
+    }
+    const struct wide_cell *wide = &condense->wide[cell->mantissas];
+    *count = wide->count;
+    return tally_to_decimal(&wide->sum, sum);
+}
+
+/* Adds up the days in events. Leaves the cells zero, for the next window. */
 static bool write_days(struct condense *condense, const struct condense_series *series,
-                       uint64_t days_used, int64_t number, struct err *err) {
+                       uint32_t days_used, struct condense_events *events, struct err *err) {
     const struct calendar *calendar = &series->org->calendar->calendar;
     struct table_writer *days = condense->writers->days;
     struct cell *cells = cells_of(condense, series->slot);
-    for (uint64_t left = days_used; left != 0; left &= left - 1) {
-        size_t day = (size_t)__builtin_ctzll(left);
-        struct decimal sum;
-        if (!tally_to_decimal(&cells[day].sum, &sum)) {
-            return condense_out_of_range(series, err);
+    int64_t number = condense_series_number(condense);
+    while (days_used != 0) {
+        size_t rows_count = table_rows_room(days, (size_t)__builtin_popcount(days_used));
+        int64_t *numbers = table_rows_int64(days, DAYS_SERIES);
+        int32_t *dates = table_rows_date(days, DAYS_DAY);
+        struct decimal *sums = table_rows_decimal(days, DAYS_SUM);
+        int64_t *counts = table_rows_int64(days, DAYS_COUNT);
+        for (size_t row = 0; row < rows_count; row++, days_used &= days_used - 1) {
+            size_t day = (size_t)__builtin_ctz(days_used);
+            uint64_t count;
+            if (!cell_total(condense, &cells[day], &sums[row], &count)) {
+                return condense_out_of_range(series, err);
+            }
+            numbers[row] = number;
+            dates[row] = calendar->dates[day];
+            counts[row] = (int64_t)count;
+            events->count += count;
+            tally_add(&events->units, sums[row]);
+            cells[day] = (struct cell){0};
         }
-        table_put_int64(days, DAYS_SERIES, number);
-        table_put_date(days, DAYS_DAY, calendar->dates[day]);
-        table_put_decimal(days, DAYS_SUM, sum);
-        table_put_int64(days, DAYS_COUNT, (int64_t)cells[day].count);
-        if (!table_end_row(days, err)) {
+        if (!table_end_rows(days, rows_count, err)) {
             return false;
         }
-        cells[day] = (struct cell){0};
     }
     return true;
 }
@@ -173,20 +352,18 @@ static bool write_days(struct condense *condense, const struct condense_series *
 bool condense_flow(struct condense *condense, const struct condense_series *series,
                    struct err *err) {
     const struct slot_state *state = &condense->slots[series->slot - condense->window_from];
-    if (state->first_us == INT64_MAX) {
+    if (state->days == 0) {
         return true;
     }
-    const struct cell *cells = cells_of(condense, series->slot);
-    struct condense_events events = {.first_us = state->first_us, .last_us = state->last_us};
-    for (uint64_t left = state->days; left != 0; left &= left - 1) {
-        size_t day = (size_t)__builtin_ctzll(left);
-        events.count += cells[day].count;
-        tally_merge(&events.units, &cells[day].sum);
-    }
-    int64_t number;
-    return condense_begin_series(condense, series, &events, &number, err) &&
+    int64_t start_us = state->calendar->starts_us[0];
+    struct condense_events events = {
+        .first_us = start_us + (int64_t)state->first_us,
+        .last_us = start_us + (int64_t)state->last_us,
+    };
+    int64_t number = condense_series_number(condense);
+    return write_days(condense, series, state->days, &events, err) &&
+           condense_begin_series(condense, series, &events, err) &&
            table_end_row(condense->writers->series, err) &&
-           write_days(condense, series, state->days, number, err) &&
            (series->price->price.aggregation != AGGREGATION_UNIQUE ||
             condense_keys(condense, series, number, err));
 }

@@ -220,8 +220,8 @@ static bool write_runs(struct condense *condense, const struct condense_series *
 bool condense_write_level(struct condense *condense, const struct condense_series *series,
                           const struct condense_events *events, const struct level_result *result,
                           struct err *err) {
-    int64_t number;
-    if (!condense_begin_series(condense, series, events, &number, err)) {
+    int64_t number = condense_series_number(condense);
+    if (!condense_begin_series(condense, series, events, err)) {
         return false;
     }
     struct table_writer *writer = condense->writers->series;

@@ -203,7 +203,7 @@ bool fold_close(struct usage_feed *feed, struct err *err) {
     }
     struct fold_sum *sum = &fold->taken;
     int64_t packed = packed_from(sum->mantissas, sum->places);
-    bool is_packed = sum->count == 1 && sum->units == 0;
+    bool is_packed = sum->units == 0 && sum->mantissas <= PACKED_MANTISSA_MAX;
     sum_widen(sum);
     struct flow_record record = {
         .sum.units = sum->units,
@@ -216,10 +216,17 @@ bool fold_close(struct usage_feed *feed, struct err *err) {
     totals->events_read += record.count;
     tally_add(&totals->units_read, record.sum);
     uint32_t bucket = feed->usage->orgs[fold->rank].bucket;
-    if (!is_packed) {
+    int64_t start_us = feed->usage->orgs[fold->rank].start_us;
+    const struct flow_sum packed_sum = {
+        .packed = packed,
+        .first_us = (uint64_t)(record.first_us - start_us),
+        .last_us = (uint64_t)(record.last_us - start_us),
+        .count = record.count,
+        .slot = record.slot,
+    };
+    uint64_t pair[2];
+    if (!is_packed || !flow_sum_pack(&packed_sum, pair)) {
         return feed_append(feed, STREAM_FLOWS_WIDE, bucket, &record, sizeof record, err);
     }
-    uint64_t offset_us = (uint64_t)(record.first_us - feed->usage->orgs[fold->rank].start_us);
-    uint64_t pair[2] = {(uint64_t)fold->slot << PAIR_TIME_BITS | offset_us, (uint64_t)packed};
-    return feed_append(feed, STREAM_FLOWS, bucket, pair, sizeof pair, err);
+    return feed_append(feed, STREAM_FLOWS_SUMS, bucket, pair, sizeof pair, err);
 }

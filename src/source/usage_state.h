@@ -28,7 +28,8 @@
 enum usage_stream {
     STREAM_FLOWS_SHORT, /* words: metered, of sum, count; what does fit a word, as most does */
     STREAM_FLOWS,       /* pairs: metered, of sum, count, unique */
-    STREAM_FLOWS_WIDE,  /* struct flow_record: what does not fit a pair, and what was folded */
+    STREAM_FLOWS_SUMS,  /* struct flow_sum, packed into pairs: what was folded */
+    STREAM_FLOWS_WIDE,  /* struct flow_record: what does not fit those */
     STREAM_LEVELS,      /* pairs: metered, of levels */
     STREAM_SERIES,      /* struct series_record and event_id: other rows of levels; unique keys */
     STREAM_ASIDES,      /* struct aside_record */
@@ -81,7 +82,54 @@ static inline void flow_word_unpack(uint64_t word, uint32_t *slot, uint64_t *off
     *slot = (uint32_t)(word >> WORD_SECONDS_BITS);
 }
 
-/* Events of one day, added up. */
+/* Events of one day, added up. Instants since the period's start. */
+struct flow_sum {
+    int64_t packed;
+    uint64_t first_us;
+    uint64_t last_us;
+    uint64_t count;
+    uint32_t slot;
+};
+
+/*
+ * As a pair: slot x 2^51 + first second x 2^29 + seconds from there to the last x 2^12 + count.
+ * Then the packed sum.
+ */
+enum { SUM_SPAN_BITS = 17, SUM_COUNT_BITS = 12 };
+
+_Static_assert(WORD_SLOT_BITS + WORD_SECONDS_BITS + SUM_SPAN_BITS + SUM_COUNT_BITS == 64,
+               "it is all of a word");
+
+/* False: it does not fit. */
+static inline bool flow_sum_pack(const struct flow_sum *sum, uint64_t pair[2]) {
+    uint64_t first = sum->first_us / 1000000;
+    uint64_t span = sum->last_us / 1000000 - first;
+    pair[0] = (((uint64_t)sum->slot << WORD_SECONDS_BITS | first) << SUM_SPAN_BITS | span)
+                  << SUM_COUNT_BITS |
+              sum->count;
+    pair[1] = (uint64_t)sum->packed;
+    return sum->slot >> WORD_SLOT_BITS == 0 && first >> WORD_SECONDS_BITS == 0 &&
+           span >> SUM_SPAN_BITS == 0 && sum->count >> SUM_COUNT_BITS == 0 &&
+           first * 1000000 == sum->first_us && (first + span) * 1000000 == sum->last_us;
+}
+
+static inline struct flow_sum flow_sum_unpack(const uint64_t pair[2]) {
+    uint64_t word = pair[0];
+    struct flow_sum sum = {
+        .packed = (int64_t)pair[1],
+        .count = word & ((UINT64_C(1) << SUM_COUNT_BITS) - 1),
+    };
+    word >>= SUM_COUNT_BITS;
+    uint64_t span = word & ((UINT64_C(1) << SUM_SPAN_BITS) - 1);
+    word >>= SUM_SPAN_BITS;
+    uint64_t first = word & ((UINT64_C(1) << WORD_SECONDS_BITS) - 1);
+    sum.first_us = first * 1000000;
+    sum.last_us = (first + span) * 1000000;
+    sum.slot = (uint32_t)(word >> WORD_SECONDS_BITS);
+    return sum;
+}
+
+/* The same of any size. Instants are instants. */
 struct flow_record {
     struct decimal sum;
     int64_t first_us;
