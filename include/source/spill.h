@@ -76,6 +76,19 @@ static inline bool spill_append_word(struct spill *spill, struct spill_stream *s
     return spill_append(spill, stream, &word, sizeof word, err);
 }
 
+/*
+ * Takes back the word that was appended last. False, and nothing happens, when it is all that the
+ * stream's chunk holds.
+ */
+static inline bool spill_take_back_word(struct spill_stream *stream) {
+    const uint32_t head_bytes = SPILL_PAIR_BYTES;
+    if (stream->buffer == NULL || stream->used_bytes <= head_bytes + sizeof(uint64_t)) {
+        return false;
+    }
+    stream->used_bytes -= (uint32_t)sizeof(uint64_t);
+    return true;
+}
+
 struct spill_reader {
     struct spill *spill;
     unsigned char *buffer; /* one chunk */

@@ -176,6 +176,29 @@ static inline void table_put_bool(struct table_writer *writer, size_t column, bo
     bits[writer->row / 8] |= (uint8_t)((unsigned)value << (writer->row % 8));
 }
 
+/* Most texts are short: no call for those of four to sixteen bytes. */
+static inline void table_copy_text(char *to, struct text text) {
+    uint64_t words[2];
+    uint32_t halves[2];
+    if (text.size_bytes < sizeof halves[0] || text.size_bytes > sizeof words) {
+        if (text.size_bytes > 0) {
+            memcpy(to, text.bytes, text.size_bytes);
+        }
+    } else if (text.size_bytes >= sizeof words[0]) {
+        size_t last = text.size_bytes - sizeof words[0];
+        memcpy(&words[0], text.bytes, sizeof words[0]);
+        memcpy(&words[1], text.bytes + last, sizeof words[1]);
+        memcpy(to, &words[0], sizeof words[0]);
+        memcpy(to + last, &words[1], sizeof words[1]);
+    } else {
+        size_t last = text.size_bytes - sizeof halves[0];
+        memcpy(&halves[0], text.bytes, sizeof halves[0]);
+        memcpy(&halves[1], text.bytes + last, sizeof halves[1]);
+        memcpy(to, &halves[0], sizeof halves[0]);
+        memcpy(to + last, &halves[1], sizeof halves[1]);
+    }
+}
+
 /*
  * The text is copied; it must be valid UTF-8 (the caller's duty: sources check). Text over
  * TABLE_TEXT_BYTES_MAX (ERR_RANGE) and a lack of memory (ERR_MEMORY) are kept and returned by
@@ -189,9 +212,7 @@ static inline void table_put_text(struct table_writer *writer, size_t column, st
             return;
         }
     }
-    if (value.size_bytes > 0) {
-        memcpy(filled->text_bytes + filled->text_size_bytes, value.bytes, value.size_bytes);
-    }
+    table_copy_text(filled->text_bytes + filled->text_size_bytes, value);
     filled->text_size_bytes += value.size_bytes;
     writer->text_size_bytes += value.size_bytes;
     filled->offsets[writer->row + 1] = (int32_t)filled->text_size_bytes;

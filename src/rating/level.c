@@ -80,9 +80,13 @@ static void area_divide(struct exact area, int64_t length_us, struct level_run *
     uint64_t divisor = (uint64_t)length_us;
     uint64_t remainder = 0;
     for (size_t index = 4; index-- > 0;) {
+        if ((remainder | limbs[index]) == 0) {
+            continue; /* the upper limbs of most */
+        }
         uint128 dividend = (uint128)remainder << 64 | limbs[index];
-        limbs[index] = (uint64_t)(dividend / divisor);
-        remainder = (uint64_t)(dividend % divisor);
+        uint64_t quotient_limb = (uint64_t)(dividend / divisor);
+        remainder = (uint64_t)dividend - quotient_limb * divisor;
+        limbs[index] = quotient_limb;
     }
     /* A mean over at most the whole length lies between the levels it came from. */
     assert(limbs[3] == 0 && limbs[2] == 0 && limbs[1] >> 63 == 0);

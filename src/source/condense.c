@@ -40,6 +40,18 @@ bool condense_each_stream(struct condense *condense, enum usage_stream stream,
     return true;
 }
 
+/* The number of a metric that has events. The prices of a few plans come again and again. */
+static uint32_t metric_of(struct condense *condense, const struct catalog_price *price) {
+    size_t place = (uintptr_t)price / sizeof *price % CONDENSE_METRICS_COUNT;
+    struct condense_metric *kept = &condense->metrics[place];
+    if (kept->price != price) {
+        bool is_known = metric_names_find(condense->usage->names, price->metric, &kept->metric);
+        assert(is_known);
+        kept->price = price;
+    }
+    return kept->metric;
+}
+
 bool condense_begin_series(struct condense *condense, const struct condense_series *series,
                            const struct condense_events *events, struct err *err) {
     struct table_writer *writer = condense->writers->series;
@@ -57,9 +69,7 @@ bool condense_begin_series(struct condense *condense, const struct condense_seri
     }
     table_put_instant(writer, SERIES_FIRST_AT, (struct instant){events->first_us});
     table_put_instant(writer, SERIES_LAST_AT, (struct instant){events->last_us});
-    uint32_t metric;
-    bool is_known = metric_names_find(condense->usage->names, series->price->metric, &metric);
-    assert(is_known); /* it has events */
+    uint32_t metric = metric_of(condense, series->price);
     condense->metered[metric].events[USAGE_METERED] += events->count;
     tally_merge(&condense->metered[metric].units[USAGE_METERED], &events->units);
     return true;

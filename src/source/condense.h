@@ -39,6 +39,14 @@ struct slot_state {
 
 _Static_assert(CALENDAR_DAYS_MAX <= 32, "a bit per day");
 
+/* Metric of a price, looked up before. */
+struct condense_metric {
+    const struct catalog_price *price;
+    uint32_t metric;
+};
+
+enum { CONDENSE_METRICS_COUNT = 64 };
+
 struct condense {
     struct usage *usage;
     const struct usage_writers *writers;
@@ -70,6 +78,7 @@ struct condense {
     struct buffer user_id;
 
     struct metric_totals *metered; /* by metric */
+    struct condense_metric metrics[CONDENSE_METRICS_COUNT];
 };
 
 /* The org and price being written. */

@@ -54,36 +54,52 @@ static int compare_movements(const struct sorter_record *left_sorted,
 
 sorter_compare *const condense_compare_movements = compare_movements;
 
-/* The org, then the first four bytes of the user. */
+enum { PREFIX_USER_BYTES = 6 };
+
+_Static_assert(BUCKET_ORGS_MAX <= 1 << (64 - 8 * PREFIX_USER_BYTES), "an org must fit before them");
+
+/* The org, then the first bytes of the user. */
 static uint64_t prefix_of(const struct condense *condense, uint32_t org, struct text user_id) {
     uint64_t prefix = org - condense->usage->buckets[condense->bucket].org_first;
-    for (size_t index = 0; index < 4; index++) {
+    for (size_t index = 0; index < PREFIX_USER_BYTES; index++) {
         prefix =
             prefix << 8 | (index < user_id.size_bytes ? (unsigned char)user_id.bytes[index] : 0);
     }
     return prefix;
 }
 
+/* Copies into joined what does not lie together in the stream's chunk. */
+static bool join_seat(struct condense *condense, const struct seat_record *record,
+                      struct text texts, struct err *err) {
+    buffer_clear(&condense->joined);
+    return buffer_append(&condense->joined, (struct text){(const char *)record, sizeof *record},
+                         err) &&
+           buffer_append(&condense->joined, texts, err);
+}
+
 static bool take_seats(struct condense *condense, struct spill_reader *reader, struct err *err) {
     while (!spill_is_at_end(reader)) {
+        const unsigned char *whole;
         const unsigned char *bytes;
         struct seat_record record;
-        if (!spill_take(reader, sizeof record, &bytes, err)) {
+        if (!spill_take(reader, sizeof record, &whole, err)) {
             return false;
         }
-        memcpy(&record, bytes, sizeof record);
-        size_t texts_bytes = (size_t)record.user_id_bytes + record.role_bytes;
-        buffer_clear(&condense->joined);
-        if (!buffer_append(&condense->joined, (struct text){(const char *)&record, sizeof record},
-                           err) ||
-            !spill_take(reader, texts_bytes, &bytes, err) ||
-            !buffer_append(&condense->joined, (struct text){(const char *)bytes, texts_bytes},
-                           err)) {
+        memcpy(&record, whole, sizeof record);
+        struct text texts = {.size_bytes = (size_t)record.user_id_bytes + record.role_bytes};
+        if (!spill_take(reader, texts.size_bytes, &bytes, err)) {
             return false;
         }
-        struct text user_id = {condense->joined.bytes + sizeof record, record.user_id_bytes};
-        if (!sorter_add(condense->seats, prefix_of(condense, record.org, user_id),
-                        condense->joined.bytes, condense->joined.size_bytes, err)) {
+        texts.bytes = (const char *)bytes;
+        if (bytes != whole + sizeof record) {
+            if (!join_seat(condense, &record, texts, err)) {
+                return false;
+            }
+            whole = (const unsigned char *)condense->joined.bytes;
+        }
+        uint64_t prefix =
+            prefix_of(condense, record.org, (struct text){texts.bytes, record.user_id_bytes});
+        if (!sorter_add(condense->seats, prefix, whole, sizeof record + texts.size_bytes, err)) {
             return false;
         }
     }

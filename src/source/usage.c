@@ -13,8 +13,7 @@
 enum {
     MEMORY_OF_JOB_MIN = 256 * 1024,
     BUCKET_SLOTS_MAX = 2048, /* their days fit the second-level cache */
-    BUCKET_ORGS_MAX = 16384,
-    BUCKET_STREAMS = 4, /* how many streams of a bucket are in use at once, as a rule */
+    BUCKET_STREAMS = 4,      /* how many streams of a bucket are in use at once, as a rule */
     CHUNK_BYTES_WANTED = 4 * 1024,
     CHUNK_BYTES_MAX = 16 * 1024,
     BLOCK_BYTES_MIN = 4 * 1024,

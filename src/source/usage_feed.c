@@ -333,12 +333,14 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
     feed->fold.date = date;
     feed->fold.occurred_at_us = occurred_at.us;
     feed->fold.packed = packed;
+    feed->fold.is_word = false;
     entry->totals.events_read++;
     tally_add(&entry->totals.units_read, packed_to_decimal(packed));
     struct spill *spill = feed->usage->spill;
     size_t chunk_bytes = feed->usage->chunk_bytes;
     uint64_t word;
     if (flow_word_pack(slot, offset_us, packed, &word)) {
+        feed->fold.is_word = true;
         struct spill_stream *stream = &feed->streams[STREAM_FLOWS_SHORT][org->bucket];
         return spill_append_word(spill, stream, chunk_bytes, word, err);
     }

@@ -100,10 +100,10 @@ static inline fold_lane literal_difference(const struct fold_literal *literal, c
     return difference;
 }
 
-/* Mantissas of one number of places are added up in 64 bits, as long as they are the same. */
-static inline void sum_widen(struct fold_sum *sum) {
-    sum->units += (int128)sum->mantissas * packed_powers[DECIMAL_PLACES - sum->places];
-    sum->mantissas = 0;
+/* Mantissas of one number of places are added up in 64 bits. */
+static inline struct decimal sum_units(const struct fold_sum *sum) {
+    int64_t power = packed_powers[DECIMAL_PLACES - sum->places];
+    return (struct decimal){sum->units + (int128)sum->mantissas * power};
 }
 
 /* A quantity with other places than most. */
@@ -193,6 +193,37 @@ static int64_t instant_us_of(const struct feed_fold *fold, uint64_t order) {
     return fold->date->start_us + seconds * 1000000;
 }
 
+/* Adds the row before those folded, which was spilled as the last word of its stream, if it can be
+ * taken back from there: so that one record holds them all. */
+static bool take_row_before(struct usage_feed *feed, uint32_t bucket) {
+    struct feed_fold *fold = &feed->fold;
+    if (!fold->is_word || packed_places(fold->packed) != fold->taken.places ||
+        !spill_take_back_word(&feed->streams[STREAM_FLOWS_SHORT][bucket])) {
+        return false;
+    }
+    fold->taken.count++;
+    fold->taken.mantissas += packed_mantissa(fold->packed);
+    return true;
+}
+
+static bool append_sum(struct usage_feed *feed, uint32_t bucket, const struct fold_sum *sum,
+                       const struct flow_record *record, struct err *err) {
+    int64_t start_us = feed->usage->orgs[feed->fold.rank].start_us;
+    const struct flow_sum packed = {
+        .packed = packed_from(sum->mantissas, sum->places),
+        .first_us = (uint64_t)(record->first_us - start_us),
+        .last_us = (uint64_t)(record->last_us - start_us),
+        .count = record->count,
+        .slot = record->slot,
+    };
+    uint64_t pair[2];
+    if (sum->units != 0 || sum->mantissas > PACKED_MANTISSA_MAX || !flow_sum_pack(&packed, pair)) {
+        return feed_append(feed, STREAM_FLOWS_WIDE, bucket, record, sizeof *record, err);
+    }
+    return spill_append_pair(feed->usage->spill, &feed->streams[STREAM_FLOWS_SUMS][bucket],
+                             feed->usage->chunk_bytes, pair, err);
+}
+
 bool fold_close(struct usage_feed *feed, struct err *err) {
     struct feed_fold *fold = &feed->fold;
     bool is_empty = !fold->is_open || fold->taken.count == 0;
@@ -201,32 +232,22 @@ bool fold_close(struct usage_feed *feed, struct err *err) {
     if (is_empty) {
         return true;
     }
-    struct fold_sum *sum = &fold->taken;
-    int64_t packed = packed_from(sum->mantissas, sum->places);
-    bool is_packed = sum->units == 0 && sum->mantissas <= PACKED_MANTISSA_MAX;
-    sum_widen(sum);
-    struct flow_record record = {
-        .sum.units = sum->units,
-        .first_us = instant_us_of(fold, sum->first),
-        .last_us = instant_us_of(fold, sum->last),
-        .count = sum->count,
+    struct metric_totals *totals = &feed->metrics.entries[fold->entry].totals;
+    totals->events_read += fold->taken.count;
+    tally_add(&totals->units_read, sum_units(&fold->taken));
+    uint32_t bucket = feed->usage->orgs[fold->rank].bucket;
+    int64_t first_us = instant_us_of(fold, fold->taken.first);
+    int64_t last_us = instant_us_of(fold, fold->taken.last);
+    if (take_row_before(feed, bucket)) {
+        first_us = fold->occurred_at_us < first_us ? fold->occurred_at_us : first_us;
+        last_us = fold->occurred_at_us > last_us ? fold->occurred_at_us : last_us;
+    }
+    const struct flow_record record = {
+        .sum = sum_units(&fold->taken),
+        .first_us = first_us,
+        .last_us = last_us,
+        .count = fold->taken.count,
         .slot = fold->slot,
     };
-    struct metric_totals *totals = &feed->metrics.entries[fold->entry].totals;
-    totals->events_read += record.count;
-    tally_add(&totals->units_read, record.sum);
-    uint32_t bucket = feed->usage->orgs[fold->rank].bucket;
-    int64_t start_us = feed->usage->orgs[fold->rank].start_us;
-    const struct flow_sum packed_sum = {
-        .packed = packed,
-        .first_us = (uint64_t)(record.first_us - start_us),
-        .last_us = (uint64_t)(record.last_us - start_us),
-        .count = record.count,
-        .slot = record.slot,
-    };
-    uint64_t pair[2];
-    if (!is_packed || !flow_sum_pack(&packed_sum, pair)) {
-        return feed_append(feed, STREAM_FLOWS_WIDE, bucket, &record, sizeof record, err);
-    }
-    return feed_append(feed, STREAM_FLOWS_SUMS, bucket, pair, sizeof pair, err);
+    return append_sum(feed, bucket, &fold->taken, &record, err);
 }

@@ -184,6 +184,8 @@ struct seat_record {
 /* --- buckets -----------------------------------------------------------------------------------
  */
 
+enum { BUCKET_ORGS_MAX = 16384 };
+
 struct usage_bucket {
     uint32_t org_first;
     uint32_t orgs_count;
@@ -232,10 +234,10 @@ struct fold_literal {
 
 struct fold_sum {
     uint64_t count;
-    int128 units;
-    int64_t mantissas; /* of the last rows, to be added to units */
-    unsigned places;   /* of those */
-    uint64_t first;    /* times of day, as parse_time_order has them */
+    int128 units;      /* of all others */
+    int64_t mantissas; /* of those with as many places as most */
+    unsigned places;
+    uint64_t first; /* times of day, as parse_time_order has them */
     uint64_t last;
 };
 
@@ -247,6 +249,7 @@ struct feed_fold {
     const struct parse_date *date;
     int64_t occurred_at_us;
     int64_t packed; /* its quantity */
+    bool is_word;   /* it was spilled as one */
 
     bool is_open;               /* rows like that one are taken; what follows is of them */
     bool is_short;              /* both literals fit FOLD_LANES_SHORT */

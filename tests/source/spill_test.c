@@ -73,6 +73,36 @@ static void spill_gives_back_pairs_chunk_by_chunk(void **state) {
     spill_reader_close(&reader);
 }
 
+static void the_last_word_is_taken_back_unless_it_is_alone_in_its_chunk(void **state) {
+    (void)state;
+    enum { CHUNK_WORDS = (256 - 16) / 8, WORDS = 2 * CHUNK_WORDS + 5 };
+    struct spill_stream stream = {0};
+    struct err err = {0};
+    uint64_t expected[WORDS];
+    size_t expected_count = 0;
+    assert_false(spill_take_back_word(&stream));
+    for (uint64_t value = 0; value < WORDS; value++) {
+        assert_done(spill_append_word(spill, &stream, 256, value, &err), &err);
+        expected[expected_count++] = value;
+        if (value % 3 == 0) {
+            bool is_alone = (expected_count - 1) % CHUNK_WORDS == 0;
+            assert_int_equal(spill_take_back_word(&stream), !is_alone);
+            expected_count -= is_alone ? 0 : 1;
+        }
+    }
+    assert_done(spill_flush(spill, &stream, &err), &err);
+    assert_int_equal(stream.size_bytes, expected_count * sizeof expected[0]);
+    struct spill_reader reader;
+    assert_done(spill_reader_open(&reader, spill, &stream, &err), &err);
+    for (size_t index = 0; index < expected_count; index++) {
+        const unsigned char *bytes;
+        assert_done(spill_take(&reader, sizeof expected[0], &bytes, &err), &err);
+        assert_memory_equal(bytes, &expected[index], sizeof expected[0]);
+    }
+    assert_true(spill_is_at_end(&reader));
+    spill_reader_close(&reader);
+}
+
 static void spill_of_an_empty_stream_is_at_its_end(void **state) {
     (void)state;
     struct spill_stream stream = {0};
@@ -108,6 +138,7 @@ int main(void) {
         TEST(spill_gives_back_interleaved_streams_in_order),
         TEST(spill_gives_back_pairs_chunk_by_chunk),
         TEST(spill_of_an_empty_stream_is_at_its_end),
+        TEST(the_last_word_is_taken_back_unless_it_is_alone_in_its_chunk),
         TEST(spill_tells_a_file_that_was_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
