@@ -65,6 +65,12 @@ bool rated_walk_next_org(struct rated_walk *walk, struct err *err);
 /* The same with the orgs that are not rated: their plan is NULL, they have no prices. */
 bool rated_walk_next_any(struct rated_walk *walk, struct err *err);
 bool rated_walk_next_price(struct rated_walk *walk, struct err *err);
+/* Has the org at hand rows in the table beside? Not asked after its first price. */
+static inline bool rated_walk_has_side(const struct rated_walk *walk, size_t side) {
+    return (walk->sides_of_org >> side & 1) != 0;
+}
+/* Passes the prices of the org at hand, and their usage, unseen. */
+void rated_walk_pass_prices(struct rated_walk *walk);
 
 /* The org's own limits of the price at hand, from the side that is over the table limits. */
 struct limits rated_limits(const struct rated_side *side);

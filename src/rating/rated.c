@@ -150,6 +150,15 @@ bool rated_walk_next_price(struct rated_walk *walk, struct err *err) {
                    metric.bytes);
 }
 
+void rated_walk_pass_prices(struct rated_walk *walk) {
+    assert(walk->price_next == 0);
+    while (walk->plan != NULL && walk->price_next < walk->plan->prices_count) {
+        walk->price_next++;
+        /* The stages before have held them against the plan. */
+        (void)(walk->has_usage_table && table_cursor_next(&walk->usage));
+    }
+}
+
 struct limits rated_limits(const struct rated_side *side) {
     return side->is_here ? terms_row_limits(&side->cursor) : (struct limits){0};
 }

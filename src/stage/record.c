@@ -320,6 +320,10 @@ static bool record_rows(struct record_shard *shard, struct err *err) {
             shard->state = shard->next_org->state;
             shard->next_org++;
         }
+        if (shard->state == LEDGER_NEW && !rated_walk_has_side(&shard->walk, SIDE_CHARGES)) {
+            rated_walk_pass_prices(&shard->walk); /* nothing was billed, and nothing is */
+            continue;
+        }
         while (rated_walk_next_price(&shard->walk, err)) {
             if (!record_price(shard, err)) {
                 return false;
