@@ -210,7 +210,10 @@ int128 int128_divide_half_away(int128 numerator, int128 denominator) {
     assert(denominator > 0);
     uint128 divisor = (uint128)denominator;
     uint128 magnitude = numerator < 0 ? -(uint128)numerator : (uint128)numerator;
-    uint128 quotient = magnitude / divisor;
+    /* Whole numbers of units are multiples of 2^15: without its zeros a divisor mostly has 64 bits,
+     * and the zeros' part of the magnitude only goes into the remainder. */
+    unsigned zeros = (unsigned)__builtin_ctzll((uint64_t)divisor | UINT64_C(1) << 63);
+    uint128 quotient = (magnitude >> zeros) / (divisor >> zeros);
     uint128 remainder = magnitude - quotient * divisor;
     quotient += remainder >= divisor - remainder;
     return (int128)(numerator < 0 ? -quotient : quotient);

@@ -31,12 +31,27 @@ void trend_fit(const struct trend_input *input, struct trend *trend) {
     }
 }
 
-static int128 power_of_ten(int exponent) {
-    int128 power = 1;
-    for (int step = 0; step < exponent; step++) {
-        power *= 10;
-    }
-    return power;
+static int64_t power_of_ten(int exponent) {
+    static const int64_t powers[DECIMAL_PLACES + 1] = {
+        1,
+        10,
+        100,
+        1000,
+        10000,
+        100000,
+        1000000,
+        10000000,
+        100000000,
+        1000000000,
+        INT64_C(10000000000),
+        INT64_C(100000000000),
+        INT64_C(1000000000000),
+        INT64_C(10000000000000),
+        INT64_C(100000000000000),
+        INT64_C(1000000000000000),
+    };
+    assert(exponent >= 0 && exponent <= DECIMAL_PLACES);
+    return powers[exponent];
 }
 
 /* numerator / denominator half away to places decimals; denominator > 0. */

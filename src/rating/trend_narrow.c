@@ -18,12 +18,17 @@ static inline uint128 magnitude_of(int128 value) {
     return value < 0 ? -(uint128)value : (uint128)value;
 }
 
-/* numerator / denominator half away from zero, for a small denominator: two divisions by 64 bits.
+/* numerator / denominator half away from zero, for a small denominator: at most two divisions by 64
+ * bits.
  */
 static uint128 divide_small(uint128 numerator, uint64_t denominator, uint64_t *remainder) {
     uint64_t high = (uint64_t)(numerator >> 64);
-    uint64_t high_quotient = high / denominator;
-    uint128 rest = (uint128)(high % denominator) << 64 | (uint64_t)numerator;
+    uint64_t high_quotient = 0;
+    uint128 rest = numerator;
+    if (high >= denominator) {
+        high_quotient = high / denominator;
+        rest = (uint128)(high % denominator) << 64 | (uint64_t)numerator;
+    }
     uint64_t low_quotient = (uint64_t)(rest / denominator);
     *remainder = (uint64_t)(rest - (uint128)low_quotient * denominator);
     return (uint128)high_quotient << 64 | low_quotient;
@@ -145,27 +150,67 @@ struct narrow_sums {
     uint64_t e;
     int128 s;
     int128 m;
-    uint128 ones; /* all values or-ed: their common trailing zeros */
-    uint128 size; /* their magnitudes or-ed (of negative ones, less one): their highest bit */
+    uint32_t days; /* bit by day: its value is not zero */
+    uint128 ones;  /* all values or-ed: their common trailing zeros */
+    uint128 size;  /* their magnitudes or-ed (of negative ones, less one): their highest bit */
 };
 
-static struct narrow_sums narrow_sums_of(const struct trend_input *input) {
-    int64_t n = (int64_t)input->days_count;
-    struct narrow_sums sums = {.n = n, .e = (uint64_t)(n * (n * n - 1))};
-    /* The sum of x y without a product: each y is in as many of the partial sums from the end as
-     * its x says, and once more. Unsigned, because too large values may wrap before that is seen.
-     */
+_Static_assert(TREND_DAYS_MAX <= 32, "a bit for each day");
+
+static uint32_t days_not_zero(const struct trend_input *input) {
+    uint32_t days = 0;
+    for (size_t x = 0; x < input->days_count; x++) {
+        days |= (uint32_t)(input->days[x].units != 0) << x;
+    }
+    return days;
+}
+
+static void narrow_sums_see(struct narrow_sums *sums, int128 y) {
+    sums->ones |= (uint128)y;
+    sums->size |= (uint128)(y < 0 ? ~y : y);
+}
+
+/*
+ * The sum of x y without a product: each y is in as many of the partial sums from the end as its x
+ * says, and once more. Unsigned, because too large values may wrap before that is seen.
+ */
+static void narrow_sums_of_all(struct narrow_sums *sums, const struct trend_input *input) {
     uint128 s = 0;
     uint128 partial_sums = 0;
     for (size_t x = input->days_count; x-- > 0;) {
         int128 y = input->days[x].units;
         s += (uint128)y;
         partial_sums += s;
-        sums.ones |= (uint128)y;
-        sums.size |= (uint128)(y < 0 ? ~y : y);
+        narrow_sums_see(sums, y);
     }
-    sums.s = (int128)s;
-    sums.m = (int128)(2 * partial_sums - (uint128)(n + 1) * s);
+    sums->s = (int128)s;
+    sums->m = (int128)(2 * partial_sums - (uint128)(sums->n + 1) * s);
+}
+
+/* The same for few days: with a product each, and the others are not looked at. */
+static void narrow_sums_of_few(struct narrow_sums *sums, const struct trend_input *input) {
+    uint128 s = 0;
+    uint128 m = 0;
+    for (uint32_t left = sums->days; left != 0; left &= left - 1) {
+        int64_t x = __builtin_ctz(left);
+        int128 y = input->days[x].units;
+        s += (uint128)y;
+        m += (uint128)y * (uint128)(int128)(2 * x - sums->n + 1);
+        narrow_sums_see(sums, y);
+    }
+    sums->s = (int128)s;
+    sums->m = (int128)m;
+}
+
+static struct narrow_sums narrow_sums_of(const struct trend_input *input) {
+    int64_t n = (int64_t)input->days_count;
+    struct narrow_sums sums = {.n = n, .e = (uint64_t)(n * (n * n - 1))};
+    sums.days = days_not_zero(input);
+    if (__builtin_popcount(sums.days) > n / 2) {
+        narrow_sums_of_all(&sums, input);
+    } else {
+        narrow_sums_of_few(&sums, input);
+    }
     return sums;
 }
 
@@ -176,10 +221,12 @@ static unsigned trailing_zeros(uint128 bits) {
 }
 
 /* Sum of (y / 2^shift)² where no y / 2^shift needs more than 64 bits. */
-static struct limbs narrow_squares_of_64_bits(const struct trend_input *input, unsigned shift) {
+static struct limbs narrow_squares_of_64_bits(const struct trend_input *input, uint32_t days,
+                                              unsigned shift) {
     uint128 squares = 0;
     uint64_t carries = 0;
-    for (size_t x = 0; x < input->days_count; x++) {
+    for (uint32_t left = days; left != 0; left &= left - 1) {
+        size_t x = (size_t)__builtin_ctz(left);
         uint64_t y = (uint64_t)(magnitude_of(input->days[x].units) >> shift);
         uint128 square = (uint128)y * y;
         squares += square;
@@ -189,12 +236,13 @@ static struct limbs narrow_squares_of_64_bits(const struct trend_input *input, u
 }
 
 /* Sum of (y / 2^shift)²: low² + 2 low high 2^64 + high² 2^128, each part summed by itself. */
-static struct limbs narrow_squares(const struct trend_input *input, unsigned shift) {
+static struct limbs narrow_squares(const struct trend_input *input, uint32_t days, unsigned shift) {
     uint128 low_squares = 0;
     uint64_t low_carries = 0;
     uint128 crosses = 0;
     uint128 high_squares = 0;
-    for (size_t x = 0; x < input->days_count; x++) {
+    for (uint32_t left = days; left != 0; left &= left - 1) {
+        size_t x = (size_t)__builtin_ctz(left);
         uint128 y = magnitude_of(input->days[x].units) >> shift;
         uint64_t low = (uint64_t)y;
         uint64_t high = (uint64_t)(y >> 64);
@@ -225,8 +273,8 @@ static bool narrow_r_squared(const struct trend_input *input, const struct narro
     }
     /* One bit less than 64: a negative value is one larger than its size says. */
     struct limbs denominator = sums->size >> shift >> 63 == 0
-                                   ? narrow_squares_of_64_bits(input, shift)
-                                   : narrow_squares(input, shift);
+                                   ? narrow_squares_of_64_bits(input, sums->days, shift)
+                                   : narrow_squares(input, sums->days, shift);
     struct limbs mean_part = limbs_square(magnitude_of(sums->s) >> shift);
     uint64_t lost = limbs_multiply(&denominator, (uint64_t)sums->n);
     lost |= limbs_subtract(&denominator, &mean_part);
