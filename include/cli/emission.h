@@ -5,13 +5,14 @@
 #include "cli/closing.h"
 
 #define EMISSION_OPTIONS                                                                           \
-    (OPTION_BIT(OPTION_ATTACH) | OPTION_BIT(OPTION_TEST_KEY) | OPTION_BIT(OPTION_RATE) |           \
-     OPTION_BIT(OPTION_IN_FLIGHT) | OPTION_BIT(OPTION_MAX_WAIT) |                                  \
-     OPTION_BIT(OPTION_NO_STANDALONE) | OPTION_BIT(OPTION_DISCOUNTABLE) |                          \
-     OPTION_BIT(OPTION_TIMEOUT) | OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE) |   \
-     OPTION_BIT(OPTION_NEVER_SENT))
+    (OPTION_BIT(OPTION_ATTACH) | OPTION_BIT(OPTION_BATCH) | OPTION_BIT(OPTION_FINALIZE) |          \
+     OPTION_BIT(OPTION_TEST_KEY) | OPTION_BIT(OPTION_RATE) | OPTION_BIT(OPTION_IN_FLIGHT) |        \
+     OPTION_BIT(OPTION_MAX_WAIT) | OPTION_BIT(OPTION_NO_STANDALONE) |                              \
+     OPTION_BIT(OPTION_DISCOUNTABLE) | OPTION_BIT(OPTION_TIMEOUT) |                                \
+     OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE) | OPTION_BIT(OPTION_NEVER_SENT))
 
 extern const char pin_emit[];
+extern const char pin_invoices[]; /* what became of invoices of our own, in words */
 
 /* Pins --emit and what decides the content of items; fills the session. Reads the API key. */
 bool emission_pin(struct cli *cli, struct run *run, struct stage_session *session, struct err *err);
@@ -44,7 +45,10 @@ void emission_aids_close(struct emission_aids *aids); /* a zeroed one is fine */
 bool emission_reopen(struct run *run, const struct stage_session *session, struct err *err);
 /* Was something to be sent, and has every item an outcome? */
 bool emission_is_done(const struct run *run);
-/* How many items were sent, held, failed, are unknown; sets cli->status: 22, 21 or 4. */
+/*
+ * How many items were sent, held, failed, are unknown, and what became of invoices of their own;
+ * sets cli->status: 22, 21, 15 or 4.
+ */
 bool emission_tell(struct cli *cli, struct run *run, struct err *err);
 
 #endif

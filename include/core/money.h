@@ -36,6 +36,9 @@ bool money_to_minor(struct decimal amount, const struct currency *currency, int6
 /* amount in Stripe's minor units; false when out of range or not a whole number. */
 bool money_to_stripe(struct decimal amount, const struct currency *currency, int64_t *minor);
 
+/* The other way; every int64 fits. */
+struct decimal money_from_stripe(int64_t minor, const struct currency *currency);
+
 /* With the currency's decimals. Returns the length. */
 size_t money_format(struct decimal amount, const struct currency *currency,
                     char text[DECIMAL_TEXT_MAX]);

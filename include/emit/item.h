@@ -55,6 +55,7 @@ enum emit_place {
     PLACE_INVOICE,
     PLACE_CUSTOMER,
     PLACE_METER, /* no invoice item, but an event of a meter */
+    PLACE_LINES, /* a line of an invoice, added with others by one request */
     PLACES_COUNT,
 };
 
@@ -88,6 +89,17 @@ bool emit_item_describe(const struct emit_item *item, struct buffer *text, struc
  * units, its name "overage.METRIC", its time the last second of the period.
  */
 bool emit_item_body(const struct emit_item *item, const struct emit_target *target,
+                    struct buffer *body, struct err *err);
+
+/*
+ * One of the lines for POST /v1/invoices/ID/add_lines, added to body: of an item that is not sent
+ * by quantity. Their key is the digest of the sorted item keys; at most EMIT_LINES_PER_CALL_MAX go
+ * in one request (Stripe names no bound but that of an invoice).
+ */
+enum { EMIT_LINES_PER_CALL_MAX = EMIT_ITEMS_PER_INVOICE_MAX };
+bool emit_lines_key(const struct emit_key *keys, size_t count, struct emit_key *key,
+                    struct err *err);
+bool emit_line_body(const struct emit_item *item, size_t index, const struct emit_target *target,
                     struct buffer *body, struct err *err);
 
 #endif

@@ -53,7 +53,8 @@ struct journal_answer {
     struct text customer;
     struct text object_id; /* of Stripe */
     struct text request_id;
-    struct text detail; /* why it was refused */
+    struct text detail;     /* why it was refused */
+    struct text invoice_id; /* that it is on; empty: none yet, or not known */
 };
 
 struct journal;

@@ -43,6 +43,7 @@ struct emit_result {
     char object_id[EMIT_ID_MAX];
     char request_id[EMIT_REQUEST_ID_MAX];
     char detail[EMIT_DETAIL_MAX];
+    char invoice_id[EMIT_ID_MAX]; /* that it is on; empty: none yet, or not known */
 };
 
 /* One item under way; behind held_reason: the sender's own. */
@@ -59,6 +60,7 @@ struct emit_work {
     bool is_compared;     /* the same */
     struct text customer; /* where it was sent to; empty: it was not */
     bool is_kept;         /* its key will for ever be answered by the same failure */
+    bool is_added;        /* Stripe says that its line was added: only its id is asked for */
     unsigned attempt;
     unsigned raised;     /* how often in this process */
     int64_t asked_us;    /* monotonic: when this process asked last */
@@ -66,6 +68,29 @@ struct emit_work {
     struct emit_key content;
     enum emit_place place;
     char place_id[EMIT_ID_MAX];
+};
+
+/* What became of an invoice of ours (sender_close_invoices). */
+enum invoice_status {
+    INVOICE_OF_OTHERS, /* none of ours: a subscription's; not looked at */
+    INVOICE_DRAFT,     /* as it should be; the reason says why it is not finalised */
+    INVOICE_FINALISED,
+    INVOICE_DIFFERENT, /* from what was sent: the reason says what */
+    INVOICE_FAILED,    /* refused to be finalised, or to be shown */
+    INVOICE_UNKNOWN,
+};
+
+struct emit_bill {
+    struct text invoice_id;
+    uint64_t open_count;     /* items that should be on it and are not sent */
+    const char *open_reason; /* of one of those: a constant */
+    enum invoice_status status;
+    const char *reason; /* a constant, empty: none */
+    char state[16];     /* as Stripe calls it: draft, open, paid, void, uncollectible */
+    int64_t ours;       /* its items, in Stripe's minor units */
+    int64_t theirs;     /* its total without taxes and discounts */
+    char request_id[EMIT_REQUEST_ID_MAX];
+    char detail[EMIT_DETAIL_MAX];
 };
 
 struct emit_group {
@@ -77,6 +102,7 @@ struct emit_group {
     struct emit_work *works;
     size_t works_count;
     size_t works_capacity;
+    struct emit_bill bill; /* of sender_close_invoices */
 };
 
 struct emit_feed {
@@ -117,6 +143,7 @@ struct sender_options {
     int64_t max_wait_us;  /* to a subscription's next invoice; -1: not asked */
     bool may_stand_alone; /* else held: no_upcoming_invoice */
     bool is_discountable;
+    bool batches_lines;  /* items of a group go on an invoice of ours by one request */
     bool retries_failed; /* items that were refused are tried again */
     /* For people: the other side cannot be reached, and that it can be again. NULL: nobody. */
     void (*note)(void *context, const char *text);
@@ -129,6 +156,7 @@ struct sender_counts {
     uint64_t failed;
     uint64_t unknown;
     uint64_t held;
+    uint64_t on_invoices; /* sent ones that stand on an invoice already */
 };
 
 struct sender;
@@ -145,6 +173,16 @@ bool sender_count_waiting(struct sender *sender, struct text customer, uint64_t 
 /* Only what is unsettled: nothing new is sent. */
 bool sender_settle(struct sender *sender, const struct emit_feed *feed, struct err *err);
 bool sender_run(struct sender *sender, const struct emit_feed *feed, struct err *err);
+/*
+ * Invoices of ours, once their items are settled: a group is an invoice (bill.invoice_id) with the
+ * items that were put on it, all of one customer and currency. Each is read, and its total and
+ * lines are compared with the items; if asked for, a draft that agrees and has all is finalised,
+ * under a journaled key of its own. One that is finalised already is done, whoever did it. done is
+ * called with group->bill filled in. ERR_CONTENT when a line of ours has another amount, or is
+ * there twice.
+ */
+bool sender_close_invoices(struct sender *sender, const struct emit_feed *feed, bool finalizes,
+                           struct err *err);
 /*
  * Compares every item of the feed with what its customer has at Stripe (emit/reconcile.h); a group
  * without items is looked at for what should not be there. Events of meters cannot be listed: what

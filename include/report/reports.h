@@ -38,6 +38,7 @@ struct report_total {
 struct report_source {
     const struct report_shard *shards;
     size_t shards_count;
+    struct table *invoices;    /* of all shards; NULL before they are known */
     const struct terms *terms; /* NULL before extract is done */
     const struct report_total *totals;
     size_t totals_count;
@@ -110,6 +111,7 @@ struct report {
 };
 
 extern const struct report report_invoice_items;
+extern const struct report report_invoices;
 extern const struct report report_overages;
 extern const struct report report_usage;
 extern const struct report report_projections;

@@ -36,6 +36,8 @@ struct stage_sending {
     bool is_discountable;
     bool retries_failed;
     bool is_never_sent; /* somebody says so: no start before this one sent anything */
+    bool batches_lines; /* --batch lines */
+    bool finalizes;     /* --finalize: invoices of our own that agree */
 };
 
 /* A run's row in billing.close_runs (stage/claim.h). run_id 0: none. */

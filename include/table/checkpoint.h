@@ -355,7 +355,29 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(ITEMS_ITEM_KEY, "item_key", UTF8, true)                                                      \
     X(ITEMS_ATTEMPTS, "attempts", INT64, true)                                                     \
     X(ITEMS_REQUEST_ID, "request_id", UTF8, true)                                                  \
-    X(ITEMS_DETAIL, "detail", UTF8, true)
+    X(ITEMS_DETAIL, "detail", UTF8, true)                                                          \
+    X(ITEMS_INVOICE_ID, "stripe_invoice_id", UTF8, true)
+
+/*
+ * invoices: those of our own that items were put on. Key: invoice_id. items: of this run that are
+ * on it; open_items: of its customer and currency that are not sent; ours: its lines of ours;
+ * theirs: its total at Stripe, without taxes. state: as Stripe calls it. status: draft (reason:
+ * not_asked, items_open), finalised, different (lines_missing, lines_not_ours, total, void, gone),
+ * failed (refused, not_shown), unknown.
+ */
+#define INVOICES_COLUMNS(X)                                                                        \
+    X(INVOICES_INVOICE_ID, "invoice_id", UTF8, false)                                              \
+    X(INVOICES_CUSTOMER_ID, "customer_id", UTF8, false)                                            \
+    X(INVOICES_CURRENCY, "currency", UTF8, false)                                                  \
+    X(INVOICES_ITEMS, "items", INT64, false)                                                       \
+    X(INVOICES_OPEN_ITEMS, "open_items", INT64, false)                                             \
+    X(INVOICES_OURS, "ours", DECIMAL, false)                                                       \
+    X(INVOICES_THEIRS, "theirs", DECIMAL, false)                                                   \
+    X(INVOICES_STATE, "state", UTF8, true)                                                         \
+    X(INVOICES_STATUS, "status", UTF8, false)                                                      \
+    X(INVOICES_REASON, "reason", UTF8, true)                                                       \
+    X(INVOICES_REQUEST_ID, "request_id", UTF8, true)                                               \
+    X(INVOICES_DETAIL, "detail", UTF8, true)
 
 /* --- what the declarations above give ----------------------------------------------------------
  */
@@ -385,7 +407,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     T(changes, CHANGES_COLUMNS, 2)                                                                 \
     T(records, RECORDS_COLUMNS, 2)                                                                 \
     T(adjustments, ADJUSTMENTS_COLUMNS, 2)                                                         \
-    T(items, ITEMS_COLUMNS, 2)
+    T(items, ITEMS_COLUMNS, 2)                                                                     \
+    T(invoices, INVOICES_COLUMNS, 1)
 
 #define CHECKPOINT_ENUM_ROW(constant, name, type, is_nullable) constant,
 #define CHECKPOINT_DECLARE(table, columns, keys)                                                   \

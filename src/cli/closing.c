@@ -450,6 +450,8 @@ bool closing_execute(struct cli *cli, struct run *run, struct stage_session *ses
         cli_next(cli, "periodclose run --run-dir %s", path);
     } else if (cli->status == ERR_REFUSED) {
         cli_next(cli, "less %s/reports/invoice_items.csv", path);
+    } else if (cli->status == ERR_DRIFT) {
+        cli_next(cli, "less %s/reports/invoices.csv", path);
     } else if (cli->status == ERR_SET_ASIDE) {
         cli_next(cli, "less %s/reports/exceptions.csv", path);
     } else {

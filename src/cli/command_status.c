@@ -4,6 +4,7 @@
 
 #include "cli/closing.h"
 #include "cli/commands.h"
+#include "cli/emission.h"
 #include "stage/stages.h"
 
 struct status {
@@ -102,7 +103,9 @@ static bool status_tell(struct cli *cli, const struct status *status, struct err
             return false;
         }
     }
-    return true;
+    const char *invoices = run_pinned(run, PIN_VERSION, pin_invoices);
+    return invoices == NULL || !emission_is_done(run) ||
+           console_out(&cli->console, err, "\ninvoices  %s\n", invoices);
 }
 
 static json_t *status_stage_json(const struct status *status, const struct stage *stage) {
@@ -138,15 +141,17 @@ static bool status_tell_json(struct cli *cli, const struct status *status, struc
     for (size_t index = 0; index < list.stages_count; index++) {
         (void)json_array_append_new(stages, status_stage_json(status, list.stages[index]));
     }
-    json_t *object =
-        json_pack("{s:s, s:s?, s:s?, s:s?, s:b, s:s?, s:s, s:s?, s:o}", "run", run_path(run), "id",
-                  run_id(run), "period", run_pinned(run, PIN_OPTION, pin_period), "cutoff",
-                  run_pinned(run, PIN_OPTION, pin_cutoff), "is_replay", (int)run_is_replay(run),
-                  "origin", run_replay_origin(run), "state",
-                  status->is_held ? "at_work"
-                  : next == NULL  ? "closed"
-                                  : "stopped",
-                  "next_stage", next != NULL ? next->name : NULL, "stages", stages);
+    const char *invoices =
+        emission_is_done(run) ? run_pinned(run, PIN_VERSION, pin_invoices) : NULL;
+    json_t *object = json_pack(
+        "{s:s, s:s?, s:s?, s:s?, s:b, s:s?, s:s, s:s?, s:s?, s:o}", "run", run_path(run), "id",
+        run_id(run), "period", run_pinned(run, PIN_OPTION, pin_period), "cutoff",
+        run_pinned(run, PIN_OPTION, pin_cutoff), "is_replay", (int)run_is_replay(run), "origin",
+        run_replay_origin(run), "state",
+        status->is_held ? "at_work"
+        : next == NULL  ? "closed"
+                        : "stopped",
+        "next_stage", next != NULL ? next->name : NULL, "invoices", invoices, "stages", stages);
     char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     if (text == NULL) {

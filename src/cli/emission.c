@@ -1,5 +1,6 @@
 #include "cli/emission.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cli/shard_walk.h"
@@ -15,6 +16,9 @@ static const char pin_discountable[] = "discountable";
 static const char pin_rate[] = "rate";
 static const char pin_attach[] = "attach";
 static const char pin_key_mode[] = "stripe_mode";
+static const char pin_batch[] = "batch";
+static const char pin_finalize[] = "finalize";
+const char pin_invoices[] = "invoices";
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
@@ -114,6 +118,32 @@ static bool pin_content(const struct cli *cli, struct run *run, struct stage_sen
     }
     sending->max_wait_us = days * DAY_US;
     return true;
+}
+
+/* What decides how items go, and not what they say: typed, as typed before, or usual. */
+static bool pin_way(const struct cli *cli, struct run *run, enum option option, const char *name,
+                    const char *value, const char *usual, const char **way, struct err *err) {
+    if (option_is_set(&cli->options, option) && !run_pin_anew(run, name, value, err)) {
+        return false;
+    }
+    *way = run_pinned(run, PIN_VERSION, name);
+    *way = *way != NULL ? *way : usual;
+    return true;
+}
+
+static bool pin_ways(const struct cli *cli, struct run *run, struct stage_sending *sending,
+                     struct err *err) {
+    const char *batch;
+    const char *finalize;
+    if (!pin_way(cli, run, OPTION_BATCH, pin_batch, option_value(&cli->options, OPTION_BATCH),
+                 "items", &batch, err) ||
+        !pin_way(cli, run, OPTION_FINALIZE, pin_finalize, "true", "false", &finalize, err)) {
+        return false;
+    }
+    sending->finalizes = strcmp(finalize, "true") == 0;
+    sending->batches_lines = strcmp(batch, "lines") == 0;
+    return sending->batches_lines || strcmp(batch, "items") == 0 ||
+           err_set(err, ERR_USAGE, "--batch: '%.40s' is not known: items or lines", batch);
 }
 
 /* "20", "100/min" or "none". Stripe counts by the second, Dodo by the minute. */
@@ -246,7 +276,8 @@ static bool prepare_stripe(struct cli *cli, struct run *run, struct stage_sendin
                            struct err *err) {
     bool is_dry = option_is_set(&cli->options, OPTION_DRY_RUN);
     sending->is_never_sent = option_is_set(&cli->options, OPTION_NEVER_SENT);
-    return pin_content(cli, run, sending, err) && pin_speed(cli, run, stripe_rate, sending, err) &&
+    return pin_content(cli, run, sending, err) && pin_ways(cli, run, sending, err) &&
+           pin_speed(cli, run, stripe_rate, sending, err) &&
            address_stripe(cli->sys, is_dry, sending, err) &&
            (is_dry || check_key_mode(cli, run, &sending->key, err));
 }
@@ -353,13 +384,74 @@ static bool count_items(struct run *run, struct item_counts *counts, struct err 
     return is_fine;
 }
 
+/* --- what became of invoices of our own ----------------------------------------------------------
+ */
+
+struct invoice_counts {
+    uint64_t drafts;
+    uint64_t not_asked; /* of the drafts */
+    uint64_t finalised;
+    uint64_t different;
+    uint64_t failed;
+    uint64_t unknown;
+};
+
+static bool count_invoices(struct run *run, struct invoice_counts *counts, struct err *err) {
+    struct table *invoices = NULL;
+    *counts = (struct invoice_counts){0};
+    if (!run_input_open(run, &checkpoint_invoices, 0, &invoices, err)) {
+        return false;
+    }
+    struct table_cursor row = table_cursor_start(invoices);
+    while (table_cursor_next(&row)) {
+        struct text status = table_get_text(&row, INVOICES_STATUS);
+        bool has_reason = !table_is_null(&row, INVOICES_REASON);
+        counts->drafts += text_equals(status, text_from("draft")) ? 1 : 0;
+        counts->not_asked +=
+            has_reason && text_equals(table_get_text(&row, INVOICES_REASON), text_from("not_asked"))
+                ? 1
+                : 0;
+        counts->finalised += text_equals(status, text_from("finalised")) ? 1 : 0;
+        counts->different += text_equals(status, text_from("different")) ? 1 : 0;
+        counts->failed += text_equals(status, text_from("failed")) ? 1 : 0;
+        counts->unknown += text_equals(status, text_from("unknown")) ? 1 : 0;
+    }
+    table_close(invoices);
+    return true;
+}
+
+/* Also noted with the run, for status, which reads no table. */
+static bool tell_invoices(struct cli *cli, struct run *run, const struct invoice_counts *counts,
+                          struct err *err) {
+    char text[200];
+    uint64_t count =
+        counts->drafts + counts->finalised + counts->different + counts->failed + counts->unknown;
+    if (count == 0) {
+        return true;
+    }
+    (void)snprintf(text, sizeof text,
+                   "%llu finalised, %llu drafts, %llu different at Stripe, %llu refused, "
+                   "%llu unknown",
+                   (unsigned long long)counts->finalised, (unsigned long long)counts->drafts,
+                   (unsigned long long)counts->different, (unsigned long long)counts->failed,
+                   (unsigned long long)counts->unknown);
+    return run_pin_anew(run, pin_invoices, text, err) && run_save(run, err) &&
+           console_out(&cli->console, err, "  invoices  %s\n", text);
+}
+
 bool emission_reopen(struct run *run, const struct stage_session *session, struct err *err) {
     struct item_counts counts;
+    struct invoice_counts invoices;
     if (session->emission == EMISSION_NONE || !run_stage_is_done(run, &stage_emit) ||
         run_is_replay(run)) {
         return true;
     }
-    return count_items(run, &counts, err) && (counts.unknown == 0 || run_unseal_sending(run, err));
+    if (!count_items(run, &counts, err) || !count_invoices(run, &invoices, err)) {
+        return false;
+    }
+    bool is_open = counts.unknown + invoices.unknown > 0 ||
+                   (session->sending.finalizes && invoices.not_asked > 0);
+    return !is_open || run_unseal_sending(run, err);
 }
 
 bool emission_is_done(const struct run *run) {
@@ -370,18 +462,23 @@ bool emission_is_done(const struct run *run) {
 
 bool emission_tell(struct cli *cli, struct run *run, struct err *err) {
     struct item_counts counts;
+    struct invoice_counts invoices;
     if (!emission_is_done(run)) {
         return true;
     }
-    if (!count_items(run, &counts, err)) {
+    if (!count_items(run, &counts, err) || !count_invoices(run, &invoices, err)) {
         return false;
     }
-    cli->status = counts.unknown > 0  ? ERR_UNKNOWN
-                  : counts.failed > 0 ? ERR_REFUSED
-                  : counts.held > 0   ? ERR_SET_ASIDE
-                                      : cli->status;
-    return console_out(&cli->console, err,
-                       "\n  items     %llu sent, %llu held, %llu refused, %llu unknown\n",
-                       (unsigned long long)counts.sent, (unsigned long long)counts.held,
-                       (unsigned long long)counts.failed, (unsigned long long)counts.unknown);
+    cli->status = counts.unknown + invoices.unknown > 0 ? ERR_UNKNOWN
+                  : counts.failed + invoices.failed > 0 ? ERR_REFUSED
+                  : invoices.different > 0              ? ERR_DRIFT
+                  : counts.held > 0                     ? ERR_SET_ASIDE
+                                                        : cli->status;
+    if (!console_out(&cli->console, err,
+                     "\n  items     %llu sent, %llu held, %llu refused, %llu unknown\n",
+                     (unsigned long long)counts.sent, (unsigned long long)counts.held,
+                     (unsigned long long)counts.failed, (unsigned long long)counts.unknown)) {
+        return false;
+    }
+    return tell_invoices(cli, run, &invoices, err);
 }

@@ -267,7 +267,7 @@ static bool man_exit_codes(struct console *console, struct err *err) {
         }
     }
     return console_out(console, err,
-                       ".El\n.Pp\nWhere several apply: 22, 23, 21, 4. The last line on standard "
+                       ".El\n.Pp\nWhere several apply: 22, 23, 21, 15, 4. The last line on standard "
                        "error\nsays the next command to type.\n");
 }
 

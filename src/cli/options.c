@@ -47,6 +47,12 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_ATTACH] = {"attach", "upcoming|draft|invoice", false, false,
                        "where items go: on the subscription's next invoice (default), on its draft "
                        "of the closed period while there is one, or on an invoice of their own"},
+    [OPTION_BATCH] = {"batch", "items|lines", false, false,
+                      "how items go on an invoice of their own: one by one (default), or as lines, "
+                      "those of an org by one request"},
+    [OPTION_FINALIZE] = {"finalize", NULL, false, false,
+                         "finalise invoices of their own that have all their items and the right "
+                         "total"},
     [OPTION_TEST_KEY] = {"test-key", NULL, false, false,
                          "a key of Stripe's test mode is meant, though a database is read"},
     [OPTION_REPAIR] = {"repair", NULL, false, false,

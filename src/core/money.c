@@ -123,6 +123,14 @@ bool money_to_stripe(struct decimal amount, const struct currency *currency, int
     return scale_to_minor(amount, currency->stripe_exponent, minor);
 }
 
+struct decimal money_from_stripe(int64_t minor, const struct currency *currency) {
+    int128 units = minor;
+    for (int place = currency->stripe_exponent; place < DECIMAL_PLACES; place++) {
+        units *= 10;
+    }
+    return (struct decimal){units};
+}
+
 size_t money_format(struct decimal amount, const struct currency *currency,
                     char text[DECIMAL_TEXT_MAX]) {
     return decimal_format_fixed(amount, currency->decimals, text);

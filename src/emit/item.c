@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "emit/form.h"
+#include "item_internal.h"
 
 /* --- keys ---------------------------------------------------------------------------------------
  */
@@ -172,8 +173,7 @@ bool emit_item_describe(const struct emit_item *item, struct buffer *text, struc
 /* --- the body -----------------------------------------------------------------------------------
  */
 
-/* Cut at a character where Stripe would refuse it for its length. */
-static struct text metadata_value(struct text value) {
+struct text item_metadata_value(struct text value) {
     size_t size = value.size_bytes;
     if (size > EMIT_METADATA_VALUE_MAX) {
         size = EMIT_METADATA_VALUE_MAX;
@@ -184,7 +184,7 @@ static struct text metadata_value(struct text value) {
     return (struct text){value.bytes, size};
 }
 
-static int64_t floor_seconds(int64_t us) {
+int64_t item_floor_seconds(int64_t us) {
     return us >= 0 ? us / 1000000 : -((-us + 999999) / 1000000);
 }
 
@@ -209,6 +209,7 @@ static bool put_place(const struct emit_target *target, struct buffer *body, str
     case PLACE_SUBSCRIPTION:
         return form_text(body, "subscription", target->place_id, err);
     case PLACE_INVOICE:
+    case PLACE_LINES:
         return form_text(body, "invoice", target->place_id, err);
     case PLACE_CUSTOMER:
     case PLACE_METER:
@@ -229,7 +230,7 @@ static bool meter_body(const struct emit_item *item, const struct emit_target *t
                    form_text(body, "identifier", text_from(key), err) &&
                    form_text(body, "payload[stripe_customer_id]", target->customer, err) &&
                    form_int64(body, "payload[value]", item->amount, err) &&
-                   form_int64(body, "timestamp", floor_seconds(item->period_end.us - 1), err);
+                   form_int64(body, "timestamp", item_floor_seconds(item->period_end.us - 1), err);
     buffer_release(&name);
     return is_fine;
 }
@@ -251,13 +252,13 @@ bool emit_item_body(const struct emit_item *item, const struct emit_target *targ
         form_bool(body, "discountable", target->is_discountable, err) &&
         emit_item_describe(item, &description, err) &&
         form_text(body, "description", buffer_text(&description), err) &&
-        form_int64(body, "period[start]", floor_seconds(item->period_start.us), err) &&
-        form_int64(body, "period[end]", floor_seconds(item->period_end.us - 1000000), err) &&
+        form_int64(body, "period[start]", item_floor_seconds(item->period_start.us), err) &&
+        form_int64(body, "period[end]", item_floor_seconds(item->period_end.us - 1000000), err) &&
         form_text(body, "metadata[item_key]", text_from(key), err) &&
         form_text(body, "metadata[run_id]",
                   text_from(item->run_id != NULL ? item->run_id : target->run_id), err) &&
-        form_text(body, "metadata[org_id]", metadata_value(item->org_id), err) &&
-        form_text(body, "metadata[metric]", metadata_value(item->metric), err) &&
+        form_text(body, "metadata[org_id]", item_metadata_value(item->org_id), err) &&
+        form_text(body, "metadata[metric]", item_metadata_value(item->metric), err) &&
         form_text(body, "metadata[period]", text_from(item->period), err) &&
         form_text(body, "metadata[quantity]", text_from(quantity), err) &&
         form_int64(body, "metadata[revision]", item->revision, err) && put_place(target, body, err);

@@ -208,7 +208,8 @@ bool answer_format(const struct journal_answer *answer, struct buffer *content, 
            append_text(content, answer->customer, err) &&
            append_text(content, answer->object_id, err) &&
            append_text(content, answer->request_id, err) &&
-           append_text(content, answer->detail, err);
+           append_text(content, answer->detail, err) &&
+           append_text(content, answer->invoice_id, err);
 }
 
 bool answer_parse(struct text content, struct journal_answer *answer) {
@@ -222,6 +223,11 @@ bool answer_parse(struct text content, struct journal_answer *answer) {
         !take_text(&content, &answer->currency) || !take_text(&content, &answer->customer) ||
         !take_text(&content, &answer->object_id) || !take_text(&content, &answer->request_id) ||
         !take_text(&content, &answer->detail)) {
+        return false;
+    }
+    /* Journals of before have none. */
+    answer->invoice_id = (struct text){"", 0};
+    if (content.size_bytes > 0 && !take_text(&content, &answer->invoice_id)) {
         return false;
     }
     answer->attempt = (unsigned)attempt;

@@ -175,7 +175,7 @@ static bool start_one(struct sender *sender, enum step step, struct err *err) {
     assert(call != NULL);
     call->owner = slot;
     slot->state = SLOT_SENT;
-    if (step == STEP_ITEM) {
+    if (step == STEP_ITEM || step == STEP_ADD_LINES) {
         slot->group.works[slot->work_index].asked_us = clock_monotonic_us(sender->options.sys);
     }
     sender->counts.requests++;
@@ -312,6 +312,15 @@ bool sender_reconcile(struct sender *sender, const struct emit_feed *feed,
     sender->reconcile = reconcile;
     bool is_fine = sender_drive(sender, feed, err);
     sender->reconcile = NULL;
+    return is_fine;
+}
+
+bool sender_close_invoices(struct sender *sender, const struct emit_feed *feed, bool finalizes,
+                           struct err *err) {
+    sender->is_closing = true;
+    sender->finalizes = finalizes;
+    bool is_fine = sender_drive(sender, feed, err);
+    sender->is_closing = false;
     return is_fine;
 }
 

@@ -5,6 +5,8 @@
  *   sender_window.c  the groups under way, the queues of what is ready, customers in turn
  *   sender_load.c    what the journal knows of a group; what is to be done next
  *   sender_place.c   where the items of a group go
+ *   sender_lines.c   items as lines, many by one request, and what lines an invoice has
+ *   sender_close.c   invoices of ours compared and finalised
  *   sender_steps.c   each kind of request: how it is asked, and what its answer does
  *   reconcile.c      comparing with what stands at Stripe
  *   preview.c        what would be asked, for a dry run
@@ -40,6 +42,10 @@ enum step {
     STEP_INVOICES, /* looking for a draft: the subscription's, then one of ours */
     STEP_INVOICE,
     STEP_ITEM,
+    STEP_ADD_LINES,
+    STEP_LINES, /* of an invoice */
+    STEP_SHOW,  /* an invoice */
+    STEP_FINALIZE,
     STEP_RECONCILE, /* alone: nothing else is asked for meanwhile */
     STEPS_COUNT,
 };
@@ -52,6 +58,18 @@ enum slot_state {
     SLOT_SENT,
     SLOT_PAUSES, /* until pause_until_us, then ready */
     SLOT_DONE,
+};
+
+/* An invoice that is being closed. */
+enum closing_phase { CLOSING_READ, CLOSING_LINES, CLOSING_FINALIZE };
+
+struct closing {
+    enum closing_phase phase;
+    bool is_numbered; /* the attempt of the finalising */
+    bool is_refused;  /* it was: why, stands in the bill */
+    bool is_lost;     /* an answer to it did not come */
+    size_t extra_count;
+    size_t found_count;
 };
 
 struct slot {
@@ -72,12 +90,17 @@ struct slot {
     bool is_draft_asked;      /* of the subscription; by STEP_INVOICES */
     bool is_own_asked;        /* whether an invoice of ours is there */
     bool is_numbered;
-    unsigned invoices_count; /* of ours that are there, also finalised ones */
+    unsigned invoices_count;      /* of ours that are there, also finalised ones */
+    bool is_own_place;            /* the place is an invoice of ours */
+    bool is_unbatched;            /* lines were refused together: one by one */
+    char refused_id[EMIT_ID_MAX]; /* an invoice that takes nothing more */
+    bool is_behind_refused;       /* in a listing, newest first: the older ones are full, too */
     char found_id[EMIT_ID_MAX];
     int64_t found_off_us;
     struct emit_work invoice;     /* an invoice to be made, under its own key */
     char page_after[EMIT_ID_MAX]; /* of a listing */
     struct text listed;           /* whose items STEP_RECONCILE lists */
+    struct closing closing;
     struct slot *next_ready;
     struct slot *older; /* in the list of its customer's hash */
 };
@@ -114,7 +137,9 @@ struct sender {
     struct slot *customers[CUSTOMER_LISTS];
     bool is_settling;
     struct reconcile *reconcile; /* NULL: not comparing */
-    bool has_connected;          /* a request has come back */
+    bool is_closing;             /* invoices: by sender_close_invoices */
+    bool finalizes;
+    bool has_connected; /* a request has come back */
     struct reach reach;
     uint64_t random;
     struct buffer body; /* scratch */
@@ -152,6 +177,8 @@ void slot_hold(struct sender *sender, struct slot *slot, const char *reason);
 bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struct err *err);
 /* What an event of a meter did, nobody can be asked: it stays unknown, and is not sent again. */
 void work_stays_unknown(struct emit_work *work, const char *why);
+bool work_put_intent(struct sender *sender, struct slot *slot, struct emit_work *work,
+                     struct err *err);
 bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err);
 bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
                    enum journal_outcome outcome, const struct http_answer *answer,
@@ -182,6 +209,39 @@ bool place_take_invoices(struct sender *sender, struct slot *slot, const json_t 
                          struct err *err);
 bool place_take_invoice(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                         const json_t *object, struct err *err);
+
+/* sender_lines.c */
+/* How many of the items that have no intent yet go as lines, together; 0: none. */
+size_t lines_count(const struct sender *sender, const struct slot *slot);
+bool lines_may_have(const struct emit_work *work);
+bool lines_ask_add(struct sender *sender, struct slot *slot, struct http_call *call,
+                   struct err *err);
+bool lines_take_added(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                      const json_t *object, struct err *err);
+bool lines_give_up(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                   const struct judgement *judgement, struct err *err);
+/* Whether something is still to be tried after an answer that says the key was for other content.
+ */
+bool lines_take_other_content(struct sender *sender, struct slot *slot, bool *is_taken,
+                              struct err *err);
+bool lines_ask(struct sender *sender, struct slot *slot, struct http_call *call, struct err *err);
+bool lines_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                const json_t *object, struct err *err);
+/* The key is too old to be asked under again. */
+bool lines_too_old(struct sender *sender, struct slot *slot, struct err *err);
+/* The invoice is gone: what was to be on it may be among the items of its customer. */
+bool lines_are_gone(struct sender *sender, struct slot *slot, struct err *err);
+/* The line as the item that it is: under the id of that, where it has one. New reference. */
+json_t *line_as_item(const json_t *line);
+
+/* sender_close.c */
+bool closing_advance(struct sender *sender, struct slot *slot, struct err *err);
+bool closing_put_intent(struct sender *sender, struct slot *slot, struct err *err);
+bool closing_ask(struct sender *sender, struct slot *slot, struct http_call *call, struct err *err);
+bool closing_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                  const json_t *object, struct err *err);
+bool closing_give_up(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                     const struct judgement *judgement, struct err *err);
 
 /* reconcile.c */
 bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err);

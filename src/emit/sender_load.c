@@ -87,6 +87,7 @@ static bool load_answer(struct sender *sender, struct text customer, struct emit
     case OUTCOME_FOUND:
         work->result.status = EMIT_SENT;
         keep_text(work->result.object_id, sizeof work->result.object_id, answer->object_id);
+        keep_text(work->result.invoice_id, sizeof work->result.invoice_id, answer->invoice_id);
         return work->item.currency == NULL || check_known(work, customer, answer, err);
     case OUTCOME_REFUSED:
         keep_text(work->result.detail, sizeof work->result.detail, answer->detail);
@@ -153,6 +154,10 @@ static bool load_work(struct sender *sender, struct slot *slot, struct emit_work
     work->place = known.intent.place;
     work->content = known.intent.content;
     keep_text(work->place_id, sizeof work->place_id, known.intent.place_id);
+    if (work->place == PLACE_LINES) { /* which others went with it, only the invoice can tell */
+        work->needs_list = true;
+        return true;
+    }
     bool is_same = false;
     if (!is_same_body(sender, slot, work, &known.intent, &is_same, err)) {
         return false;
@@ -201,6 +206,13 @@ bool slot_load(struct sender *sender, struct slot *slot, struct err *err) {
 /* --- answers ------------------------------------------------------------------------------------
  */
 
+/* A pending item is on none. */
+static const char *invoice_of(const struct emit_work *work, const json_t *object) {
+    const char *id = object_text(object, "invoice");
+    bool is_placed = work->place == PLACE_INVOICE || work->place == PLACE_LINES;
+    return id[0] != '\0' || object == NULL || !is_placed ? id : work->place_id;
+}
+
 bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
                    enum journal_outcome outcome, const struct http_answer *answer,
                    const json_t *object, const char *detail, struct err *err) {
@@ -216,6 +228,7 @@ bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *w
         .object_id = text_from(object_text(object, "id")),
         .request_id = text_from(answer->request_id),
         .detail = text_from(detail),
+        .invoice_id = text_from(invoice_of(work, object)),
     };
     if (work->place == PLACE_METER) {
         /* An event of a meter has no id and tells no amount: it was compared, or was there. */
@@ -240,6 +253,7 @@ bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *w
     case OUTCOME_FOUND:
         work->result.status = EMIT_SENT;
         keep_text(work->result.object_id, sizeof work->result.object_id, record.object_id);
+        keep_text(work->result.invoice_id, sizeof work->result.invoice_id, record.invoice_id);
         break;
     case OUTCOME_REFUSED:
         work->result.status = EMIT_FAILED;
@@ -303,12 +317,14 @@ static bool advance_new(struct sender *sender, struct slot *slot, struct err *er
         return true;
     }
     slot->work_index = (size_t)(work - slot->group.works);
-    slot_ready(sender, slot, STEP_ITEM);
+    slot_ready(sender, slot, work->place == PLACE_LINES ? STEP_ADD_LINES : STEP_ITEM);
     return true;
 }
 
 /* What an earlier start, or a request given up, may still have under way would not be seen. */
 static void ready_list(struct sender *sender, struct slot *slot) {
+    enum step step =
+        slot->group.works[slot->work_index].place == PLACE_LINES ? STEP_LINES : STEP_LIST;
     int64_t quiet_us = sender->options.started_us;
     bool is_kept = true;
     for (size_t index = 0; index < slot->group.works_count; index++) {
@@ -319,17 +335,17 @@ static void ready_list(struct sender *sender, struct slot *slot) {
     quiet_us += sender_quiet_us(sender);
     slot->page_after[0] = '\0';
     if (is_kept || clock_monotonic_us(sender->options.sys) >= quiet_us) {
-        slot_ready(sender, slot, STEP_LIST);
+        slot_ready(sender, slot, step);
     } else {
-        slot_pause(sender, slot, STEP_LIST, quiet_us);
+        slot_pause(sender, slot, step, quiet_us);
     }
 }
 
 /* Hours may have passed in queues and pauses: past its life the key would be a new one. */
 bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struct err *err) {
     *may_ask = true;
-    if (slot->step != STEP_ITEM) { /* a group that is only looked at may have no items */
-        return true;
+    if (slot->step != STEP_ITEM && slot->step != STEP_ADD_LINES) {
+        return true; /* a group that is only looked at may have no items */
     }
     struct emit_work *work = &slot->group.works[slot->work_index];
     bool is_open = work->is_unsettled || slot->is_unsure;
@@ -338,6 +354,9 @@ bool slot_may_ask(struct sender *sender, struct slot *slot, bool *may_ask, struc
     *may_ask = is_apart && (!is_open || is_key_alive(sender, work));
     if (*may_ask) {
         return true;
+    }
+    if (slot->step == STEP_ADD_LINES) {
+        return lines_too_old(sender, slot, err);
     }
     work->is_unsettled = true;
     if (work->place == PLACE_METER) {
@@ -353,11 +372,15 @@ bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {
     if (sender->reconcile != NULL) {
         return reconcile_advance(sender, slot, err);
     }
+    if (sender->is_closing) {
+        return closing_advance(sender, slot, err);
+    }
     slot->tries = 0;
     slot->misses = 0;
     slot->is_unsure = false;
     struct emit_work *work = find_unsettled(&slot->group, true);
     if (work != NULL) {
+        slot->work_index = (size_t)(work - slot->group.works);
         ready_list(sender, slot);
         return true;
     }
@@ -385,8 +408,8 @@ bool slot_advance(struct sender *sender, struct slot *slot, struct err *err) {
 /* --- intents ------------------------------------------------------------------------------------
  */
 
-static bool put_intent(struct sender *sender, struct slot *slot, struct emit_work *work,
-                       struct err *err) {
+bool work_put_intent(struct sender *sender, struct slot *slot, struct emit_work *work,
+                     struct err *err) {
     struct instant now = clock_now(sender->options.sys);
     struct journal_intent intent = {.key = work->item.key,
                                     .attempt = work->attempt,
@@ -406,21 +429,27 @@ static bool put_intent(struct sender *sender, struct slot *slot, struct emit_wor
 
 /* For all items of the group at once, or for the invoice that they wait for. */
 bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err) {
+    if (sender->is_closing) {
+        return closing_put_intent(sender, slot, err);
+    }
     if (!slot->has_target) {
         buffer_clear(&sender->body);
         return buffer_append(&sender->body, slot->group.customer, err) &&
-               put_intent(sender, slot, &slot->invoice, err);
+               work_put_intent(sender, slot, &slot->invoice, err);
     }
+    size_t lines_left = lines_count(sender, slot);
     for (size_t index = 0; index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
         if (work->result.status != EMIT_OPEN || work->has_intent) {
             continue;
         }
-        work->place = slot->place;
+        bool is_line = lines_left > 0 && lines_may_have(work);
+        lines_left -= is_line ? 1 : 0;
+        work->place = is_line ? PLACE_LINES : slot->place;
         memcpy(work->place_id, slot->place_id, sizeof work->place_id);
         struct emit_target target = target_of(sender, slot, work->place, work->place_id);
         if (!emit_item_body(&work->item, &target, &sender->body, err) ||
-            !put_intent(sender, slot, work, err)) {
+            !work_put_intent(sender, slot, work, err)) {
             return false;
         }
     }

@@ -108,6 +108,10 @@ bool place_take_subscription(struct sender *sender, struct slot *slot, const jso
     return slot_advance(sender, slot, err);
 }
 
+static bool is_refused(const struct slot *slot, const char *id) {
+    return slot->refused_id[0] != '\0' && strcmp(slot->refused_id, id) == 0;
+}
+
 /* The draft whose period ends nearest to ours. */
 static void match_draft(struct slot *slot, const json_t *invoice) {
     int64_t end_us = json_integer_value(json_object_get(invoice, "period_end")) * 1000000;
@@ -115,14 +119,17 @@ static void match_draft(struct slot *slot, const json_t *invoice) {
     off_us = off_us < 0 ? -off_us : off_us;
     bool is_ours =
         strcmp(object_text(invoice, "currency"), slot->group.works[0].item.currency->code) == 0 &&
-        off_us <= SAME_END_US;
+        off_us <= SAME_END_US && !is_refused(slot, object_text(invoice, "id"));
     if (is_ours && (slot->found_id[0] == '\0' || off_us < slot->found_off_us)) {
         slot->found_off_us = off_us;
         keep_text(slot->found_id, sizeof slot->found_id, text_from(object_text(invoice, "id")));
     }
 }
 
-/* Of several drafts of ours the oldest: they are listed newest first. */
+/*
+ * Of several drafts of ours the oldest: they are listed newest first. One that took nothing more is
+ * full, and so are those before it.
+ */
 static void match_own(struct slot *slot, const json_t *invoice) {
     struct emit_key key;
     const char *text = object_text(json_object_get(invoice, "metadata"), "invoice_key");
@@ -131,8 +138,10 @@ static void match_own(struct slot *slot, const json_t *invoice) {
         return;
     }
     slot->invoices_count++;
-    if (strcmp(object_text(invoice, "status"), "draft") == 0) {
-        keep_text(slot->found_id, sizeof slot->found_id, text_from(object_text(invoice, "id")));
+    const char *id = object_text(invoice, "id");
+    slot->is_behind_refused = slot->is_behind_refused || is_refused(slot, id);
+    if (strcmp(object_text(invoice, "status"), "draft") == 0 && !slot->is_behind_refused) {
+        keep_text(slot->found_id, sizeof slot->found_id, text_from(id));
     }
 }
 
@@ -158,6 +167,7 @@ bool place_take_invoices(struct sender *sender, struct slot *slot, const json_t 
     if (slot->found_id[0] != '\0') {
         target_set(slot, PLACE_INVOICE, text_from(slot->found_id));
     }
+    slot->is_own_place = slot->is_draft_asked && slot->has_target;
     slot->is_own_asked = slot->is_draft_asked;
     slot->is_draft_asked = true;
     return slot_advance(sender, slot, err);
@@ -166,12 +176,15 @@ bool place_take_invoices(struct sender *sender, struct slot *slot, const json_t 
 bool place_take_invoice(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                         const json_t *object, struct err *err) {
     target_set(slot, PLACE_INVOICE, text_from(object_text(object, "id")));
+    slot->is_own_place = true;
     return work_answered(sender, slot, &slot->invoice, OUTCOME_SENT, answer, object, "", err) &&
            slot_advance(sender, slot, err);
 }
 
 void place_forget(struct slot *slot) {
+    memcpy(slot->refused_id, slot->place_id, sizeof slot->refused_id);
     slot->has_target = false;
+    slot->is_own_place = false;
     slot->is_draft_asked = false;
     slot->is_own_asked = false;
 }
@@ -208,6 +221,7 @@ static bool search_invoice(struct sender *sender, struct slot *slot, struct err 
     slot->invoice.item.org_id = slot->group.org_id;
     slot->is_draft_asked = true;
     slot->invoices_count = 0;
+    slot->is_behind_refused = false;
     slot->found_id[0] = '\0';
     slot->page_after[0] = '\0';
     if (!place_invoice_key(sender, slot, &slot->invoice.item.key, err)) {

@@ -64,6 +64,13 @@ bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, 
         return place_ask_invoice(sender, slot, call, err);
     case STEP_ITEM:
         return ask_item(sender, slot, call, err);
+    case STEP_ADD_LINES:
+        return lines_ask_add(sender, slot, call, err);
+    case STEP_LINES:
+        return lines_ask(sender, slot, call, err);
+    case STEP_SHOW:
+    case STEP_FINALIZE:
+        return closing_ask(sender, slot, call, err);
     case STEP_RECONCILE:
         return reconcile_ask(sender, slot, call, err);
     case STEPS_COUNT:
@@ -161,7 +168,7 @@ static bool take_list(struct sender *sender, struct slot *slot, const struct htt
     }
     for (size_t work_index = 0; work_index < slot->group.works_count; work_index++) {
         struct emit_work *work = &slot->group.works[work_index];
-        if (!work->needs_list) {
+        if (!work->needs_list || work->place == PLACE_LINES) {
             continue;
         }
         if (work->raised >= RAISED_MAX) {
@@ -221,7 +228,9 @@ static bool give_up_item(struct sender *sender, struct slot *slot, const struct 
         /* Finalised in between, or gone: there is another place. */
         if (judgement->is_about_invoice && work->raised < RAISED_MAX) {
             work_reopen(work);
-            place_forget(slot);
+            if (strcmp(work->place_id, slot->place_id) == 0) {
+                place_forget(slot);
+            }
         }
         return slot_advance(sender, slot, err);
     }
@@ -241,8 +250,18 @@ static bool give_up_item(struct sender *sender, struct slot *slot, const struct 
 
 static bool give_up(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                     const struct judgement *judgement, struct err *err) {
+    if (sender->is_closing) {
+        return closing_give_up(sender, slot, answer, judgement, err);
+    }
     if (slot->step == STEP_ITEM) {
         return give_up_item(sender, slot, answer, judgement, err);
+    }
+    if (slot->step == STEP_ADD_LINES) {
+        return lines_give_up(sender, slot, answer, judgement, err);
+    }
+    if (slot->step == STEP_LINES && answer->status == 404 &&
+        judgement->verdict == VERDICT_REFUSED) {
+        return lines_are_gone(sender, slot, err);
     }
     if (slot->step == STEP_INVOICE) {
         return give_up_invoice(sender, slot, answer, judgement, err);
@@ -286,6 +305,14 @@ static bool take_other_content(struct sender *sender, struct slot *slot,
             return is_retried;
         }
     }
+    if (slot->step == STEP_ADD_LINES) {
+        if (!lines_take_other_content(sender, slot, &is_retried, err) || is_retried) {
+            return is_retried;
+        }
+    }
+    if (slot->step == STEP_FINALIZE) {
+        return closing_give_up(sender, slot, answer, judgement, err);
+    }
     struct emit_work *work = &slot->group.works[slot->work_index];
     if (slot->step == STEP_ITEM && work->raised < RAISED_MAX) {
         work->is_unsettled = true;
@@ -319,7 +346,8 @@ static void try_connecting(struct sender *sender, struct slot *slot,
 
 static bool is_maybe_done(const struct slot *slot) {
     return slot->is_unsure ||
-           (slot->step == STEP_ITEM && slot->group.works[slot->work_index].is_unsettled);
+           (slot->step == STEP_ITEM && slot->group.works[slot->work_index].is_unsettled) ||
+           (slot->step == STEP_FINALIZE && slot->invoice.is_unsettled);
 }
 
 static bool take_done(struct sender *sender, struct slot *slot, const struct http_answer *answer,
@@ -335,6 +363,14 @@ static bool take_done(struct sender *sender, struct slot *slot, const struct htt
         return place_take_invoice(sender, slot, answer, object, err);
     case STEP_ITEM:
         return take_item(sender, slot, answer, object, err);
+    case STEP_ADD_LINES:
+        return lines_take_added(sender, slot, answer, object, err);
+    case STEP_LINES:
+        return sender->is_closing ? closing_take(sender, slot, answer, object, err)
+                                  : lines_take(sender, slot, answer, object, err);
+    case STEP_SHOW:
+    case STEP_FINALIZE:
+        return closing_take(sender, slot, answer, object, err);
     case STEP_RECONCILE:
         return reconcile_take(sender, slot, answer, object, err);
     case STEPS_COUNT:
@@ -347,7 +383,8 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
                struct err *err) {
     struct judgement judgement;
     bool is_fine = true;
-    bool is_post = slot->step == STEP_ITEM || slot->step == STEP_INVOICE;
+    bool is_post = slot->step == STEP_ITEM || slot->step == STEP_INVOICE ||
+                   slot->step == STEP_ADD_LINES || slot->step == STEP_FINALIZE;
     bool is_last_word = answer->has_should_retry && !answer->should_retry;
     answer_judge(answer, &judgement);
     /* A comparison sends nothing: whoever waits for it is told at once that it cannot be made. */

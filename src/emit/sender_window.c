@@ -120,6 +120,7 @@ static void count_results(struct sender *sender, const struct emit_group *group)
             break;
         case EMIT_SENT:
             sender->counts.sent++;
+            sender->counts.on_invoices += group->works[index].result.invoice_id[0] != '\0' ? 1 : 0;
             break;
         case EMIT_FAILED:
             sender->counts.failed++;
@@ -138,7 +139,9 @@ bool window_retire(struct sender *sender, const struct emit_feed *feed, struct e
     while (sender->slots_count > 0 && window_slot(sender, 0)->state == SLOT_DONE) {
         struct slot *slot = window_slot(sender, 0);
         if (!sender->is_settling) {
-            count_results(sender, &slot->group);
+            if (!sender->is_closing) {
+                count_results(sender, &slot->group);
+            }
             if (feed->done != NULL && !feed->done(feed->context, &slot->group, err)) {
                 return false;
             }

@@ -74,9 +74,18 @@ static bool list_exchange(struct sender *sender, const struct listing *listing,
     return true;
 }
 
+/* Invoices of ours whose lines did not all come with them. */
+struct swept {
+    struct sender *sender;
+    struct text customer; /* of the invoice whose lines are at hand */
+    struct buffer open;   /* id and customer of each, ended by a zero byte */
+};
+
 static bool sweep_note(void *context, const struct http_answer *answer, const json_t *object,
                        struct err *err) {
-    struct sender *sender = context;
+    const struct swept *swept = context;
+    struct sender *sender = swept->sender;
+    const char *customer = object_text(object, "customer");
     const json_t *metadata = json_object_get(object, "metadata");
     struct journal_answer found = {
         .attempt = 1,
@@ -84,15 +93,55 @@ static bool sweep_note(void *context, const struct http_answer *answer, const js
         .status = answer->status,
         .amount = json_integer_value(json_object_get(object, "amount")),
         .currency = text_from(object_text(object, "currency")),
-        .customer = text_from(object_text(object, "customer")),
+        .customer = customer[0] != '\0' ? text_from(customer) : swept->customer,
         .object_id = text_from(object_text(object, "id")),
         .request_id = text_from(answer->request_id),
+        .invoice_id = text_from(object_text(object, "invoice")),
     };
     if (strcmp(object_text(metadata, "period"), sender->options.period) != 0 ||
         !emit_key_parse(text_from(object_text(metadata, "item_key")), &found.key)) {
         return true; /* somebody else's, or another period's */
     }
     return journal_put_answer(sender->journal, &found, err);
+}
+
+/* A line that was added with others is no item that is listed. */
+static bool sweep_line(void *context, const struct http_answer *answer, const json_t *line,
+                       struct err *err) {
+    json_t *item = line_as_item(line);
+    if (item == NULL) {
+        return err_memory(err, sizeof(struct swept));
+    }
+    bool is_fine = sweep_note(context, answer, item, err);
+    json_decref(item);
+    return is_fine;
+}
+
+static bool sweep_invoice(void *context, const struct http_answer *answer, const json_t *invoice,
+                          struct err *err) {
+    struct swept *swept = context;
+    struct emit_key key;
+    const json_t *metadata = json_object_get(invoice, "metadata");
+    const json_t *lines = json_object_get(invoice, "lines");
+    const char *customer = object_text(invoice, "customer");
+    if (!emit_key_parse(text_from(object_text(metadata, "invoice_key")), &key) ||
+        strcmp(object_text(metadata, "period"), swept->sender->options.period) != 0) {
+        return true;
+    }
+    if (!json_is_false(json_object_get(lines, "has_more"))) {
+        const char *id = object_text(invoice, "id");
+        return buffer_append(&swept->open, (struct text){id, strlen(id) + 1}, err) &&
+               buffer_append(&swept->open, (struct text){customer, strlen(customer) + 1}, err);
+    }
+    swept->customer = text_from(customer);
+    size_t index;
+    json_t *line;
+    json_array_foreach(json_object_get(lines, "data"), index, line) {
+        if (!sweep_line(swept, answer, line, err)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool list_page(const struct listing *listing, const struct http_answer *answer,
@@ -173,18 +222,48 @@ static bool list_all(struct sender *sender, const struct listing *listing, struc
     return true;
 }
 
+/* The lines of those invoices that have more than came with them. */
+static bool sweep_lines(struct swept *swept, struct err *err) {
+    struct buffer path = {0};
+    bool is_fine = true;
+    size_t at = 0;
+    while (is_fine && at < swept->open.size_bytes) {
+        const char *id = swept->open.bytes + at;
+        swept->customer = text_from(id + strlen(id) + 1);
+        at += strlen(id) + swept->customer.size_bytes + 2;
+        buffer_clear(&path);
+        is_fine = buffer_append(&path, text_from("/v1/invoices/"), err) &&
+                  form_encode(&path, text_from(id), err) &&
+                  buffer_append(&path, text_from("/lines"), err) &&
+                  buffer_append(&path, (struct text){"", 1}, err);
+        struct listing listing = {.step = STEP_LINES,
+                                  .path = path.bytes,
+                                  .query = {"", 0},
+                                  .put = sweep_line,
+                                  .context = swept};
+        is_fine = is_fine && list_all(swept->sender, &listing, err);
+    }
+    buffer_release(&path);
+    return is_fine;
+}
+
 bool sender_sweep(struct sender *sender, struct instant since, struct err *err) {
     struct buffer query = {0};
+    struct swept swept = {.sender = sender};
     struct listing listing = {
-        .step = STEP_LIST, .path = "/v1/invoiceitems", .put = sweep_note, .context = sender};
+        .step = STEP_LIST, .path = "/v1/invoiceitems", .put = sweep_note, .context = &swept};
+    struct listing invoices = {
+        .step = STEP_INVOICES, .path = "/v1/invoices", .put = sweep_invoice, .context = &swept};
     /* A request of an earlier start that is still under way would not be seen. */
     bool is_fine = sweep_wait(sender, sender->options.started_us + sender_quiet_us(sender), err) &&
                    form_int64(&query, "created[gte]", (since.us - LIST_SLACK_US) / 1000000, err);
     listing.query = buffer_text(&query);
-    is_fine = is_fine && list_all(sender, &listing, err) &&
-              journal_put_swept(sender->journal, err) &&
+    invoices.query = listing.query;
+    is_fine = is_fine && list_all(sender, &listing, err) && list_all(sender, &invoices, err) &&
+              sweep_lines(&swept, err) && journal_put_swept(sender->journal, err) &&
               journal_commit(sender->journal, clock_now(sender->options.sys), err);
     buffer_release(&query);
+    buffer_release(&swept.open);
     return is_fine;
 }
 

@@ -1,8 +1,8 @@
 #include "report/reports.h"
 
 const struct report *const report_table[] = {
-    &report_adjustments, &report_control_totals, &report_exceptions, &report_invoice_items,
-    &report_overages,    &report_projections,    &report_usage,
+    &report_adjustments, &report_control_totals, &report_exceptions,  &report_invoice_items,
+    &report_invoices,    &report_overages,       &report_projections, &report_usage,
 };
 const size_t report_table_count = sizeof report_table / sizeof report_table[0];
 

@@ -14,6 +14,7 @@ static const struct table_schema *const emit_inputs[] = {
 
 static const struct stage_output emit_outputs[] = {
     {.schema = &checkpoint_items, .is_sharded = true},
+    {.schema = &checkpoint_invoices},
 };
 
 /* Left: from the records. Right: from the items, whatever became of them. */
@@ -93,8 +94,9 @@ static bool emit_send(struct run *run, struct stage_session *session, struct err
     if (!emit_write_back_open(run, session, &session->write_back, err)) {
         return false;
     }
-    bool is_fine = (session->emission == EMISSION_DODO ? emit_dodo(run, session, err)
-                                                       : emit_stripe(run, session, err)) &&
+    bool is_fine = (session->emission == EMISSION_DODO
+                        ? emit_dodo(run, session, err) && emit_no_invoices(run, err)
+                        : emit_stripe(run, session, err)) &&
                    emit_write_back_flush(session->write_back, err);
     emit_write_back_close(session->write_back);
     session->write_back = NULL;
@@ -117,13 +119,13 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
             return false;
         }
     }
-    return true;
+    return emit_no_invoices(run, err);
 }
 
 const struct stage stage_emit = {
     .name = "emit",
     .number = 60,
-    .version = 2,
+    .version = 3,
     .effect = EFFECT_SENDS,
     .summary = "put invoice items on customers' bills, once each",
     .inputs = emit_inputs,

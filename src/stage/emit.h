@@ -87,6 +87,9 @@ void emit_write_back_close(struct emit_write_back *back);
 /* billed = sent + held + failed + unknown + not emitted */
 extern const char emit_equation[];
 
+/* emit_invoices.c: the table of invoices of our own, without any. */
+bool emit_no_invoices(struct run *run, struct err *err);
+
 /* What would be sent, into requests.jsonl of the stage. */
 bool emit_dry(struct run *run, const struct stage_session *session, struct err *err);
 /* Sends; the items of every shard are written. */

@@ -35,7 +35,7 @@ struct emit_check {
     struct currency_sum *sums; /* of all currencies */
 };
 
-static uint64_t customer_hash(struct text customer) {
+uint64_t emit_customer_hash(struct text customer) {
     uint64_t hash = UINT64_C(14695981039346656037);
     for (size_t index = 0; index < customer.size_bytes; index++) {
         hash = (hash ^ (unsigned char)customer.bytes[index]) * UINT64_C(1099511628211);
@@ -78,7 +78,7 @@ static bool counts_grow(struct emit_check *check, struct err *err) {
 }
 
 static bool count_group(struct emit_check *check, const struct emit_group *group, struct err *err) {
-    uint64_t hash = customer_hash(group->customer);
+    uint64_t hash = emit_customer_hash(group->customer);
     if (!check->is_counting) {
         check->buckets[hash % BUCKETS_COUNT] += group->works_count;
         return true;

@@ -21,6 +21,7 @@ struct emission_run {
     uint64_t held_count;
     struct instant first_end;   /* of all periods billed */
     struct instant apart_until; /* meter events may be sent; 0: for ever */
+    int64_t deadline_us;        /* monotonic: of the whole stage */
 };
 
 /* Close also after a failure. */
@@ -47,6 +48,12 @@ bool emit_recorded_mark(struct emission_run *emission, struct err *err);
  * all that was sent. Sets apart_until; ERR_UNKNOWN when they may be there, and are not told apart.
  */
 bool emit_recorded_doubt(struct emission_run *emission, struct err *err);
+
+/* emit_invoices.c. Once all items are sent: compares and finalises, and writes their table. */
+bool emit_invoices(struct emission_run *emission, struct err *err);
+
+/* For telling customers into parts. */
+uint64_t emit_customer_hash(struct text customer);
 
 /* emit_check.c. Open makes every item and tells the cost; waiting asks Stripe, once connected. */
 struct emit_check;

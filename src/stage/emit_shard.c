@@ -223,6 +223,7 @@ static bool put_row(struct emit_shard *shard, const struct emit_work *work, stru
     table_put_int64(items, ITEMS_ATTEMPTS, (int64_t)result->attempts);
     put_optional(items, ITEMS_REQUEST_ID, result->request_id);
     put_optional(items, ITEMS_DETAIL, result->detail);
+    put_optional(items, ITEMS_INVOICE_ID, result->invoice_id);
     return table_end_row(items, err) &&
            emit_write_back_put(shard->session->write_back, item, status,
                                shard->is_dodo ? "" : result->object_id, err) &&

@@ -38,11 +38,12 @@ struct sender_options emission_options(const struct emission_run *emission) {
         .timeout_ms = sending->timeout_ms,
         .retry_delay_ms = sending->retry_delay_ms,
         .started_us = sending->started_us,
-        .deadline_us = clock_monotonic_us(sys) + sending->deadline_s * 1000000,
+        .deadline_us = emission->deadline_us,
         .attach = sending->attach,
         .max_wait_us = sending->max_wait_us,
         .may_stand_alone = sending->may_stand_alone,
         .is_discountable = sending->is_discountable,
+        .batches_lines = sending->batches_lines,
         .retries_failed = sending->retries_failed,
         .note = emission->session->note,
         .note_context = emission->session->note_context,
@@ -180,9 +181,20 @@ static bool send_all(struct emission_run *emission, struct err *err) {
     return true;
 }
 
+/* What was put on invoices is in the journal; it is read again to find them. */
+static bool close_invoices(struct emission_run *emission, struct err *err) {
+    if (sender_counts(emission->sender).on_invoices == 0) {
+        return emit_no_invoices(emission->run, err);
+    }
+    return open_journal(emission, err) && open_sender(emission, err) &&
+           emit_invoices(emission, err);
+}
+
 bool emission_open(struct emission_run *emission, struct run *run,
                    const struct stage_session *session, struct err *err) {
     *emission = (struct emission_run){.run = run, .session = session};
+    emission->deadline_us =
+        clock_monotonic_us(run_sys(run)) + session->sending.deadline_s * INT64_C(1000000);
     (void)month_format(session->month, emission->period);
     emission->arena = arena_create(err);
     return emission->arena != NULL &&
@@ -212,7 +224,8 @@ bool emit_stripe(struct run *run, const struct stage_session *session, struct er
     is_fine = is_fine && emit_check_open(&emission, &check, err) && open_journal(&emission, err) &&
               open_sender(&emission, err) && emit_check_waiting(check, err) &&
               (emission.items_count == 0 || complete_journal(&emission, err)) &&
-              settle_all(&emission, err) && send_all(&emission, err);
+              settle_all(&emission, err) && send_all(&emission, err) &&
+              close_invoices(&emission, err);
     emit_check_close(check);
     emission_close(&emission);
     return is_fine;

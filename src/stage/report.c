@@ -52,6 +52,7 @@ struct writing {
     struct table *plans;
     struct table *prices;
     struct table *tiers;
+    struct table *invoices;
     struct terms terms;
     struct report_shard *shards;
     struct report_source source;
@@ -164,6 +165,11 @@ static bool writing_open(struct writing *writing, struct err *err) {
             return false;
         }
     }
+    if (stage_is_done_for(run, &checkpoint_invoices) &&
+        !run_input_open(run, &checkpoint_invoices, 0, &writing->invoices, err)) {
+        return false;
+    }
+    writing->source.invoices = writing->invoices;
     writing->totals = totals_create(err);
     return writing->totals != NULL && writing_gather_totals(writing, err);
 }
@@ -183,6 +189,7 @@ static void writing_close(struct writing *writing) {
     table_close(writing->plans);
     table_close(writing->prices);
     table_close(writing->tiers);
+    table_close(writing->invoices);
     arena_destroy(writing->arena);
 }
 
@@ -331,7 +338,7 @@ static const struct table_schema *const report_inputs[] = {
     &checkpoint_orgs,    &checkpoint_plans,       &checkpoint_prices,      &checkpoint_tiers,
     &checkpoint_limits,  &checkpoint_asides,      &checkpoint_usage,       &checkpoint_negatives,
     &checkpoint_charges, &checkpoint_records,     &checkpoint_projections, &checkpoint_estimates,
-    &checkpoint_changes, &checkpoint_adjustments, &checkpoint_items,
+    &checkpoint_changes, &checkpoint_adjustments, &checkpoint_items,       &checkpoint_invoices,
 };
 
 const struct stage stage_report = {

@@ -124,8 +124,11 @@ bool amount_of_price(const json_t *params, const json_t *unit_params, int64_t *a
 /* A draft invoice of that customer with room for `more`, or a refusal. */
 json_t *draft_for(struct world *world, const char *id, const char *customer, size_t more,
                   struct answer *answer);
+/* Or a refusal: of the metric that the test wants to be refused. */
+bool world_takes_metric(const struct world *world, const json_t *params, struct answer *answer);
 /* Puts an item on an invoice as a line, and totals anew. */
 void invoice_attach(struct world *world, json_t *invoice, json_t *item);
+void invoice_drop_line(struct world *world, json_t *invoice); /* the first, with its item */
 json_t *invoice_new(struct world *world, const char *customer, const char *currency);
 enum { INVOICE_LINES_MAX = 250 };
 

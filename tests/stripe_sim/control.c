@@ -10,9 +10,12 @@
  *   remove  {item}             somebody deletes an item at Stripe
  *   remove_event {event}       an event is gone at Dodo
  *   renew   {subscription}     a draft invoice with the pending items of its customer
+ *   refuse  {metric}           no item or line of it is taken; left out: all are
+ *   line    {invoice, …}       somebody adds a line at Stripe, or with remove takes the first away
  *   dump                       everything there is
  *   stop
  */
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -116,6 +119,24 @@ static json_t *do_renew(struct server *server, const json_t *command) {
     return must(json_pack("{s:b, s:O}", "ok", 1, "invoice", json_object_get(invoice, "id")));
 }
 
+static json_t *do_line(struct server *server, const json_t *command) {
+    struct world *world = server->world;
+    json_t *invoice = collection_find(&world->invoices, field_text(command, "invoice"));
+    if (invoice == NULL) {
+        return wrong("no such invoice");
+    }
+    if (json_is_true(json_object_get(command, "remove"))) {
+        invoice_drop_line(world, invoice);
+        return fine();
+    }
+    json_t *line = must(json_pack("{s:s, s:I, s:s, s:b, s:{}, s:n}", "id", "", "amount",
+                                  (json_int_t)field_integer(command, "amount"), "description",
+                                  "by hand", "discountable", 1, "metadata", "period"));
+    invoice_attach(world, invoice, line);
+    json_decref(line);
+    return fine();
+}
+
 static json_t *do_dump(struct server *server) {
     json_t *struck = must(json_object());
     for (int fault = FAULT_NONE + 1; fault < FAULTS_COUNT; fault++) {
@@ -167,6 +188,14 @@ json_t *control_answer(struct server *server, const json_t *command) {
         }
         collection_remove(&server->world->dodo_events, id);
         return fine();
+    }
+    if (strcmp(what, "refuse") == 0) {
+        (void)snprintf(server->world->refused_metric, sizeof server->world->refused_metric, "%s",
+                       field_text(command, "metric"));
+        return fine();
+    }
+    if (strcmp(what, "line") == 0) {
+        return do_line(server, command);
     }
     if (strcmp(what, "renew") == 0) {
         return do_renew(server, command);

@@ -89,6 +89,11 @@ void faults_release(struct faults *faults) {
     memset(faults, 0, sizeof *faults);
 }
 
+static bool ends_with(const char *path, const char *end) {
+    size_t size = strlen(path);
+    return size >= strlen(end) && strcmp(path + size - strlen(end), end) == 0;
+}
+
 static enum fault script_draw(struct faults *faults, const struct request *request) {
     enum fault found = FAULT_NONE;
     for (size_t index = 0; index < json_array_size(faults->script); index++) {
@@ -96,7 +101,8 @@ static enum fault script_draw(struct faults *faults, const struct request *reque
         const char *method = field_text(line, "method");
         const char *path = field_text(line, "path");
         if ((*method != '\0' && strcmp(method, request->method) != 0) ||
-            strncmp(path, request->path, strlen(path)) != 0) {
+            strncmp(path, request->path, strlen(path)) != 0 ||
+            !ends_with(request->path, field_text(line, "ends"))) {
             continue;
         }
         uint64_t seen = (uint64_t)field_integer(line, "seen") + 1;

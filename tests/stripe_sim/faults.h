@@ -8,7 +8,8 @@
  *    "refuse_ms": 20, "kinds": ["reset_after", …] (all when left out),
  *    "script": [{"method": "POST", "path": "/v1/invoiceitems", "nth": 3, "times": 1,
  *                "kind": "500_after"}]}
- * The script strikes at the nth request (from 1) whose method and path begin so, times over.
+ * The script strikes at the nth request (from 1) whose method and path begin so (and whose path
+ * ends with "ends", where that is given), times over.
  */
 #ifndef PERIODCLOSE_TESTS_STRIPE_SIM_FAULTS_H
 #define PERIODCLOSE_TESTS_STRIPE_SIM_FAULTS_H

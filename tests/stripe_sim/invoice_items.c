@@ -132,7 +132,7 @@ bool create_item(struct world *world, const struct request *request, struct answ
     const char *invoice_id = param_text(params, "invoice");
     const char *currency = NULL;
     int64_t amount = 0;
-    if (!customer_accepts(world, customer, answer) ||
+    if (!customer_accepts(world, customer, answer) || !world_takes_metric(world, params, answer) ||
         !price_accepts(params, &amount, &currency, answer) ||
         !subscription_accepts(world, subscription, params, answer) ||
         !period_accepts(params, answer) || !metadata_accepts(params, "metadata", answer)) {

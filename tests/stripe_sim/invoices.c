@@ -32,6 +32,7 @@ static void invoice_total(struct world *world, json_t *invoice) {
         total += field_integer(json_array_get(lines, index), "amount");
     }
     (void)json_object_set_new(invoice, "total", must(json_integer(total)));
+    (void)json_object_set_new(invoice, "total_excluding_tax", must(json_integer(total)));
     (void)json_object_set_new(invoice, "subtotal", must(json_integer(total)));
     (void)json_object_set_new(invoice, "amount_due", must(json_integer(total > 0 ? total : 0)));
 }
@@ -56,6 +57,18 @@ void invoice_attach(struct world *world, json_t *invoice, json_t *item) {
     (void)json_object_set(item, "invoice", json_object_get(invoice, "id"));
     (void)json_array_append_new(world_lines_of(world, field_text(invoice, "id")),
                                 line_new(world, invoice, item));
+    invoice_total(world, invoice);
+}
+
+void invoice_drop_line(struct world *world, json_t *invoice) {
+    json_t *lines = world_lines_of(world, field_text(invoice, "id"));
+    const json_t *details = json_object_get(json_object_get(json_array_get(lines, 0), "parent"),
+                                            "invoice_item_details");
+    const char *item = field_text(details, "invoice_item");
+    if (*item != '\0') {
+        world_remove_item(world, item);
+    }
+    (void)json_array_remove(lines, 0);
     invoice_total(world, invoice);
 }
 
@@ -169,8 +182,15 @@ static bool invoice_wanted(const json_t *invoice, const json_t *params) {
 }
 
 bool list_invoices(struct world *world, const struct request *request, struct answer *answer) {
-    return answer_page(answer, request->params, world->invoices.list, invoice_wanted,
-                       "/v1/invoices");
+    if (!answer_page(answer, request->params, world->invoices.list, invoice_wanted,
+                     "/v1/invoices")) {
+        return false;
+    }
+    json_t *page = json_object_get(answer->body, "data");
+    for (size_t index = 0; index < json_array_size(page); index++) {
+        (void)json_array_set_new(page, index, invoice_shown(world, json_array_get(page, index)));
+    }
+    return true;
 }
 
 bool show_invoice(struct world *world, const struct request *request, struct answer *answer) {
@@ -218,6 +238,13 @@ bool finalize_invoice(struct world *world, const struct request *request, struct
 /* --- lines --------------------------------------------------------------------------------------
  */
 
+bool world_takes_metric(const struct world *world, const json_t *params, struct answer *answer) {
+    const char *metric = param_text(json_object_get(params, "metadata"), "metric");
+    return world->refused_metric[0] == '\0' || metric == NULL ||
+           strcmp(metric, world->refused_metric) != 0 ||
+           answer_refuse(answer, 400, "parameter_invalid", "description", "This is refused.");
+}
+
 /* A line of add_lines as if it were an item; NULL and a refusal when it is none. */
 static json_t *line_asked(struct world *world, const json_t *invoice, const json_t *line,
                           struct answer *answer) {
@@ -227,6 +254,9 @@ static json_t *line_asked(struct world *world, const json_t *invoice, const json
     if (has_amount == (price != NULL)) {
         (void)answer_refuse(answer, 400, "parameter_invalid", "lines",
                             "A line has either an amount or price_data.");
+        return NULL;
+    }
+    if (!world_takes_metric(world, line, answer)) {
         return NULL;
     }
     if (price != NULL &&
@@ -276,6 +306,9 @@ static json_t *item_adopted(struct world *world, const json_t *invoice, const ch
 bool add_lines(struct world *world, const struct request *request, struct answer *answer) {
     const json_t *asked = json_object_get(request->params, "lines");
     size_t count = json_object_size(asked);
+    if (count == 0) {
+        return answer_refuse(answer, 400, "parameter_missing", "lines", "There are no lines.");
+    }
     json_t *invoice = draft_for(world, request->id, NULL, count, answer);
     if (invoice == NULL) {
         return false;

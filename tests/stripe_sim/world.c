@@ -109,6 +109,7 @@ void world_reset(struct world *world, uint64_t seed, const char *key) {
     world->clock_offset_us = 0;
     world->key_life_us = INT64_C(86400) * MICROSECONDS;
     world->key_slack_us = 0;
+    world->refused_metric[0] = '\0';
     world->ids_count = 0;
     (void)snprintf(world->key, sizeof world->key, "%s", key);
 }

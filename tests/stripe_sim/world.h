@@ -25,7 +25,8 @@ struct world {
     char key[WORLD_KEY_MAX]; /* the only API key that is accepted */
     int64_t clock_offset_us;
     int64_t key_life_us;
-    int64_t key_slack_us; /* every other key lives longer, by up to that */
+    int64_t key_slack_us;               /* every other key lives longer, by up to that */
+    char refused_metric[WORLD_KEY_MAX]; /* no item or line of it is taken; empty: none */
     uint64_t ids_count;
     struct collection customers;
     struct collection subscriptions;
