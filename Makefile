@@ -194,6 +194,7 @@ sim: test-deps ## bills SEEDS=500 closes through faults, kills and clock jumps: 
 	@$(MAKE) --no-print-directory sim-programs
 	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/emit/search.mjs $(BUILD) --seeds $(SEEDS)
 	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" tests/support/with_cluster.sh node tests/emit/search_targets.mjs $(BUILD) --seeds $(SEEDS)
+	@PATH="$(abspath $(BUILD))/tools/bin:$$PATH" node tests/emit/search.mjs $(BUILD) --seeds $(SEEDS) --from 40000
 
 .PHONY: encoding
 encoding: test-deps $(BUILD)/periodclose ## compares what is sent with what Stripe's own Node client sends

@@ -144,6 +144,7 @@ struct sender_options {
     bool may_stand_alone; /* else held: no_upcoming_invoice */
     bool is_discountable;
     bool batches_lines;  /* items of a group go on an invoice of ours by one request */
+    bool finalizes;      /* of sender_preview: invoices of ours would be */
     bool retries_failed; /* items that were refused are tried again */
     /* For people: the other side cannot be reached, and that it can be again. NULL: nobody. */
     void (*note)(void *context, const char *text);
@@ -167,9 +168,12 @@ void sender_destroy(struct sender *sender); /* NULL is fine */
 /* How long after a request, or after the start of this program, nothing of before is under way. */
 int64_t sender_quiet_us(const struct sender *sender);
 bool sender_sweep(struct sender *sender, struct instant since, struct err *err);
-/* Items of others, and of other periods, that wait for the customer's next invoice. */
-bool sender_count_waiting(struct sender *sender, struct text customer, uint64_t *waiting_count,
-                          struct err *err);
+/*
+ * Items of others, and of other periods, that wait for the subscription's next invoice: its own,
+ * and those that go on any invoice of the customer.
+ */
+bool sender_count_waiting(struct sender *sender, struct text customer, struct text subscription,
+                          uint64_t *waiting_count, struct err *err);
 /* Only what is unsettled: nothing new is sent. */
 bool sender_settle(struct sender *sender, const struct emit_feed *feed, struct err *err);
 bool sender_run(struct sender *sender, const struct emit_feed *feed, struct err *err);

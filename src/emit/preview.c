@@ -16,6 +16,10 @@ struct preview {
     struct http_call call;
     const struct preview_sink *sink;
     const char *condition; /* NULL: in any case */
+    bool finalizes;
+    struct emit_key *finalized; /* invoices that it was told of */
+    size_t finalized_count;
+    size_t finalized_capacity;
 };
 
 static bool add_field(json_t *object, const char *name, const char *text) {
@@ -119,6 +123,64 @@ static bool put_subscription(struct preview *preview, struct err *err) {
     return put_items(preview, false, err);
 }
 
+/* Those that go together, as lines; the others follow as items. */
+static bool put_lines(struct preview *preview, struct err *err) {
+    struct slot *slot = &preview->slot;
+    size_t left = lines_count(&preview->sender, slot);
+    bool has_lines = left > 0;
+    for (size_t index = slot->group.works_count; has_lines && index-- > 0;) {
+        struct emit_work *work = &slot->group.works[index];
+        if (left > 0 && lines_may_have(work)) {
+            work->place = PLACE_LINES;
+            work->has_intent = true;
+            keep_text(work->place_id, sizeof work->place_id, text_from(slot->place_id));
+            slot->work_index = index;
+            left--;
+        }
+    }
+    if (has_lines && !put_request(preview, STEP_ADD_LINES, err)) {
+        return false;
+    }
+    for (size_t index = 0; has_lines && index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        work->result.status =
+            work->place == PLACE_LINES && work->has_intent ? EMIT_SENT : work->result.status;
+    }
+    return true;
+}
+
+/* Once for each invoice: orgs of a customer share it. */
+static bool put_finalizing(struct preview *preview, struct err *err) {
+    const struct emit_key *key = &preview->slot.invoice.item.key;
+    if (!preview->finalizes) {
+        return true;
+    }
+    for (size_t index = 0; index < preview->finalized_count; index++) {
+        if (memcmp(preview->finalized[index].bytes, key->bytes, sizeof key->bytes) == 0) {
+            return true;
+        }
+    }
+    if (preview->finalized_count == preview->finalized_capacity) {
+        size_t capacity = preview->finalized_capacity * 2 + 64;
+        struct emit_key *keys = mem_realloc(preview->finalized, capacity * sizeof *keys);
+        if (keys == NULL) {
+            return err_memory(err, capacity * sizeof *keys);
+        }
+        preview->finalized = keys;
+        preview->finalized_capacity = capacity;
+    }
+    preview->finalized[preview->finalized_count++] = *key;
+    preview->slot.group.bill.invoice_id = text_from(unknown_invoice);
+    preview->condition = "all items of the customer are sent";
+    if (!put_request(preview, STEP_SHOW, err)) {
+        return false;
+    }
+    preview->condition = "all items of the customer are on it, and its total is theirs";
+    bool is_fine = put_request(preview, STEP_FINALIZE, err);
+    preview->condition = NULL;
+    return is_fine;
+}
+
 static bool put_invoice(struct preview *preview, struct err *err) {
     struct slot *slot = &preview->slot;
     slot->is_draft_asked = true;
@@ -135,7 +197,9 @@ static bool put_invoice(struct preview *preview, struct err *err) {
     preview->condition = NULL;
     slot->place = PLACE_INVOICE;
     keep_text(slot->place_id, sizeof slot->place_id, text_from(unknown_invoice));
-    return put_items(preview, false, err);
+    slot->is_own_place = true;
+    return put_lines(preview, err) && put_items(preview, false, err) &&
+           put_finalizing(preview, err);
 }
 
 static bool preview_group(struct preview *preview, struct err *err) {
@@ -184,6 +248,7 @@ bool sender_preview(const struct sender_options *options, struct journal *journa
     preview->sender.options = *options;
     preview->sender.journal = journal;
     preview->sink = sink;
+    preview->finalizes = options->finalizes;
     while (is_fine && is_found) {
         struct emit_work *works = preview->slot.group.works;
         size_t capacity = preview->slot.group.works_capacity;
@@ -195,6 +260,7 @@ bool sender_preview(const struct sender_options *options, struct journal *journa
     buffer_release(&preview->call.url);
     buffer_release(&preview->call.body);
     buffer_release(&preview->sender.body);
+    mem_free(preview->finalized);
     mem_free(preview);
     return is_fine;
 }

@@ -271,6 +271,7 @@ bool sender_sweep(struct sender *sender, struct instant since, struct err *err) 
  */
 
 struct waiting {
+    struct text subscription;
     const char *period;
     uint64_t count;
 };
@@ -284,14 +285,18 @@ static bool waiting_note(void *context, const struct http_answer *answer, const 
                    strcmp(object_text(metadata, "period"), waiting->period) == 0;
     (void)answer;
     (void)err;
-    waiting->count += is_ours ? 0 : 1;
+    const char *subscription = object_text(
+        json_object_get(json_object_get(object, "parent"), "subscription_details"), "subscription");
+    bool is_elsewhere =
+        subscription[0] != '\0' && !text_equals(text_from(subscription), waiting->subscription);
+    waiting->count += is_ours || is_elsewhere ? 0 : 1;
     return true;
 }
 
-bool sender_count_waiting(struct sender *sender, struct text customer, uint64_t *waiting_count,
-                          struct err *err) {
+bool sender_count_waiting(struct sender *sender, struct text customer, struct text subscription,
+                          uint64_t *waiting_count, struct err *err) {
     struct buffer query = {0};
-    struct waiting waiting = {.period = sender->options.period};
+    struct waiting waiting = {.subscription = subscription, .period = sender->options.period};
     struct listing listing = {
         .step = STEP_LIST, .path = "/v1/invoiceitems", .put = waiting_note, .context = &waiting};
     bool is_fine =

@@ -1,10 +1,13 @@
 /*
  * Before the first call: every item is made once, so that what is wrong with one stops all of them;
- * the cost and the time are told; no customer has more items than an invoice takes.
+ * the cost and the time are told; no bill has more items than an invoice takes. A bill is the next
+ * invoice of a subscription, or the invoice of its own that a customer has in a currency. (Where a
+ * subscription turns out to bill nothing soon, its items go on the latter, too; when that is full,
+ * another one is made: sender_place.c.)
  *
- * Orgs may share a customer, and nobody's memory should grow with their number. So customers are
- * first counted in buckets by a hash; only those of a bucket that is fuller than one customer may
- * be are then counted apart, by a second walk.
+ * Orgs may share a bill, and nobody's memory should grow with their number. So bills are first
+ * counted in buckets by a hash; only those of a bucket that is fuller than one bill may be are then
+ * counted apart, by a second walk.
  */
 #include <stdio.h>
 
@@ -13,9 +16,10 @@
 
 enum { BUCKETS_COUNT = 65536, WAITING_ASKED_FROM = 200 };
 
-struct customer_count {
-    char *customer; /* owned; NULL: free */
-    size_t size_bytes;
+struct bill_count {
+    struct text customer;     /* owned; NULL: free */
+    struct text subscription; /* owned, behind the customer; empty: an invoice of its own */
+    const struct currency *currency;
     uint64_t hash;
     uint64_t items_count;
 };
@@ -27,11 +31,11 @@ struct currency_sum {
 
 struct emit_check {
     struct emission_run *emission;
-    uint64_t *buckets;                /* items by hash of customer */
-    bool is_counting;                 /* the second walk */
-    struct customer_count *customers; /* open addressing; a power of two */
-    size_t customers_size;
-    size_t customers_count;
+    uint64_t *buckets;        /* items by hash of bill */
+    bool is_counting;         /* the second walk */
+    struct bill_count *bills; /* open addressing; a power of two */
+    size_t bills_size;
+    size_t bills_count;
     struct currency_sum *sums; /* of all currencies */
 };
 
@@ -46,60 +50,88 @@ uint64_t emit_customer_hash(struct text customer) {
 /* --- counting -----------------------------------------------------------------------------------
  */
 
-static struct customer_count *count_at(struct customer_count *customers, size_t size,
-                                       struct text customer, uint64_t hash) {
-    size_t at = (size_t)(hash >> 16) & (size - 1);
-    while (
-        customers[at].customer != NULL &&
-        (customers[at].hash != hash ||
-         !text_equals((struct text){customers[at].customer, customers[at].size_bytes}, customer))) {
+/* Where the group's items will be: without texts of its own. */
+static struct bill_count bill_of(const struct emit_check *check, const struct emit_group *group) {
+    bool has_subscription = group->subscription.size_bytes > 0 &&
+                            check->emission->session->sending.attach != ATTACH_INVOICE;
+    struct bill_count bill = {.customer = group->customer,
+                              .subscription =
+                                  has_subscription ? group->subscription : (struct text){"", 0},
+                              .currency = group->works[0].item.currency};
+    bill.hash = emit_customer_hash(bill.customer) * 31 + emit_customer_hash(bill.subscription) * 7 +
+                (uint64_t)(bill.currency - currency_at(0));
+    return bill;
+}
+
+static bool is_same_bill(const struct bill_count *left, const struct bill_count *right) {
+    return left->hash == right->hash && left->currency == right->currency &&
+           text_equals(left->customer, right->customer) &&
+           text_equals(left->subscription, right->subscription);
+}
+
+static struct bill_count *count_at(struct bill_count *bills, size_t size,
+                                   const struct bill_count *bill) {
+    size_t at = (size_t)(bill->hash >> 16) & (size - 1);
+    while (bills[at].customer.bytes != NULL && !is_same_bill(&bills[at], bill)) {
         at = (at + 1) & (size - 1);
     }
-    return &customers[at];
+    return &bills[at];
 }
 
 static bool counts_grow(struct emit_check *check, struct err *err) {
-    size_t size = check->customers_size == 0 ? 64 : check->customers_size * 2;
-    struct customer_count *customers = mem_alloc(size * sizeof *customers);
-    if (customers == NULL) {
-        return err_memory(err, size * sizeof *customers);
+    size_t size = check->bills_size == 0 ? 64 : check->bills_size * 2;
+    struct bill_count *bills = mem_alloc(size * sizeof *bills);
+    if (bills == NULL) {
+        return err_memory(err, size * sizeof *bills);
     }
-    for (size_t index = 0; index < check->customers_size; index++) {
-        const struct customer_count *old = &check->customers[index];
-        if (old->customer != NULL) {
-            *count_at(customers, size, (struct text){old->customer, old->size_bytes}, old->hash) =
-                *old;
+    for (size_t index = 0; index < check->bills_size; index++) {
+        const struct bill_count *old = &check->bills[index];
+        if (old->customer.bytes != NULL) {
+            *count_at(bills, size, old) = *old;
         }
     }
-    mem_free(check->customers);
-    check->customers = customers;
-    check->customers_size = size;
+    mem_free(check->bills);
+    check->bills = bills;
+    check->bills_size = size;
+    return true;
+}
+
+/* A bill that is counted apart has its own copy of the texts. */
+static bool bill_keep(struct bill_count *count, const struct bill_count *bill, struct err *err) {
+    size_t size = bill->customer.size_bytes + bill->subscription.size_bytes + 1;
+    char *bytes = mem_alloc(size);
+    if (bytes == NULL) {
+        return err_memory(err, size);
+    }
+    *count = *bill;
+    memcpy(bytes, bill->customer.bytes, bill->customer.size_bytes);
+    count->customer.bytes = bytes;
+    if (bill->subscription.size_bytes > 0) {
+        memcpy(bytes + bill->customer.size_bytes, bill->subscription.bytes,
+               bill->subscription.size_bytes);
+    }
+    count->subscription.bytes = bytes + bill->customer.size_bytes;
     return true;
 }
 
 static bool count_group(struct emit_check *check, const struct emit_group *group, struct err *err) {
-    uint64_t hash = emit_customer_hash(group->customer);
+    struct bill_count bill = bill_of(check, group);
     if (!check->is_counting) {
-        check->buckets[hash % BUCKETS_COUNT] += group->works_count;
+        check->buckets[bill.hash % BUCKETS_COUNT] += group->works_count;
         return true;
     }
-    if (check->buckets[hash % BUCKETS_COUNT] <= WAITING_ASKED_FROM) {
+    if (check->buckets[bill.hash % BUCKETS_COUNT] <= WAITING_ASKED_FROM) {
         return true;
     }
-    if (check->customers_count * 3 >= check->customers_size * 2 && !counts_grow(check, err)) {
+    if (check->bills_count * 3 >= check->bills_size * 2 && !counts_grow(check, err)) {
         return false;
     }
-    struct customer_count *count =
-        count_at(check->customers, check->customers_size, group->customer, hash);
-    if (count->customer == NULL) {
-        char *customer = mem_alloc(group->customer.size_bytes + 1);
-        if (customer == NULL) {
-            return err_memory(err, group->customer.size_bytes + 1);
+    struct bill_count *count = count_at(check->bills, check->bills_size, &bill);
+    if (count->customer.bytes == NULL) {
+        if (!bill_keep(count, &bill, err)) {
+            return false;
         }
-        memcpy(customer, group->customer.bytes, group->customer.size_bytes);
-        *count = (struct customer_count){
-            .customer = customer, .size_bytes = group->customer.size_bytes, .hash = hash};
-        check->customers_count++;
+        check->bills_count++;
     }
     count->items_count += group->works_count;
     return true;
@@ -200,13 +232,31 @@ static bool tell_cost(struct emit_check *check, struct err *err) {
 /* --- the whole ----------------------------------------------------------------------------------
  */
 
-static bool too_many(const struct customer_count *count, uint64_t waiting_count, struct err *err) {
-    (void)err_set(err, ERR_RANGE,
-                  "Stripe customer '%.*s' has %llu items, and %llu others wait at Stripe: an "
-                  "invoice takes %d",
-                  (int)(count->size_bytes < EMIT_ID_MAX ? count->size_bytes : EMIT_ID_MAX),
-                  count->customer, (unsigned long long)count->items_count,
-                  (unsigned long long)waiting_count, (int)EMIT_ITEMS_PER_INVOICE_MAX);
+static int shown(struct text text) {
+    return (int)(text.size_bytes < EMIT_ID_MAX ? text.size_bytes : EMIT_ID_MAX);
+}
+
+static bool too_many(const struct bill_count *count, uint64_t waiting_count, struct err *err) {
+    char waiting[80] = "";
+    if (waiting_count > 0) {
+        (void)snprintf(waiting, sizeof waiting, ", and %llu others wait at Stripe",
+                       (unsigned long long)waiting_count);
+    }
+    if (count->subscription.size_bytes > 0) {
+        (void)err_set(err, ERR_RANGE,
+                      "Stripe customer '%.*s' has %llu items for subscription '%.*s'%s: an invoice "
+                      "takes %d",
+                      shown(count->customer), count->customer.bytes,
+                      (unsigned long long)count->items_count, shown(count->subscription),
+                      count->subscription.bytes, waiting, (int)EMIT_ITEMS_PER_INVOICE_MAX);
+    } else {
+        (void)err_set(err, ERR_RANGE,
+                      "Stripe customer '%.*s' has %llu items in %s for an invoice of its own: that "
+                      "takes %d",
+                      shown(count->customer), count->customer.bytes,
+                      (unsigned long long)count->items_count, count->currency->code,
+                      (int)EMIT_ITEMS_PER_INVOICE_MAX);
+    }
     return err_hint(err, "nothing was sent; bill fewer metrics for the orgs of this customer, or "
                          "finalise what waits there");
 }
@@ -219,26 +269,25 @@ static bool check_fullest(struct emit_check *check, struct err *err) {
     if (is_full && !check_walk(check, true, err)) {
         return false;
     }
-    for (size_t index = 0; index < check->customers_size; index++) {
-        if (check->customers[index].items_count > EMIT_ITEMS_PER_INVOICE_MAX) {
-            return too_many(&check->customers[index], 0, err);
+    for (size_t index = 0; index < check->bills_size; index++) {
+        if (check->bills[index].items_count > EMIT_ITEMS_PER_INVOICE_MAX) {
+            return too_many(&check->bills[index], 0, err);
         }
     }
     return true;
 }
 
-/* What others have put there waits for the same invoice. */
+/* What others have put there waits for the same invoice; one of their own takes nothing of it. */
 static bool check_waiting(struct emit_check *check, struct err *err) {
     struct emission_run *emission = check->emission;
-    for (size_t index = 0; index < check->customers_size; index++) {
-        const struct customer_count *count = &check->customers[index];
+    for (size_t index = 0; index < check->bills_size; index++) {
+        const struct bill_count *count = &check->bills[index];
         uint64_t waiting_count;
-        if (count->items_count <= WAITING_ASKED_FROM) {
+        if (count->items_count <= WAITING_ASKED_FROM || count->subscription.size_bytes == 0) {
             continue;
         }
-        if (!sender_count_waiting(emission->sender,
-                                  (struct text){count->customer, count->size_bytes}, &waiting_count,
-                                  err)) {
+        if (!sender_count_waiting(emission->sender, count->customer, count->subscription,
+                                  &waiting_count, err)) {
             return false;
         }
         if (count->items_count + waiting_count > EMIT_ITEMS_PER_INVOICE_MAX) {
@@ -271,10 +320,10 @@ void emit_check_close(struct emit_check *check) {
     if (check == NULL) {
         return;
     }
-    for (size_t index = 0; index < check->customers_size; index++) {
-        mem_free(check->customers[index].customer);
+    for (size_t index = 0; index < check->bills_size; index++) {
+        mem_free((void *)check->bills[index].customer.bytes);
     }
-    mem_free(check->customers);
+    mem_free(check->bills);
     mem_free(check->buckets);
     mem_free(check->sums);
     mem_free(check);

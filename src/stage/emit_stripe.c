@@ -44,6 +44,7 @@ struct sender_options emission_options(const struct emission_run *emission) {
         .may_stand_alone = sending->may_stand_alone,
         .is_discountable = sending->is_discountable,
         .batches_lines = sending->batches_lines,
+        .finalizes = sending->finalizes,
         .retries_failed = sending->retries_failed,
         .note = emission->session->note,
         .note_context = emission->session->note_context,

@@ -8,12 +8,14 @@
 // message boundaries; the client also dies at operations of its own, with what was not synced lost
 // or not; between two lives the clock may jump by up to days, and the run directory may be gone.
 // It is started again until it says that it is done. Then: the simulator's items are the records,
-// none twice, none missing, none different; no customer ever had two requests at once; and
+// none twice, none missing, none different; invoices of our own are drafts or finalised as the reports
+// say, with what stands on them; no customer ever had two requests at once; and
 // invoice_items.csv says what that of a calm run says, but for ids and attempts.
 //
 // Stories go over plain connections or TLS, under rate limits or none, with keys that the other side
 // forgets at 24 hours or later. Pauses go at many times their speed. A seed draws the same story
-// always; which of two requests comes first may differ, so that a failure may need a few tellings.
+// always (from 40000 on, items go on invoices of their own, one by one or as lines, and these are
+// finalised or not); which of two requests comes first may differ, so that a failure may need a few tellings.
 //
 // --seed tells one story in full; --seconds begins no new one after that time. Seeds of tests/emit/seeds.txt, which once failed, always run too.
 import { spawn, spawnSync } from 'node:child_process';
@@ -35,6 +37,10 @@ const LIFE_MS_MAX = 90000; // a busy machine
 const PATIENT_MS = '10000'; // time limit of a request once nothing goes wrong any more
 const SPEED = 50; // pauses between tries are not waited for in full
 const DIED = 77;
+
+const PLACES = ['upcoming', 'draft', 'invoice'];
+const WAYS = [['invoice', ['--finalize']], ['invoice', ['--finalize', '--batch', 'lines']],
+  ['invoice', ['--batch', 'lines']], ['upcoming', ['--finalize', '--batch', 'lines']]];
 
 const words = process.argv.slice(2);
 const build = path.resolve(words.shift() ?? 'build');
@@ -113,11 +119,11 @@ function madeStory(now) {
 }
 
 // Closes up to the stage before emit once; lives begin from a copy of it.
-function prepare(story, attach) {
-  const name = `${story.name}-${attach}`;
+function prepare(story, attach, ways = []) {
+  const name = [story.name, attach, ...ways.map((word) => word.replace('--', ''))].join('-');
   const run = path.join(scratch, `${name}-recorded`);
   const all = ['run', ...story.args, '--source', story.folder, '--jobs', '1', '--quiet', '--emit',
-    'stripe', '--attach', attach, '--run-dir'];
+    'stripe', '--attach', attach, ...ways, '--run-dir'];
   const { status, stderr } = spawnSync(program, [...all, run, '--until', 'record'],
     { env: { ...process.env, STRIPE_API_KEY: 'sk_test_prepare' }, encoding: 'utf8' });
   if (status !== 0 && status !== 4) throw new Error(`${story.name}: exit ${status}: ${stderr}`);
@@ -129,13 +135,41 @@ function prepare(story, attach) {
 function told(run) {
   const rows = table(fs.readFileSync(path.join(run, 'reports', 'invoice_items.csv'), 'utf8'));
   return rows.map((row) => [row.item_key, row.org_id, row.metric, row.revision, row.currency,
-    row.amount, row.status, row.reason].join('|'));
+    row.amount, row.status, row.reason, row.invoice_status].join('|'));
 }
 
 const minor = (amount, currency) => {
   const [whole, part = ''] = amount.split('.');
   return Number(`${whole}${part.padEnd(EXPONENTS[currency], '0').slice(0, EXPONENTS[currency])}`);
 };
+
+// Lines that were added to an invoice without an item behind them.
+function linesAlone(dump) {
+  const customers = new Map(dump.invoices.map((invoice) => [invoice.id, invoice.customer]));
+  return Object.entries(dump.lines).flatMap(([invoice, lines]) => lines
+    .filter((line) => line.parent === null)
+    .map((line) => ({ ...line, customer: customers.get(invoice) })));
+}
+
+// Invoices of our own are what the reports say of them, and bill what stands on them.
+function invoiceProblems(run, dump) {
+  const file = path.join(run, 'reports', 'invoices.csv');
+  const rows = fs.existsSync(file) ? table(fs.readFileSync(file, 'utf8')) : [];
+  const told = new Map(rows.map((row) => [row.stripe_invoice_id, row]));
+  return dump.invoices.filter((invoice) => invoice.metadata.invoice_key !== undefined).flatMap((invoice) => {
+    const lines = dump.lines[invoice.id] ?? [];
+    const row = told.get(invoice.id);
+    const sum = lines.reduce((total, line) => total + line.amount, 0);
+    if (lines.length === 0) return invoice.status === 'draft' ? [] : [`${invoice.id} is empty and finalised`];
+    if (row === undefined) return [`${invoice.id} is not in invoices.csv`];
+    return [
+      ...(row.status === (invoice.status === 'draft' ? 'draft' : 'finalised') ? []
+        : [`${invoice.id} is ${invoice.status}, told as ${row.status} ${row.reason}`]),
+      ...(Number(row.items) === lines.length && row.amount === row.total_at_stripe && invoice.total === sum ? []
+        : [`${invoice.id} has ${lines.length} lines of ${sum}, told as ${row.items} of ${row.amount}`]),
+    ];
+  });
+}
 
 // What is wrong with the bills; empty when all is well.
 function problemsOf(story, run, dump, calm) {
@@ -153,7 +187,7 @@ function problemsOf(story, run, dump, calm) {
     }
   }
   const found = new Map();
-  for (const item of dump.items) {
+  for (const item of [...dump.items, ...linesAlone(dump)]) {
     const key = `${item.customer}|${item.metadata.org_id}|${item.metadata.metric}`;
     if (found.has(key)) problems.push(`twice: ${key} ${item.id} and ${found.get(key).id}`);
     found.set(key, item);
@@ -167,6 +201,7 @@ function problemsOf(story, run, dump, calm) {
     if (line !== calm[index]) problems.push(`invoice_items.csv: ${line}, calm: ${calm[index]}`);
   });
   if (lines.length !== calm.length) problems.push('invoice_items.csv has other rows than calm');
+  problems.push(...invoiceProblems(run, dump));
   if (dump.stats.overlaps > 0) problems.push('a customer had two requests at once');
   return problems;
 }
@@ -228,7 +263,9 @@ async function tell(simulator, stories, seed, say) {
   const draw = draws(seed);
   const base = draw.chance(80) ? 0 : 1;
   const drawPlace = draws(BigInt(seed) + (1n << 41n)); // seeds below 20000 were told before there were places
-  const story = stories[seed < 20000 || drawPlace.chance(50) ? base : base + 2 * (1 + drawPlace.below(2))];
+  const drawWays = draws(BigInt(seed) + (1n << 42n)); // and those below 40000 before invoices were finalised
+  const story = stories[seed >= 40000 ? base + 2 * (PLACES.length + drawWays.below(WAYS.length))
+    : seed < 20000 || drawPlace.chance(50) ? base : base + 2 * (1 + drawPlace.below(2))];
   const run = path.join(scratch, `run-${seed}`);
   const isSlow = draw.chance(30);
   const plan = { seed, per_mille: draw.below(5) * 80, faults_max: 5 + draw.below(60),
@@ -306,8 +343,8 @@ const kept = fs.readFileSync(path.join(HERE, 'seeds.txt'), 'utf8').split('\n')
 const seeds = only !== null ? [only]
   : [...new Set([...kept, ...Array.from({ length: count }, (_, n) => first + n)])];
 const bases = [acmeStory(now), madeStory(now)];
-const prepared = ['upcoming', 'draft', 'invoice'].flatMap((attach) =>
-  bases.map((story) => prepare(story, attach)));
+const prepared = [...PLACES.map((attach) => [attach, []]), ...WAYS].flatMap(([attach, ways]) =>
+  bases.map((story) => prepare(story, attach, ways)));
 const failed = [];
 let toldCount = 0;
 const totals = { lives: 0, items: 0, struck: {} };

@@ -33,7 +33,11 @@ await check('a dry run writes the very requests and sends nothing', mixed, async
     .trimEnd().split('\n').map((line) => JSON.parse(line));
   result = await run(closeWords(dataset, runDir));
   assert.equal(result.status, 4, result.out);
-  const asked = (await dump()).recorded.filter((request) => !(request.method === 'GET' && request.path === '/v1/invoiceitems'));
+  // But for asking what is there at first, and reading the invoice in the end.
+  const recorded = (await dump()).recorded.filter((request) => !(request.method === 'GET' &&
+    (request.path === '/v1/invoiceitems' || request.path.startsWith('/v1/invoices/'))));
+  const asked = recorded.filter((request, index) => index !== recorded.findIndex((one) =>
+    one.method === 'GET' && one.path === '/v1/invoices'));
   const invoice = (await dump()).invoices[0].id;
   // The run id is in the bodies, and a dry run has its own; the id of the invoice comes from Stripe.
   const plain = (body) => (body ?? '').replace(/metadata\[run_id\]=[0-9a-f]{32}/, '')
@@ -44,6 +48,25 @@ await check('a dry run writes the very requests and sends nothing', mixed, async
       line.idempotency_key ?? null, line.stripe_version, plain(line.body)])),
     byKey(asked.map((request) => [request.method, request.path, request.idempotency_key ?? null,
       request.version, plain(request.body)])));
+}, { record: true });
+
+await check('a dry run shows lines that go together, and what is finalised', mixed, async (dataset, runDir) => {
+  const words = ['--attach', 'invoice', '--batch', 'lines', '--finalize'];
+  let result = await run(closeWords(dataset, runDir, [...words, '--dry-run']), { STRIPE_API_KEY: '' });
+  assert.equal(result.status, 4, result.out);
+  const lines = fs.readFileSync(path.join(runDir, 'dry-run/60-emit/requests.jsonl'), 'utf8')
+    .trimEnd().split('\n').map((line) => JSON.parse(line));
+  result = await run(closeWords(dataset, runDir, words));
+  assert.equal(result.status, 4, result.out);
+  const { recorded } = await dump();
+  const name = (line) => line.url.replace(simulator.base, '').replace(/%7B[^/]*%7D/, 'in');
+  assert.deepEqual(lines.filter((line) => line.method === 'POST').map(name).sort(),
+    recorded.filter((line) => line.method === 'POST').map((line) => line.path.replace(/in_[0-9a-f]+/, 'in')).sort());
+  const added = recorded.find((line) => line.path.endsWith('/add_lines'));
+  const shown = lines.find((line) => line.url.endsWith('/add_lines'));
+  assert.equal(shown.idempotency_key, added.idempotency_key);
+  const plain = (body) => body.replaceAll(/\[run_id\]=[0-9a-f]{32}/g, '');
+  assert.equal(plain(shown.body), plain(added.body));
 }, { record: true });
 
 await check('emit --dry-run tells what is still to be sent', mixed, async (dataset, runDir) => {
@@ -67,7 +90,7 @@ await check('orgs of one customer with more items than an invoice takes stop it 
   async (dataset, runDir) => {
     const result = await run(closeWords(dataset, runDir));
     assert.equal(result.status, 32, result.out);
-    assert.match(result.out, /'cus_x' has 251 items/);
+    assert.match(result.out, /'cus_x' has 251 items in usd for an invoice of its own/);
     assert.equal((await dump()).stats.requests, 0);
   });
 
@@ -85,7 +108,7 @@ await check('what waits at Stripe counts', full, async (dataset, runDir) => {
   await others(41);
   let result = await run(closeWords(dataset, runDir));
   assert.equal(result.status, 32, result.out);
-  assert.match(result.out, /'cus_x' has 210 items, and 41 others wait at Stripe/);
+  assert.match(result.out, /'cus_x' has 210 items for subscription 'sub_x', and 41 others wait at Stripe/);
   assert.equal((await dump()).items.length, 41);
   await openAccount(simulator, full);
   await others(40);
@@ -93,6 +116,26 @@ await check('what waits at Stripe counts', full, async (dataset, runDir) => {
   assert.equal(result.status, 0, result.out);
   assert.equal((await dump()).items.length, 250);
 });
+
+const two = [{ id: 'a', customer: 'cus_x', subscription: 'sub_x', metrics: 130 },
+  { id: 'b', customer: 'cus_x', subscription: 'sub_y', metrics: 130 }];
+await check('two subscriptions of a customer have an invoice each', two, async (dataset, runDir) => {
+  const result = await run(closeWords(dataset, runDir));
+  assert.equal(result.status, 0, result.out);
+  assert.equal((await assertSent(simulator, runDir, two)).items.length, 260);
+});
+
+const over = two.map((org) => ({ ...org, subscriptionStatus: 'canceled' }));
+for (const [batch, counts] of [['items', [10, 250]], ['lines', [130, 130]]]) {
+  await check(`an invoice of their own that is full is followed by another (${batch})`, over, async (dataset, runDir) => {
+    const result = await run(closeWords(dataset, runDir, ['--batch', batch, '--finalize']));
+    assert.equal(result.status, 0, result.out);
+    const there = await dump();
+    assert.deepEqual(Object.values(there.lines).map((lines) => lines.length).sort((a, b) => a - b), counts);
+    assert.equal(new Set(Object.values(there.lines).flat().map((line) => line.metadata.item_key)).size, 260);
+    assert.deepEqual(there.invoices.map((invoice) => invoice.status), ['open', 'open']);
+  });
+}
 
 // --- keys ---
 
