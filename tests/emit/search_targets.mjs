@@ -1,11 +1,12 @@
 // Exactly once, by search, at the other targets: overages as events at Dodo, as events of Stripe's
-// meters, and usage pushed to Dodo out of a database. Each seed tells a story of faults, kills, deaths,
+// meters, usage pushed to Dodo out of a database, and invoice items of a period that is recorded in a
+// database, sent by runs and by repairs (reconcile --period) in turn. Each seed tells a story of faults, kills, deaths,
 // clock jumps and lost run directories; in the end what the other side has must be what was recorded.
 //
 //   tests/support/with_cluster.sh node tests/emit/search_targets.mjs BUILD [--seeds N] [--from SEED]
-//       [--seed SEED] [--target dodo|meters|push] [--jobs N] [--seconds N]
+//       [--seed SEED] [--target dodo|meters|push|period] [--jobs N] [--seconds N]
 //
-// Without a cluster's environment (PGHOST) push is left out. A meter event is told apart for a day, so
+// Without a cluster's environment (PGHOST) push and period are left out. A meter event is told apart for a day, so
 // a directory that is lost for longer may end a story with exit 22: then nothing is there twice. Events
 // that stay unknown are looked up, as a person would do, and those that are not there sent by their key.
 //
@@ -356,6 +357,90 @@ async function tellPush(simulator, prepared, seed, draw, say) {
   return { problems, lives: story.lives + 1, struck: dump.struck, items: events.length, isLost: false };
 }
 
+// --- a period in a database, sent and repaired ---
+
+function preparePeriod(index) {
+  const database = `period_${index}`;
+  const environment = { env: { ...process.env, PGDATABASE: 'postgres', STRIPE_API_KEY: KEY }, stdio: 'ignore' };
+  execFileSync('createdb', ['--template', 'template0', '--encoding', 'UTF8', database], environment);
+  execFileSync(program, ['migrate', '--database', `dbname=${database}`], environment);
+  sqlOf(database)(`insert into billing.plans (plan_id) values ('pro');
+    insert into billing.prices (plan_id, metric, included, unit_price) values ('pro', 'tokens', 500000, 0.0001), ('pro', 'runs', 50, 1);
+    insert into billing.orgs (org_id, status, stripe_customer_id)
+      select 'org_' || n, case when n = 5 then 'suspended' else 'active' end, case when n = 9 then 'cus_8' when n <> 7 then 'cus_' || n end
+      from generate_series(0, ${ORGS - 1}) as n;
+    insert into billing.subscriptions (org_id, plan_id, starts_at) select org_id, 'pro', '2026-01-01Z' from billing.orgs;
+    select billing.ensure_ledger_partition('${period}-05Z');
+    insert into billing.usage_ledger (occurred_at, recorded_at, kind, org_id, metric, quantity, event_id)
+      select '${period}-05Z'::timestamptz, '${period}-05Z'::timestamptz, 'delta'::billing.usage_kind, 'org_' || n, 'tokens', 750000 + 1000 * n, 't'
+      from generate_series(0, ${ORGS - 1}) as n
+      union all
+      select '${period}-06Z', '${period}-06Z', 'delta', 'org_' || n, 'runs', 60 + n, 'r' from generate_series(0, ${ORGS - 1}) as n;`);
+  const run = path.join(scratch, `period-recorded-${index}`);
+  const all = ['run', '--period', period, '--database', `dbname=${database}_now`, '--emit', 'stripe', '--test-key', '--now',
+    end.toISOString(), '--jobs', '1', '--quiet', '--run-dir'];
+  return { target: 'period', database, recorded: run, all, calls: 120 };
+}
+
+async function tellPeriod(simulator, prepared, seed, draw, say) {
+  const now = `${prepared.database}_now`;
+  const environment = { env: { ...process.env, PGDATABASE: 'postgres' }, stdio: 'ignore' };
+  execFileSync('dropdb', ['--if-exists', '--force', now], environment);
+  execFileSync('createdb', ['--template', prepared.database, now], environment);
+  const sql = sqlOf(now);
+  const run = path.join(scratch, `run-period-${seed}`);
+  const repairs = path.join(scratch, `repairs-period-${seed}`);
+  const plan = { seed, per_mille: draw.below(4) * 60, faults_max: 5 + draw.below(40), kills_max: 1 + draw.below(6), stall_ms: 20,
+    refuse_ms: 3, kinds: FAULT_KINDS };
+  const story = { target: 'push', ahead: 0, lives: 0, deaths: draw.below(4), calls: prepared.calls };
+  say(`period, ${JSON.stringify(plan)}`);
+  await reset(simulator, seed, null);
+  const first = await live(simulator, [...prepared.all, run, '--until', 'record'], {});
+  let problem = first.status === 0 || first.status === 4 ? 'did not come to its end' : `record: ${first.text}`;
+  await reset(simulator, seed, plan);
+  let isOver = false;
+  let hasRefused = false;
+  for (; problem === 'did not come to its end' && !isOver && story.lives < LIVES_MAX; story.lives += 1) {
+    if (story.lives === LIVES_WITH_FAULTS) await simulator.ask({ do: 'faults', plan: null });
+    const isRepair = draw.chance(50);
+    const patience = ['--timeout', story.lives < LIVES_WITH_FAULTS ? '300' : '5000'];
+    const words = isRepair
+      ? ['reconcile', '--period', period, '--database', `dbname=${now}`, '--test-key', '--repair', '--run-dir', repairs]
+      : hasRefused ? ['emit', run, '--jobs', '1', '--quiet', '--test-key'] : [...prepared.all, run];
+    const life = await live(simulator, [...words, ...fast, ...patience], dying(draw, story, {}));
+    say(`life ${story.lives + 1}${isRepair ? ', repair' : ''}: ${life.signal ?? `exit ${life.status}`}\n${life.text}`);
+    hasRefused = !isRepair && life.status === 21;
+    isOver = life.status === 4 || life.status === 0;
+    // 11: the server has not seen yet that the one before is dead; 15: what was refused stays never sent
+    if (!isOver && ![11, 15].includes(life.status) && !isExpected(life)) problem = `exit ${life.status ?? life.signal}: ${life.text}`;
+    await pass(simulator, draw, story, say);
+    if (draw.chance(15)) {
+      fs.rmSync(run, { recursive: true, force: true });
+      hasRefused = false;
+      say('the run directory is lost');
+    }
+    if (draw.chance(15)) {
+      fs.rmSync(repairs, { recursive: true, force: true });
+      say('the folder of repairs is lost');
+    }
+  }
+  if (isOver) problem = '';
+  const dump = await simulator.ask({ do: 'dump' });
+  const problems = problem === '' ? [] : [problem];
+  const there = dump.items.map((item) => `${item.metadata.org_id} ${item.metadata.metric} ${item.customer} ${item.amount} ${item.id}`).sort();
+  const told = sql(`select org_id || ' ' || metric_type || ' ' || stripe_customer_id || ' ' || (billed * 100)::bigint || ' ' ||
+    stripe_invoice_item_id from billing.org_billing_overages join billing.orgs using (org_id) where item_status = 'sent'`)
+    .split('\n').filter((line) => line !== '').sort();
+  const statuses = sql(`select item_status || ' ' || count(*) from billing.org_billing_overages group by item_status order by 1`);
+  if (problem === '') {
+    for (const line of there) if (!told.includes(line)) problems.push(`there, and not recorded: ${line}`);
+    for (const line of told) if (!there.includes(line)) problems.push(`recorded, and not there: ${line}`);
+    if (statuses !== `held 4\nsent ${2 * ORGS - 4}`) problems.push(`records: ${statuses}`);
+  }
+  for (const folder of [run, repairs]) fs.rmSync(folder, { recursive: true, force: true });
+  return { problems, lives: story.lives + 1, struck: dump.struck, items: dump.items.length, isLost: false };
+}
+
 // --- all of them ---
 
 const only = option('seed', null);
@@ -366,9 +451,10 @@ const kept = fs.readFileSync(path.join(HERE, 'seeds_targets.txt'), 'utf8').split
   .filter((line) => /^\d+/.test(line)).map((line) => Number.parseInt(line, 10));
 const seeds = only !== null ? [first]
   : [...new Set([...kept, ...Array.from({ length: count }, (_, n) => first + n)])];
-const targets = ['dodo', 'meters', ...(process.env.PGHOST ? ['push'] : [])].filter((name) => target === null || name === target);
+const tellers = { dodo: tellClose, meters: tellClose, push: tellPush, period: tellPeriod };
+const targets = ['dodo', 'meters', ...(process.env.PGHOST ? ['push', 'period'] : [])].filter((name) => target === null || name === target);
 const dataset = makeDataset();
-const prepared = targets.filter((name) => name !== 'push').map((name) => prepare(name, dataset));
+const prepared = targets.filter((name) => tellers[name] === tellClose).map((name) => prepare(name, dataset));
 const failed = [];
 const totals = { told: 0, lives: 0, items: 0, lost: 0, struck: {} };
 const began = Date.now();
@@ -379,15 +465,16 @@ async function worker(index) {
   const stories = [];
   for (const story of prepared) stories.push(await calmClose(simulator, story));
   if (targets.includes('push')) stories.push(preparePush(index));
+  if (targets.includes('period')) stories.push(preparePeriod(index));
   return { simulator, async go() {
     for (let seed = seeds.shift(); seed !== undefined; seed = seeds.shift()) {
       if ((Date.now() - began) / 1000 > secondsMax) break;
       const draw = draws(seed);
-      const names = ['dodo', 'meters', 'push'];
+      const names = ['dodo', 'meters', 'push', 'period'];
       const story = stories.find((one) => one.target === names[draw.below(names.length)]) ?? stories[seed % stories.length];
       const log = [];
       totals.told += 1;
-      const told = await (story.target === 'push' ? tellPush : tellClose)(simulator, story, seed, draw, (line) => log.push(line));
+      const told = await tellers[story.target](simulator, story, seed, draw, (line) => log.push(line));
       totals.lives += told.lives;
       totals.items += told.items;
       totals.lost += told.isLost ? 1 : 0;
