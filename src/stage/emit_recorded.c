@@ -247,12 +247,45 @@ bool emit_recorded_mark(struct emission_run *emission, struct err *err) {
     return is_fine;
 }
 
+/* An item that would be asked for now, for the first time or again. */
+static bool count_new(struct recorded *recorded, const struct emit_group *group,
+                      const struct emit_work *work, struct err *err) {
+    struct journal_state known;
+    bool is_held =
+        group->held_reason != NULL || work->held_reason != NULL || group->customer.size_bytes == 0;
+    if (!journal_find(recorded->emission->journal, &work->item.key, &known, err)) {
+        return false;
+    }
+    bool is_there = known.has_answer &&
+                    (known.answer.outcome == OUTCOME_SENT || known.answer.outcome == OUTCOME_FOUND);
+    recorded->noted_count += is_held || is_there || known.is_unsettled ? 0 : 1;
+    return true;
+}
+
+static bool has_new(struct emission_run *emission, bool *is_any, struct err *err) {
+    struct recorded *recorded = mem_alloc(sizeof *recorded);
+    if (recorded == NULL) {
+        return err_memory(err, sizeof *recorded);
+    }
+    bool is_fine = look_all(emission, recorded, count_new, err);
+    *is_any = recorded->noted_count > 0;
+    mem_free(recorded);
+    return is_fine;
+}
+
 bool emit_recorded_doubt(struct emission_run *emission, struct err *err) {
     struct instant now = clock_now(run_sys(emission->run));
     int64_t age_us = now.us - emission->first_end.us;
+    bool is_any = false;
     char at[INSTANT_TEXT_MAX];
+    emission->apart_until.us = emission->first_end.us + METER_EVENTS_APART_US;
     if (age_us >= 0 && age_us < METER_EVENTS_APART_US) {
-        emission->apart_until.us = emission->first_end.us + METER_EVENTS_APART_US;
+        return true;
+    }
+    if (!has_new(emission, &is_any, err)) {
+        return false;
+    }
+    if (!is_any) {
         return true;
     }
     (void)instant_format(emission->first_end, at);

@@ -45,7 +45,8 @@ bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_stat
 bool emit_recorded_mark(struct emission_run *emission, struct err *err);
 /*
  * Of events of meters, without a database, with a journal of which nobody has said that it knows
- * all that was sent. Sets apart_until; ERR_UNKNOWN when they may be there, and are not told apart.
+ * all that was sent. Sets apart_until; ERR_UNKNOWN when new ones may be there already, and would
+ * not be told apart.
  */
 bool emit_recorded_doubt(struct emission_run *emission, struct err *err);
 

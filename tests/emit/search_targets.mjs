@@ -299,7 +299,7 @@ async function tellPush(simulator, prepared, seed, draw, say) {
     refuse_ms: 3, kinds: FAULT_KINDS };
   const story = { target: 'push', ahead: 0, lives: 0, deaths: 0, calls: 1 };
   let written = 0;
-  sql('delete from billing.push_unsent; delete from billing.push_cursors');
+  sql('delete from billing.push_unsent'); // the cursor stays: all that other stories wrote is done
   const mark = sql('select pg_current_snapshot()');
   // Rows as applications write them: with and without a key, some the same in everything, some of two hours ago.
   const write = (rows) => sql(`insert into billing.usage_ledger (occurred_at, kind, org_id, metric, quantity, event_id)
@@ -315,7 +315,7 @@ async function tellPush(simulator, prepared, seed, draw, say) {
   sql('delete from billing.push_unsent');
   await reset(simulator, seed, plan);
   const since = sql('select pg_current_snapshot()');
-  let problem = first.status === 0 || first.status === 4 ? 'did not come to its end' : `first: ${first.text}`;
+  let problem = first.status === 0 || first.status === 4 ? 'did not come to its end' : `first: ${first.isLate ? 'took too long' : first.status ?? first.signal}: ${first.text}`;
   const rounds = 1 + draw.below(3);
   let round = 0;
   for (; problem === 'did not come to its end' && story.lives < LIVES_MAX; story.lives += 1) {
@@ -396,7 +396,7 @@ async function tellPeriod(simulator, prepared, seed, draw, say) {
   say(`period, ${JSON.stringify(plan)}`);
   await reset(simulator, seed, null);
   const first = await live(simulator, [...prepared.all, run, '--until', 'record'], {});
-  let problem = first.status === 0 || first.status === 4 ? 'did not come to its end' : `record: ${first.text}`;
+  let problem = first.status === 0 || first.status === 4 ? 'did not come to its end' : `record: ${first.isLate ? 'took too long' : first.status ?? first.signal}: ${first.text}`;
   await reset(simulator, seed, plan);
   let isOver = false;
   let hasRefused = false;
