@@ -14,7 +14,7 @@
 
 #include "core/memory.h"
 
-enum { QUEUE_COUNT = 3, WRITEBACK_BYTES = 1024 * 1024 };
+enum { QUEUE_COUNT = 3, WRITEBACK_BYTES = 4 * 1024 * 1024 };
 
 /* What was given by one call. */
 struct content {
