@@ -21,7 +21,8 @@ struct migrate_options {
 bool migrate_run(struct db *db, const struct migrate_options *options, size_t *applied_count,
                  struct err *err);
 
-/* The database has exactly this program's migrations; else ERR_DATABASE with what to do. */
+/* The database has exactly this program's migrations, and the columns that the job works with are
+ * as they made them; else ERR_DATABASE with what to do. */
 bool migrate_check(struct db *db, struct err *err);
 
 #endif

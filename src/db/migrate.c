@@ -163,6 +163,29 @@ bool migrate_run(struct db *db, const struct migrate_options *options, size_t *a
     return true;
 }
 
+/* Values travel as text or by their type: a column of another one could pass for what it is not. */
+static bool check_columns(struct db *db, struct err *err) {
+    struct db_result result = {0};
+    struct text name;
+    struct text wanted;
+    struct text found;
+    bool is_done = db_run(db, "migrate/columns.sql", NULL, &result, err);
+    if (is_done && result.rows_count > 0) {
+        is_done = db_result_text(&result, 0, 0, &name, err) &&
+                  db_result_text(&result, 0, 1, &wanted, err) &&
+                  db_result_text(&result, 0, 2, &found, err);
+        if (is_done) {
+            (void)err_set(err, ERR_DATABASE, "%s: column %.*s is %.*s, it should be %.*s",
+                          db_description(db), (int)name.size_bytes, name.bytes,
+                          (int)found.size_bytes, found.bytes, (int)wanted.size_bytes, wanted.bytes);
+            is_done = err_hint(err, "the schema was changed by hand: change it back to what the "
+                                    "migrations made (sql/migrations)");
+        }
+    }
+    db_result_release(&result);
+    return is_done;
+}
+
 bool migrate_check(struct db *db, struct err *err) {
     size_t files_count;
     size_t count;
@@ -171,7 +194,7 @@ bool migrate_check(struct db *db, struct err *err) {
         return false;
     }
     if (count == files_count) {
-        return true;
+        return check_columns(db, err);
     }
     (void)err_set(err, ERR_DATABASE, "%s: %zu of %zu migrations are applied", db_description(db),
                   count, files_count);

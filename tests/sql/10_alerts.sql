@@ -1,7 +1,7 @@
 -- Alerts: which parts of its limit an org has reached.
 \set ECHO none
 begin;
-select plan(21);
+select plan(22);
 \ir fixture.psql
 
 create function pg_temp.alerts(p_org text) returns text language sql as $$
@@ -36,10 +36,11 @@ select alike(pg_temp.alerts('acme'), 'seats 0.8 3 3, seats 1 3 3,%', 'but all of
 
 -- Limits and thresholds of its own.
 insert into billing.org_limits (org_id, metric, soft_limit) values ('beta', 'tokens', 200);
-insert into billing.org_settings (org_id, name, value) values ('beta', 'alert.thresholds', '[0.5, 2, "high", null, -1, 0.5]');
+insert into billing.org_settings (org_id, name, value) values ('beta', 'alert.thresholds', '[0.5, 2]');
 select billing.increment_usage('beta', 'tokens', 150);
-select is(pg_temp.alerts('beta'), 'tokens 0.5 150 200', 'by its own limit and thresholds; what is no number is none');
-update billing.org_settings set value = '"none"' where org_id = 'beta';
+select is(pg_temp.alerts('beta'), 'tokens 0.5 150 200', 'by its own limit and thresholds');
+select is(billing.alert_thresholds('[0.5, 2, "high", null, -1, 0.5]'), array[0.5, 2], 'what is no number is none');
+update billing.org_settings set value = '[]' where org_id = 'beta';
 select billing.increment_usage('beta', 'tokens', 1000);
 select is(pg_temp.alerts('beta'), 'tokens 0.5 150 200', 'without thresholds there are no alerts');
 update billing.org_settings set value = '[1]' where org_id = 'beta';
