@@ -364,6 +364,7 @@ static bool totals_collect(struct usage *usage, struct metric_totals *merged, st
     for (size_t job = 0; job < usage->jobs; job++) {
         const struct metric_table *table = &usage->feeds[job].metrics;
         for (uint32_t entry = 0; entry < table->entries_count; entry++) {
+            metric_entry_settle(&table->entries[entry]);
             totals_merge(&merged[table->entries[entry].metric], &table->entries[entry].totals);
         }
     }

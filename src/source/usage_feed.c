@@ -334,8 +334,7 @@ static inline bool take_plain(struct usage_feed *feed, const struct feed_line *l
     feed->fold.occurred_at_us = occurred_at.us;
     feed->fold.packed = packed;
     feed->fold.is_word = false;
-    entry->totals.events_read++;
-    tally_add(&entry->totals.units_read, packed_to_decimal(packed));
+    metric_entry_read(entry, packed);
     struct spill *spill = feed->usage->spill;
     size_t chunk_bytes = feed->usage->chunk_bytes;
     uint64_t word;

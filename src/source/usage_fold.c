@@ -61,18 +61,30 @@ static int64_t seconds_from(int64_t us) {
     return seconds < 86400 ? seconds : 86400;
 }
 
+/* Which times of its date are of the row's day: mostly the same as for the row before. */
+static void find_day(struct feed_fold *fold, const struct calendar *calendar) {
+    int64_t at_us = fold->occurred_at_us;
+    int64_t date_us = fold->date->start_us;
+    if (calendar == fold->calendar && date_us == fold->date_us && at_us >= fold->day_from_us &&
+        at_us < fold->day_until_us) {
+        return;
+    }
+    size_t day = condense_day(calendar, at_us);
+    fold->calendar = calendar;
+    fold->date_us = date_us;
+    fold->day_from_us = calendar->starts_us[day];
+    fold->day_until_us = calendar->starts_us[day + 1];
+    fold->day_first = order_of(seconds_from(fold->day_from_us - date_us));
+    fold->day_last = order_of(seconds_from(fold->day_until_us - date_us) - 1);
+}
+
 void fold_open(struct usage_feed *feed, const struct text *fields, struct text row) {
     struct feed_fold *fold = &feed->fold;
     fold->is_open = fold->is_ready && set_literals(fold, fields, row);
     if (!fold->is_open) {
         return;
     }
-    const struct catalog_org *org = &feed->usage->catalog->orgs[fold->rank];
-    const struct calendar *calendar = &org->calendar->calendar;
-    size_t day = condense_day(calendar, fold->occurred_at_us);
-    int64_t date_us = fold->date->start_us;
-    fold->day_first = order_of(seconds_from(calendar->starts_us[day] - date_us));
-    fold->day_last = order_of(seconds_from(calendar->starts_us[day + 1] - date_us) - 1);
+    find_day(fold, &feed->usage->catalog->orgs[fold->rank].calendar->calendar);
     fold->shape = parse_shape_of(packed_places(fold->packed));
     fold->taken = (struct fold_sum){.first = UINT64_MAX, .places = fold->shape.places};
 }
@@ -184,10 +196,9 @@ void fold_rows(struct feed_fold *fold, struct split *split) {
 
 static int64_t instant_us_of(const struct feed_fold *fold, uint64_t order) {
     char text[PARSE_TIME_BYTES];
-    for (size_t index = 0; index < sizeof text; index++) {
-        text[index] = (char)(unsigned char)(order >> (56 - 8 * index));
-    }
     int64_t seconds = 0;
+    order = __builtin_bswap64(order);
+    memcpy(text, &order, sizeof text);
     bool is_time = parse_time_of_day(text, &seconds);
     assert(is_time);
     return fold->date->start_us + seconds * 1000000;

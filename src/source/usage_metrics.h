@@ -38,8 +38,31 @@ struct metric_entry {
     uint32_t metric;
     uint32_t follower;   /* the entry that came after this one last time */
     const char *refusal; /* NULL: a good name */
+    unsigned places;     /* of mantissas */
+    int64_t mantissas;   /* of the plain lane's last rows, not yet among the units read */
     struct metric_totals totals;
 };
+
+/* Before the units read are asked for. */
+static inline void metric_entry_settle(struct metric_entry *entry) {
+    int128 power = packed_powers[DECIMAL_PLACES - entry->places];
+    tally_add(&entry->totals.units_read, (struct decimal){entry->mantissas * power});
+    entry->mantissas = 0;
+}
+
+/* Counts a row as read. Most rows of a metric have as many places as the one before. */
+static inline void metric_entry_read(struct metric_entry *entry, int64_t packed) {
+    int64_t sum;
+    entry->totals.events_read++;
+    if (packed_places(packed) == entry->places &&
+        !__builtin_add_overflow(entry->mantissas, packed_mantissa(packed), &sum)) {
+        entry->mantissas = sum;
+        return;
+    }
+    metric_entry_settle(entry);
+    entry->places = packed_places(packed);
+    entry->mantissas = packed_mantissa(packed);
+}
 
 /* A name of up to 16 bytes that was found before, its words as parse_words has them. */
 struct metric_seen {

@@ -24,6 +24,7 @@ _Static_assert(sizeof(struct usage_org) == LINE_BYTES, "an org takes one line of
 /* Open addressing: upper half of the hash, then rank + 1; 0 is empty. */
 struct org_index {
     void *orgs_memory;
+    uint32_t *tails; /* by rank, and FOLLOWERS_COUNT more */
     size_t mask;
     uint64_t slots[];
 };
@@ -46,9 +47,19 @@ static void fill_org(const struct usage *usage, uint32_t rank, struct usage_org 
     }
 }
 
+/* The last bytes of an org_id: those by which it differs from its neighbours, mostly. */
+static inline uint32_t tail_of(struct text org_id) {
+    uint32_t tail = 0;
+    if (org_id.size_bytes >= sizeof tail) {
+        memcpy(&tail, org_id.bytes + org_id.size_bytes - sizeof tail, sizeof tail);
+    }
+    return tail + (uint32_t)org_id.size_bytes;
+}
+
 static void fill_index(struct org_index *index, const struct catalog *catalog) {
     for (uint32_t rank = 0; rank < catalog->orgs_count; rank++) {
         struct text org_id = catalog->orgs[rank].org_id;
+        index->tails[rank] = tail_of(org_id);
         uint64_t hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
         size_t place = hash & index->mask;
         while (index->slots[place] != 0) {
@@ -73,7 +84,8 @@ bool usage_orgs_create(struct usage *usage, struct err *err) {
     index->mask = slots_count - 1;
     size_t orgs_bytes = (orgs_count + (size_t)1) * sizeof *usage->orgs;
     index->orgs_memory = mem_alloc(orgs_bytes);
-    if (index->orgs_memory == NULL) {
+    index->tails = mem_alloc(((size_t)orgs_count + FOLLOWERS_COUNT) * sizeof *index->tails);
+    if (index->orgs_memory == NULL || index->tails == NULL) {
         return err_memory(err, orgs_bytes);
     }
     uintptr_t aligned = ((uintptr_t)index->orgs_memory + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
@@ -88,6 +100,7 @@ bool usage_orgs_create(struct usage *usage, struct err *err) {
 void usage_orgs_destroy(struct usage *usage) {
     if (usage->org_index != NULL) {
         mem_free(usage->org_index->orgs_memory);
+        mem_free(usage->org_index->tails);
         mem_free(usage->org_index);
     }
 }
@@ -116,9 +129,16 @@ static uint32_t settle_rank(const struct usage *usage, uint32_t guessed, struct 
                : catalog_find_org(usage->catalog, org_id);
 }
 
-static uint32_t find_alone(const struct usage *usage, struct text org_id) {
-    uint64_t hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
-    return settle_rank(usage, guess_rank(usage->org_index, hash), org_id);
+/* The org of a row that comes after one of `before`, which is mostly that or one soon after it. */
+static uint32_t guess_follower(const struct usage *usage, uint32_t before, struct text org_id) {
+    const struct org_index *index = usage->org_index;
+    uint32_t tail = tail_of(org_id);
+    unsigned alike = 0;
+    for (unsigned follower = 0; follower < FOLLOWERS_COUNT; follower++) {
+        alike |= (unsigned)(index->tails[before + follower] == tail) << follower;
+    }
+    return alike != 0 ? before + (uint32_t)__builtin_ctz(alike)
+                      : guess_rank(index, XXH3_64bits(org_id.bytes, org_id.size_bytes));
 }
 
 static void find_in_order(struct usage_feed *feed, struct feed_line *lines, size_t count) {
@@ -127,18 +147,18 @@ static void find_in_order(struct usage_feed *feed, struct feed_line *lines, size
     uint32_t before = feed->rank_before < orgs_count ? feed->rank_before : 0;
     for (size_t row = 0; row < count; row++) {
         if (lines[row].is_as_before) {
-            lines[row].rank = lines[row - 1].rank;
             continue;
         }
-        struct text org_id = lines[row].fields[0];
-        uint32_t left = orgs_count - before;
-        uint32_t until = before + (left < FOLLOWERS_COUNT ? left : FOLLOWERS_COUNT);
-        uint32_t rank = before;
-        while (rank < until && !is_of(usage, rank, org_id)) {
-            rank++;
+        lines[row].rank = guess_follower(usage, before, lines[row].fields[0]);
+        if (lines[row].rank < orgs_count) {
+            before = lines[row].rank;
+            __builtin_prefetch(&usage->orgs[before]);
         }
-        lines[row].rank = rank < until ? rank : find_alone(usage, org_id);
-        before = lines[row].rank < orgs_count ? lines[row].rank : before;
+    }
+    for (size_t row = 0; row < count; row++) {
+        lines[row].rank = lines[row].is_as_before
+                              ? lines[row - 1].rank
+                              : settle_rank(usage, lines[row].rank, lines[row].fields[0]);
     }
 }
 

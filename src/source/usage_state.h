@@ -258,9 +258,14 @@ struct feed_fold {
     size_t time_offset;         /* in a row, if its quantity were empty */
     size_t time_moves;          /* all ones: it is behind the quantity; else 0 */
     struct parse_shape shape;   /* of quantities with as many places as that row's */
-    uint64_t day_first;         /* times of day of that row's day, as parse_time_order has them */
-    uint64_t day_last;
     struct fold_sum taken;
+
+    const struct calendar *calendar; /* NULL: none yet; of the last row, as all that follows */
+    int64_t date_us;
+    int64_t day_from_us; /* its day */
+    int64_t day_until_us;
+    uint64_t day_first; /* the same, as parse_time_order has the times of its date */
+    uint64_t day_last;
 };
 
 /* What the plain lane needs of an org. */
