@@ -167,7 +167,8 @@ for ((round = 1; round <= runs; round++)); do
     }
 done
 written=$(sql -c "select (select count(*) from billing.org_billing_overages) + (select count(*) from billing.org_billing_usage_monthly)
-    + (select count(*) from billing.org_billing_terms) + (select count(*) from billing.org_periods)")
+    + (select count(*) from billing.org_billing_terms) + (select count(*) from billing.org_periods)
+    + (select count(*) from billing.usage_alerts)")
 
 # --- the result ------------------------------------------------------------------------------------
 

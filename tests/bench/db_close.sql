@@ -151,4 +151,16 @@ from rated
 left join capped on capped.org_id = rated.org_id and capped.metric = rated.metric
 where overage > 0
 order by rated.org_id, rated.metric;
+
+insert into billing.usage_alerts
+    (org_id, metric, period, threshold, usage, usage_limit, is_projected, run_id)
+select org_id, metric, period, threshold, reached, usage_limit, is_projected, 1
+from rated
+cross join lateral (values
+    ('2026-09-01'::date, usage, false), ('2026-10-01'::date, projected, true)
+) as said (period, reached, is_projected)
+cross join (values (0.8), (1)) as thresholds (threshold)
+where usage_limit > 0 and reached > 0 and reached >= usage_limit * threshold
+order by org_id, metric, period, threshold
+on conflict do nothing;
 commit;
