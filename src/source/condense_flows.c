@@ -216,6 +216,11 @@ static bool take_sums(struct condense *condense, struct spill_reader *reader, st
         }
         for (size_t at = 0; at < size_bytes; at += SPILL_PAIR_BYTES) {
             uint64_t pair[2];
+            if (at + AHEAD_COUNT * sizeof pair < size_bytes) {
+                memcpy(pair, bytes + at + AHEAD_COUNT * sizeof pair, sizeof pair);
+                struct flow_sum later = flow_sum_unpack(pair);
+                prefetch_cell(condense, later.slot, later.first_us);
+            }
             memcpy(pair, bytes + at, sizeof pair);
             struct flow_sum sum = flow_sum_unpack(pair);
             const struct addend addend = {packed_mantissa(sum.packed), packed_places(sum.packed),
