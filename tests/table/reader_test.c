@@ -471,14 +471,14 @@ static void a_row_is_found_by_its_key_and_its_number(void **state) {
     struct table_writer *writer = NULL;
     struct table_seal seal;
     char key[32];
-    assert_no_error(table_writer_create(sys_real(), path, &schema, NULL, 0, &writer, &err), &err);
+    assert_done(table_writer_create(sys_real(), path, &schema, NULL, 0, &writer, &err), &err);
     for (int64_t row = 0; row < ROWS_COUNT; row++) {
         (void)snprintf(key, sizeof key, "%07lld", (long long)(2 * row));
         table_put_text(writer, 0, text_from(key));
-        assert_no_error(table_end_row(writer, &err), &err);
+        assert_done(table_end_row(writer, &err), &err);
     }
-    assert_no_error(table_writer_commit(writer, &seal, &err), &err);
-    assert_no_error(table_open(sys_real(), path, &schema, &table, &err), &err);
+    assert_done(table_writer_commit(writer, &seal, &err), &err);
+    assert_done(table_open(sys_real(), path, &schema, &table, &err), &err);
     assert_int_equal(table_batches_count(table), 2);
     for (size_t index = 0; index < sizeof rows / sizeof rows[0]; index++) {
         struct table_cursor cursor = table_cursor_before(table, (uint64_t)rows[index]);
