@@ -256,6 +256,89 @@ static bool take_absent(struct sender *sender, struct slot *slot, struct emit_wo
     return work_answered(sender, slot, work, OUTCOME_ABSENT, answer, NULL, "", err);
 }
 
+/*
+ * All of the customer's items are read. What was sent and is not among them may be a line that was
+ * added to an invoice with others: its invoice is asked for its lines.
+ */
+static bool finish_customer(struct sender *sender, struct slot *slot,
+                            const struct http_answer *answer, struct err *err) {
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        const struct emit_work *work = &slot->group.works[index];
+        if (!work->is_compared && !work->is_found && !work->is_lined &&
+            work->result.status == EMIT_SENT && work->result.invoice_id[0] != '\0' &&
+            text_equals(customer_of(slot, work), slot->listed)) {
+            slot->work_index = index;
+            slot->page_after[0] = '\0';
+            slot->tries = 0;
+            slot_ready(sender, slot, STEP_LINES);
+            return true;
+        }
+    }
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        if (work->is_compared || !text_equals(customer_of(slot, work), slot->listed)) {
+            continue;
+        }
+        work->is_compared = true;
+        sender->reconcile->counts.items++;
+        if (!work->is_found && !take_absent(sender, slot, work, answer, err)) {
+            return false;
+        }
+    }
+    return reconcile_advance(sender, slot, err);
+}
+
+bool reconcile_lines_read(struct sender *sender, struct slot *slot,
+                          const struct http_answer *answer, struct err *err) {
+    char invoice_id[EMIT_ID_MAX];
+    memcpy(invoice_id, slot->group.works[slot->work_index].result.invoice_id, sizeof invoice_id);
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        work->is_lined = work->is_lined || strcmp(work->result.invoice_id, invoice_id) == 0;
+    }
+    return finish_customer(sender, slot, answer, err);
+}
+
+/* Lines of items that were found as such are no second ones. */
+static bool take_line(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                      const json_t *line, struct err *err) {
+    struct emit_key key;
+    const char *text = object_text(json_object_get(line, "metadata"), "item_key");
+    bool is_fine = true;
+    for (size_t index = 0;
+         emit_key_parse(text_from(text), &key) && is_fine && index < slot->group.works_count;
+         index++) {
+        struct emit_work *work = &slot->group.works[index];
+        if (!work->is_found && memcmp(key.bytes, work->item.key.bytes, sizeof key.bytes) == 0) {
+            json_t *item = line_as_item(line);
+            is_fine = item != NULL ? compare(sender, slot, work, answer, item, err)
+                                   : err_memory(err, sizeof *work);
+            json_decref(item);
+        }
+    }
+    return is_fine;
+}
+
+bool reconcile_take_lines(struct sender *sender, struct slot *slot,
+                          const struct http_answer *answer, const json_t *object, struct err *err) {
+    const char *last_id = "";
+    size_t index;
+    json_t *line;
+    json_array_foreach(json_object_get(object, "data"), index, line) {
+        last_id = object_text(line, "id");
+        if (!take_line(sender, slot, answer, line, err)) {
+            return false;
+        }
+    }
+    if (!json_is_true(json_object_get(object, "has_more")) || last_id[0] == '\0') {
+        return reconcile_lines_read(sender, slot, answer, err);
+    }
+    keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
+    slot->tries = 0;
+    slot_ready(sender, slot, STEP_LINES);
+    return true;
+}
+
 bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                     const json_t *object, struct err *err) {
     const char *last_id = "";
@@ -273,18 +356,7 @@ bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_
         slot_ready(sender, slot, STEP_RECONCILE);
         return true;
     }
-    for (size_t work_index = 0; work_index < slot->group.works_count; work_index++) {
-        struct emit_work *work = &slot->group.works[work_index];
-        if (work->is_compared || !text_equals(customer_of(slot, work), slot->listed)) {
-            continue;
-        }
-        work->is_compared = true;
-        sender->reconcile->counts.items++;
-        if (!work->is_found && !take_absent(sender, slot, work, answer, err)) {
-            return false;
-        }
-    }
-    return reconcile_advance(sender, slot, err);
+    return finish_customer(sender, slot, answer, err);
 }
 
 bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,

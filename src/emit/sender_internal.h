@@ -249,6 +249,11 @@ bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *c
                    struct err *err);
 bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                     const json_t *object, struct err *err);
+/* The lines of the invoice of the item at hand; read: to their end, or it is gone. */
+bool reconcile_take_lines(struct sender *sender, struct slot *slot,
+                          const struct http_answer *answer, const json_t *object, struct err *err);
+bool reconcile_lines_read(struct sender *sender, struct slot *slot,
+                          const struct http_answer *answer, struct err *err);
 bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,
                       const struct judgement *judgement, struct err *err);
 

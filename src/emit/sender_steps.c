@@ -253,6 +253,12 @@ static bool give_up(struct sender *sender, struct slot *slot, const struct http_
     if (sender->is_closing) {
         return closing_give_up(sender, slot, answer, judgement, err);
     }
+    if (sender->reconcile != NULL) {
+        bool is_gone = slot->step == STEP_LINES && answer->status == 404 &&
+                       judgement->verdict == VERDICT_REFUSED;
+        return is_gone ? reconcile_lines_read(sender, slot, answer, err)
+                       : reconcile_failed(slot, answer, judgement, err);
+    }
     if (slot->step == STEP_ITEM) {
         return give_up_item(sender, slot, answer, judgement, err);
     }
@@ -265,9 +271,6 @@ static bool give_up(struct sender *sender, struct slot *slot, const struct http_
     }
     if (slot->step == STEP_INVOICE) {
         return give_up_invoice(sender, slot, answer, judgement, err);
-    }
-    if (slot->step == STEP_RECONCILE) {
-        return reconcile_failed(slot, answer, judgement, err);
     }
     give_up_others(slot, judgement->detail);
     slot_finish(sender, slot);
@@ -366,8 +369,9 @@ static bool take_done(struct sender *sender, struct slot *slot, const struct htt
     case STEP_ADD_LINES:
         return lines_take_added(sender, slot, answer, object, err);
     case STEP_LINES:
-        return sender->is_closing ? closing_take(sender, slot, answer, object, err)
-                                  : lines_take(sender, slot, answer, object, err);
+        return sender->is_closing          ? closing_take(sender, slot, answer, object, err)
+               : sender->reconcile != NULL ? reconcile_take_lines(sender, slot, answer, object, err)
+                                           : lines_take(sender, slot, answer, object, err);
     case STEP_SHOW:
     case STEP_FINALIZE:
         return closing_take(sender, slot, answer, object, err);
@@ -388,7 +392,7 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
     bool is_last_word = answer->has_should_retry && !answer->should_retry;
     answer_judge(answer, &judgement);
     /* A comparison sends nothing: whoever waits for it is told at once that it cannot be made. */
-    if (judgement.verdict == VERDICT_NOT_DONE && slot->step != STEP_RECONCILE) {
+    if (judgement.verdict == VERDICT_NOT_DONE && sender->reconcile == NULL) {
         try_connecting(sender, slot, answer);
         return true;
     }

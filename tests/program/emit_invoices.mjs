@@ -78,6 +78,16 @@ await check('lines go by one request for each org', orgs, async (dataset, runDir
   assert.equal(calls(world, 'POST /v1/invoices/{}/add_lines'), 3);
   assert.equal(calls(world, 'POST /v1/invoiceitems'), 3); // b alone, e by quantity
   assert.deepEqual(invoices(runDir), ended('open', 'finalised'));
+  const compared = await run(['reconcile', runDir, ...quick]);
+  assert.equal(compared.status, 0, compared.out);
+  assert.match(compared.out, /20 items compared: 20 as recorded/);
+  await simulator.ask({ do: 'line', invoice: world.invoices[0].id, remove: true });
+  const drifted = await run(['reconcile', runDir, ...quick]);
+  assert.equal(drifted.status, 15, drifted.out);
+  assert.match(drifted.out, /19 as recorded, 1 removed_at_stripe/);
+  fs.rmSync(runDir, { recursive: true });
+  await openAccount(simulator, orgs);
+  assert.equal((await run(closeWords(dataset, runDir, [...attach, '--batch', 'lines', '--finalize']))).status, 0);
   fs.rmSync(runDir, { recursive: true });
   const again = await run(closeWords(dataset, runDir, attach)); // and without its options
   assert.equal(again.status, 0, again.out);

@@ -178,6 +178,7 @@ json_t *control_answer(struct server *server, const json_t *command) {
         if (collection_find(&server->world->items, id) == NULL) {
             return wrong("no such item");
         }
+        invoice_forget_item(server->world, id);
         world_remove_item(server->world, id);
         return fine();
     }

@@ -204,6 +204,7 @@ bool delete_item(struct world *world, const struct request *request, struct answ
     }
     answer->body = must(
         json_pack("{s:s, s:s, s:b}", "id", request->id, "object", "invoiceitem", "deleted", 1));
+    invoice_forget_item(world, request->id);
     world_remove_item(world, request->id);
     return true;
 }

@@ -72,6 +72,19 @@ void invoice_drop_line(struct world *world, json_t *invoice) {
     invoice_total(world, invoice);
 }
 
+void invoice_forget_item(struct world *world, const char *id) {
+    const char *invoice_id = field_text(collection_find(&world->items, id), "invoice");
+    json_t *lines = world_lines_of(world, invoice_id);
+    for (size_t index = json_array_size(lines); index-- > 0;) {
+        const json_t *details = json_object_get(
+            json_object_get(json_array_get(lines, index), "parent"), "invoice_item_details");
+        if (strcmp(field_text(details, "invoice_item"), id) == 0) {
+            (void)json_array_remove(lines, index);
+            invoice_total(world, collection_find(&world->invoices, invoice_id));
+        }
+    }
+}
+
 static json_t *find_invoice(struct world *world, const char *id, struct answer *answer) {
     json_t *invoice = collection_find(&world->invoices, id);
     if (invoice == NULL) {
