@@ -242,6 +242,7 @@ async function world(simulator, story, seed, faults, more = {}) {
   return key;
 }
 
+// What cannot connect is tried until the deadline: of 30 seconds at this speed, so that another life may.
 const fast = ['--rate', 'none', '--retry-delay', '1'];
 
 async function calmRun(simulator, story) {
@@ -300,7 +301,7 @@ async function tell(simulator, stories, seed, say) {
     }
     const isRetry = hasRefused && (lives >= LIVES_WITH_FAULTS || drawMore.chance(50));
     const end = await live(simulator, [...(isRetry ? ['emit', run, '--jobs', '1', '--quiet']
-      : [...story.all, run]), ...fast, '--timeout',
+      : [...story.all, run]), ...fast, ...(lives < LIVES_WITH_FAULTS ? ['--deadline', '1500'] : []), '--timeout',
       lives < LIVES_WITH_FAULTS ? timeout : PATIENT_MS, '--in-flight', inFlight], env);
     hasRefused = end.status === 21;
     say(`life ${lives + 1}${isRetry ? ', emit' : ''}: ${end.signal ?? `exit ${end.status}`} ${JSON.stringify(env)}\n${end.text}`);
