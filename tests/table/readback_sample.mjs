@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 
 export const rowsCounts = [0, 1, 7, 65536, 65537, 150000];
-export const batchRows = 65536;
+export const batchRows = 16384;
 
 export const columns = [
   { name: "org_id", type: "utf8", nullable: false },
