@@ -12,23 +12,81 @@
 /* --- what libcurl asks for ----------------------------------------------------------------------
  */
 
+/* NULL and ERR_MEMORY. */
+static struct http_socket *socket_at(struct http *http, curl_socket_t fd, struct err *err) {
+    size_t index = (size_t)fd;
+    if (index >= http->sockets_count) {
+        size_t count = index + 64;
+        struct http_socket *sockets = mem_realloc(http->sockets, count * sizeof *sockets);
+        if (sockets == NULL) {
+            (void)err_memory(err, count * sizeof *sockets);
+            return NULL;
+        }
+        memset(sockets + http->sockets_count, 0, (count - http->sockets_count) * sizeof *sockets);
+        http->sockets = sockets;
+        http->sockets_count = count;
+    }
+    return &http->sockets[index];
+}
+
+static void socket_forget(struct http *http, curl_socket_t fd) {
+    if (http->sockets[fd].watched != CURL_POLL_NONE) {
+        poller_forget(&http->poller, fd);
+        http->sockets[fd].watched = CURL_POLL_NONE;
+    }
+}
+
+void http_note_socket(struct http *http, curl_socket_t fd) {
+    struct err err = {0};
+    struct http_socket *socket = socket_at(http, fd, &err);
+    if (socket == NULL) {
+        err_release(&err); /* then it is forgotten at once, like one that is not ours */
+        return;
+    }
+    *socket = (struct http_socket){.watched = CURL_POLL_NONE, .is_ours = true};
+}
+
+void http_forget_socket(struct http *http, curl_socket_t fd) {
+    if ((size_t)fd < http->sockets_count) {
+        socket_forget(http, fd);
+        http->sockets[fd].is_ours = false;
+    }
+}
+
+static bool socket_watch(struct http *http, curl_socket_t fd, int what, struct err *err) {
+    struct http_socket *socket = socket_at(http, fd, err);
+    if (socket == NULL) {
+        return false;
+    }
+    if (what == CURL_POLL_REMOVE) {
+        socket->is_wanted = false;
+        if (!socket->is_ours) {
+            socket_forget(http, fd);
+        }
+        return true;
+    }
+    socket->is_wanted = true;
+    if (socket->is_ours && socket->watched == what) {
+        return true;
+    }
+    bool is_watched = socket->watched != CURL_POLL_NONE;
+    if (!poller_watch(&http->poller, fd, is_watched, (what & CURL_POLL_IN) != 0,
+                      (what & CURL_POLL_OUT) != 0, err)) {
+        return false;
+    }
+    socket->watched = what;
+    return true;
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void *known) {
     struct http *http = context;
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        poller_forget(&http->poller, fd);
-        return 0;
-    }
     struct err err = {0};
-    bool wants_read = what == CURL_POLL_IN || what == CURL_POLL_INOUT;
-    bool wants_write = what == CURL_POLL_OUT || what == CURL_POLL_INOUT;
-    if (!poller_watch(&http->poller, fd, known != NULL, wants_read, wants_write, &err)) {
+    (void)easy;
+    (void)known;
+    if (!socket_watch(http, fd, what, &err)) {
         err_release(&http->poll_err);
         http->poll_err = err;
         return -1;
-    }
-    if (known == NULL) {
-        (void)curl_multi_assign(http->multi, fd, http);
     }
     return 0;
 }
@@ -84,10 +142,7 @@ bool http_create(const struct http_options *options, struct http **http, struct 
     if (made == NULL) {
         return err_memory(err, sizeof *made);
     }
-    *made = (struct http){.options = *options,
-                          .poller = POLLER_CLOSED,
-                          .timer_due_us = -1,
-                          .base_bytes = strlen(options->base)};
+    *made = (struct http){.options = *options, .poller = POLLER_CLOSED, .timer_due_us = -1};
     made->multi = curl_multi_init();
     made->transfers = mem_alloc(options->in_flight_max * sizeof *made->transfers);
     bool is_fine = made->multi != NULL && made->transfers != NULL;
@@ -125,6 +180,7 @@ void http_destroy(struct http *http) {
     }
     poller_close(&http->poller);
     err_release(&http->poll_err);
+    mem_free(http->sockets);
     mem_free(http->transfers);
     mem_free(http);
 }
@@ -154,21 +210,14 @@ struct http_call *http_begin(struct http *http) {
 bool http_send(struct http *http, struct http_call *call, struct err *err) {
     struct http_transfer *transfer = call->transfer;
     CURL *easy = transfer->easy;
-    struct buffer address = {0};
     bool is_keyed = call->idempotency_key[0] != '\0';
-    bool is_fine =
-        buffer_append(&address, (struct text){http->options.base, http->base_bytes}, err) &&
-        buffer_append(&address, buffer_text(&call->url), err) &&
-        buffer_append(&address, (struct text){"", 1}, err);
-    if (!is_fine) {
-        buffer_release(&address);
+    if (!transfer_address(transfer, err)) {
         return false;
     }
     if (is_keyed) {
         transfer_write_key(transfer, call->idempotency_key);
     }
-    is_fine =
-        curl_easy_setopt(easy, CURLOPT_URL, address.bytes) == CURLE_OK &&
+    bool is_fine =
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER,
                          is_keyed ? transfer->keyed_headers : transfer->plain_headers) == CURLE_OK;
     if (call->is_post) {
@@ -180,7 +229,6 @@ bool http_send(struct http *http, struct http_call *call, struct err *err) {
     } else {
         is_fine = is_fine && curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L) == CURLE_OK;
     }
-    buffer_release(&address);
     if (!is_fine || curl_multi_add_handle(http->multi, easy) != CURLM_OK) {
         return err_set(err, ERR_MEMORY, "libcurl cannot begin a request");
     }
@@ -261,36 +309,54 @@ static int wait_ms(int64_t now_us, int64_t until_us) {
     return left_ms < 60000 ? (int)left_ms : 60000;
 }
 
+static bool check_polling(struct http *http, struct err *err) {
+    if (http->poll_err.code == ERR_NONE) {
+        return true;
+    }
+    *err = http->poll_err;
+    http->poll_err = (struct err){0};
+    return false;
+}
+
+/* libcurl's timer: also what makes a request that was just begun go out. */
+static void act_on_time(struct http *http) {
+    int running;
+    if (http->timer_due_us >= 0 && clock_monotonic_us(http->options.sys) >= http->timer_due_us) {
+        http->timer_due_us = -1;
+        (void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        collect_done(http);
+    }
+}
+
+static void act_on(struct http *http, const struct poller_ready *ready) {
+    int running;
+    int mask = (ready->can_read ? CURL_CSELECT_IN : 0) | (ready->can_write ? CURL_CSELECT_OUT : 0) |
+               (ready->has_failed ? CURL_CSELECT_ERR : 0);
+    if ((size_t)ready->fd < http->sockets_count && !http->sockets[ready->fd].is_wanted) {
+        socket_forget(http, ready->fd); /* closed by the other side, between two requests */
+        return;
+    }
+    (void)curl_multi_socket_action(http->multi, ready->fd, mask, &running);
+}
+
 bool http_wait(struct http *http, int64_t until_us, struct err *err) {
-    const struct sys *sys = http->options.sys;
     struct poller_ready ready[POLLER_READY_MAX];
     size_t ready_count;
-    int running;
     int64_t due_us = until_us;
+    act_on_time(http);
     if (http->timer_due_us >= 0 && http->timer_due_us < due_us) {
         due_us = http->timer_due_us;
     }
-    int timeout_ms = http->done_first != NULL ? 0 : wait_ms(clock_monotonic_us(sys), due_us);
+    int timeout_ms =
+        http->done_first != NULL ? 0 : wait_ms(clock_monotonic_us(http->options.sys), due_us);
     if (!poller_wait(&http->poller, timeout_ms, ready, &ready_count, err)) {
         return false;
     }
     for (size_t index = 0; index < ready_count; index++) {
-        int mask = (ready[index].can_read ? CURL_CSELECT_IN : 0) |
-                   (ready[index].can_write ? CURL_CSELECT_OUT : 0) |
-                   (ready[index].has_failed ? CURL_CSELECT_ERR : 0);
-        (void)curl_multi_socket_action(http->multi, ready[index].fd, mask, &running);
-    }
-    if (http->timer_due_us >= 0 && clock_monotonic_us(sys) >= http->timer_due_us) {
-        http->timer_due_us = -1;
-        (void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+        act_on(http, &ready[index]);
     }
     collect_done(http);
-    if (http->poll_err.code != ERR_NONE) {
-        *err = http->poll_err;
-        http->poll_err = (struct err){0};
-        return false;
-    }
-    return true;
+    return check_polling(http, err);
 }
 
 struct http_call *http_next_done(struct http *http) {

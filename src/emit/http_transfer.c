@@ -12,20 +12,27 @@
 enum { CONNECT_TIMEOUT_MS = 20000, ANSWER_BYTES_MAX = 16 * 1024 * 1024, HEADER_BYTES_MAX = 1024 };
 
 static const char key_header_name[] = "Idempotency-Key: ";
+/* What libcurl says by itself of a POST: each line of our own costs a little of every request. */
+static const char form_type[] = "application/x-www-form-urlencoded";
 
 /* --- what libcurl asks for ---------------------------------------------------------------------
  */
 
 static curl_socket_t open_socket(void *context, curlsocktype purpose,
                                  struct curl_sockaddr *address) {
-    const struct http *http = context;
+    struct http *http = context;
     (void)purpose;
     int fd = net_socket(http->options.sys, address->family, address->socktype, address->protocol);
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+    if (fd < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    http_note_socket(http, fd);
+    return fd;
 }
 
 static int close_socket(void *context, curl_socket_t fd) {
-    const struct http *http = context;
+    struct http *http = context;
+    http_forget_socket(http, fd);
     return net_close(http->options.sys, fd);
 }
 
@@ -75,6 +82,9 @@ static void take_header(struct http_answer *answer, const char *line) {
 static size_t on_header(char *bytes, size_t size, size_t count, void *context) {
     struct http_transfer *transfer = context;
     char line[HEADER_BYTES_MAX];
+    if (size * count == 0 || strchr("riIRsSxX", bytes[0]) == NULL) {
+        return size * count; /* none of those that are taken begins so */
+    }
     size_t length = size * count < sizeof line ? size * count : sizeof line - 1;
     memcpy(line, bytes, length);
     while (length > 0 &&
@@ -111,8 +121,12 @@ static bool headers_make(const struct http_options *options, struct curl_slist *
         (void)snprintf(line, sizeof line, "Stripe-Version: %s", options->version);
         is_fine = slist_add(list, line, err);
     }
-    (void)snprintf(line, sizeof line, "Content-Type: %s", options->content_type);
-    return is_fine && slist_add(list, line, err) && slist_add(list, "Expect:", err);
+    if (is_fine && strcmp(options->content_type, form_type) != 0) {
+        (void)snprintf(line, sizeof line, "Content-Type: %s", options->content_type);
+        is_fine = slist_add(list, line, err);
+    }
+    return is_fine && slist_add(list, "User-Agent: periodclose/" PERIODCLOSE_VERSION, err) &&
+           slist_add(list, "Expect:", err);
 }
 
 static void set_authorities(CURL *easy) {
@@ -154,8 +168,6 @@ static bool transfer_set_up(struct http_transfer *transfer, bool is_loopback) {
                CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)http->options.timeout_ms) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_USERAGENT, "periodclose/" PERIODCLOSE_VERSION) ==
-               CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
@@ -164,6 +176,7 @@ static bool transfer_set_up(struct http_transfer *transfer, bool is_loopback) {
            curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, http) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, http) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_CURLU, transfer->address) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK;
 }
 
@@ -173,7 +186,9 @@ bool transfer_init(struct http_transfer *transfer, struct http *http, bool is_lo
     transfer->http = http;
     transfer->call.transfer = transfer;
     transfer->easy = curl_easy_init();
-    if (transfer->easy == NULL || !transfer_set_up(transfer, is_loopback)) {
+    transfer->address = curl_url();
+    if (transfer->easy == NULL || transfer->address == NULL ||
+        !transfer_set_up(transfer, is_loopback)) {
         return err_set(err, ERR_MEMORY, "libcurl cannot make a transfer");
     }
     /* Room for the longest key: written anew in place before each request. */
@@ -198,6 +213,8 @@ void transfer_release(struct http_transfer *transfer) {
         (void)curl_multi_remove_handle(transfer->http->multi, transfer->easy);
         curl_easy_cleanup(transfer->easy);
     }
+    curl_url_cleanup(transfer->address);
+    buffer_release(&transfer->asked);
     curl_slist_free_all(transfer->plain_headers);
     curl_slist_free_all(transfer->keyed_headers);
     buffer_release(&transfer->call.url);
@@ -205,7 +222,27 @@ void transfer_release(struct http_transfer *transfer) {
     buffer_release(&transfer->call.answer.body);
 }
 
+bool transfer_address(struct http_transfer *transfer, struct err *err) {
+    struct buffer *asked = &transfer->asked;
+    struct text url = buffer_text(&transfer->call.url);
+    if (asked->size_bytes > 0 && text_equals(buffer_text(asked), url)) {
+        return true;
+    }
+    struct buffer whole = {0};
+    buffer_clear(asked);
+    bool is_fine = buffer_append(&whole, text_from(transfer->http->options.base), err) &&
+                   buffer_append(&whole, url, err) &&
+                   buffer_append(&whole, (struct text){"", 1}, err) &&
+                   (curl_url_set(transfer->address, CURLUPART_URL, whole.bytes, 0) == CURLUE_OK ||
+                    err_set(err, ERR_MEMORY, "libcurl cannot take the address apart")) &&
+                   buffer_append(asked, url, err);
+    buffer_release(&whole);
+    return is_fine;
+}
+
 void transfer_write_key(struct http_transfer *transfer, const char *key) {
-    (void)snprintf(transfer->key_header, sizeof key_header_name + HTTP_KEY_MAX - 1, "%s%s",
-                   key_header_name, key);
+    size_t size = strnlen(key, HTTP_KEY_MAX - 1);
+    char *at = transfer->key_header + sizeof key_header_name - 1;
+    memcpy(at, key, size);
+    at[size] = '\0';
 }

@@ -18,14 +18,15 @@ static bool put_field(struct buffer *content, struct text field, struct err *err
 bool emit_key_of(struct text org_id, struct text metric, const char *period, int64_t revision,
                  struct emit_key *key, struct err *err) {
     struct buffer content = {0};
+    struct buffer number = {0};
     struct digest digest;
-    char number[24];
-    (void)snprintf(number, sizeof number, "%lld", (long long)revision);
     bool is_fine = put_field(&content, org_id, err) && put_field(&content, metric, err) &&
                    put_field(&content, text_from(period), err) &&
-                   put_field(&content, text_from(number), err) &&
+                   form_digits(&number, revision, err) &&
+                   put_field(&content, buffer_text(&number), err) &&
                    digest_of(content.bytes, content.size_bytes, &digest, err);
     buffer_release(&content);
+    buffer_release(&number);
     if (is_fine) {
         memcpy(key->bytes, digest.bytes, sizeof key->bytes);
     }

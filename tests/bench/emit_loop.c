@@ -4,18 +4,23 @@
  *
  *     emit_loop BASE COUNT IN_FLIGHT
  *
- * The form is as long as that of an invoice item. Exits with 1 when an answer is no 200.
+ * Form and headers are as long as those of an invoice item, and differ where those differ: an
+ * Idempotency-Key that is new each time is what costs HTTP/2 its table of headers. Exits with 1
+ * when an answer is no 200.
  */
 #include <curl/curl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS_MAX = 64, URL_MAX = 256, BODY_MAX = 1024 };
+enum { EVENTS_MAX = 64, URL_MAX = 256, BODY_MAX = 1024, KEY_DIGITS = 32 };
+
+static const char key_header[] = "Idempotency-Key: 0123456789abcdef0123456789abcdef-00001";
 
 struct loop {
     CURLM *multi;
@@ -30,6 +35,7 @@ struct loop {
 struct sending {
     CURL *easy;
     struct curl_slist *headers;
+    char *key; /* the digits of the Idempotency-Key, in the last of the headers */
     char body[BODY_MAX];
 };
 
@@ -76,6 +82,7 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
 
 static void sending_start(struct loop *loop, struct sending *sending) {
     char url[URL_MAX];
+    char digits[KEY_DIGITS + 1];
     unsigned long number = ++loop->sent;
     (void)snprintf(url, sizeof url, "%s/v1/invoiceitems", loop->base);
     (void)snprintf(sending->body, sizeof sending->body,
@@ -87,6 +94,8 @@ static void sending_start(struct loop *loop, struct sending *sending) {
                    "&metadata[metric]=tokens&metadata[period]=2026-10&metadata[quantity]=1234"
                    "&metadata[revision]=1&subscription=sub_%lu",
                    number, number, number, number);
+    (void)snprintf(digits, sizeof digits, "%032lu", number * 2654435761UL);
+    memcpy(sending->key, digits, KEY_DIGITS);
     (void)curl_easy_setopt(sending->easy, CURLOPT_URL, url);
     (void)curl_easy_setopt(sending->easy, CURLOPT_POSTFIELDS, sending->body);
     if (curl_multi_add_handle(loop->multi, sending->easy) != CURLM_OK) {
@@ -99,13 +108,18 @@ static struct sending *sending_new(void) {
     if (sending == NULL || (sending->easy = curl_easy_init()) == NULL) {
         fail("no memory");
     }
-    static const char *const lines[] = {
-        "Authorization: Bearer sk_test_51yardstick0000000000000000",
-        "Stripe-Version: 2026-07-29.dahlia", "Content-Type: application/x-www-form-urlencoded",
-        "Expect:", "Idempotency-Key: 0123456789abcdef0123456789abcdef-00001"};
+    static const char *const lines[] = {"Authorization: Bearer sk_test_51yardstick0000000000000000",
+                                        "Stripe-Version: 2026-07-29.dahlia",
+                                        "Content-Type: application/x-www-form-urlencoded",
+                                        "Expect:", key_header};
     for (size_t line = 0; line < sizeof lines / sizeof lines[0]; line++) {
         sending->headers = curl_slist_append(sending->headers, lines[line]);
     }
+    struct curl_slist *last = sending->headers;
+    while (last->next != NULL) {
+        last = last->next;
+    }
+    sending->key = last->data + sizeof "Idempotency-Key: " - 1;
     CURL *easy = sending->easy;
     const char *authorities = getenv("CURL_CA_BUNDLE");
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
