@@ -3,7 +3,7 @@
  *
  * Invariants:
  *  1. A request with an Idempotency-Key goes out only after its intent is durable.  the callers,
- *     through journal_commit
+ *     through journal_commit and journal_check_commit
  *  2. The file only grows, a batch at a time: the next batch is written when the one before is
  *     durable. So only the last batch can be torn.                                  journal_commit
  *  3. Every record carries its length and a checksum that goes on from the record before it: a
@@ -15,7 +15,12 @@
  *     journal_open(sys, path, run_id, now, &journal, err)
  *     journal_put_intent, journal_put_answer …     collected in memory
  *     journal_commit(journal, now, err)            one write, one sync
+ *     journal_begin_commit, journal_check_commit   the same beside the caller, who goes on putting
  *     journal_close(journal)
+ *
+ * Beside the caller means a thread of the journal's own; where none can be had, it is done at once.
+ * After a commit that failed nothing is written any more: what the file holds then is told by the
+ * next opening.
  *
  * journal_find looks at what was in the file when it was opened. For who only looks, NULL is a
  * journal that knows nothing; putting something into it is a mistake of ours.
@@ -86,8 +91,12 @@ bool journal_put_answer(struct journal *journal, const struct journal_answer *an
 /* The other side was asked for everything since then: from here on the journal is complete. */
 bool journal_put_swept(struct journal *journal, struct err *err);
 
-bool journal_has_uncommitted(const struct journal *journal);
+/* All that was put is durable when it returns, also what is being committed beside the caller. */
 bool journal_commit(struct journal *journal, struct instant now, struct err *err);
+/* Waits for the commit before, if that is still under way. */
+bool journal_begin_commit(struct journal *journal, struct instant now, struct err *err);
+/* *is_done: what was begun is durable. waits: until it is. */
+bool journal_check_commit(struct journal *journal, bool waits, bool *is_done, struct err *err);
 
 struct journal_counts {
     uint64_t records;

@@ -4,6 +4,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -203,6 +206,123 @@ static void two_objects_for_one_key_are_a_conflict(void **state) {
     journal_close(journal);
 }
 
+/* --- beside the caller --------------------------------------------------------------------------
+ */
+
+static struct sys disk;
+static unsigned syncs_left; /* then the disk fails, once */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_t syncing_thread;
+
+static int gated_fsync(void *self, int fd) {
+    (void)self;
+    syncing_thread = pthread_self();
+    (void)pthread_mutex_lock(&gate);
+    bool fails = syncs_left == 0;
+    syncs_left -= fails ? 0 : 1;
+    (void)pthread_mutex_unlock(&gate);
+    return fails ? -EIO : sys_real()->fsync(sys_real()->self, fd);
+}
+
+static int refuse_thread(void *self, void *(*work)(void *), void *argument, pthread_t *thread) {
+    (void)self;
+    (void)work;
+    (void)argument;
+    (void)thread;
+    return -EAGAIN;
+}
+
+static struct journal *open_on_disk(unsigned syncs) {
+    struct journal *journal;
+    struct err err = {0};
+    disk = *sys_real();
+    disk.fsync = gated_fsync;
+    syncs_left = UINT_MAX;
+    assert_true(journal_open(&disk, "journal", run_a, noon, &journal, &err));
+    syncs_left = syncs;
+    return journal;
+}
+
+static void assert_has_intents(unsigned count) {
+    struct journal *journal = open_journal();
+    struct err err = {0};
+    for (unsigned number = 0; number <= count; number++) {
+        struct journal_state found;
+        struct emit_key key = key_of(number);
+        assert_true(journal_find(journal, &key, &found, &err));
+        assert_int_equal(found.has_intent, number < count);
+    }
+    journal_close(journal);
+}
+
+static void a_commit_goes_on_beside_the_caller(void **state) {
+    (void)state;
+    struct journal *journal = open_on_disk(3);
+    struct err err = {0};
+    bool is_done;
+    put_pair(journal, 0, true);
+    (void)pthread_mutex_lock(&gate);
+    assert_true(journal_begin_commit(journal, noon, &err));
+    assert_true(journal_check_commit(journal, false, &is_done, &err));
+    assert_false(is_done);
+    put_pair(journal, 1, true); /* of the batch after it */
+    (void)pthread_mutex_unlock(&gate);
+    assert_true(journal_check_commit(journal, true, &is_done, &err));
+    assert_true(is_done);
+    assert_false(pthread_equal(syncing_thread, pthread_self()));
+    assert_true(journal_begin_commit(journal, noon, &err));
+    put_pair(journal, 2, false);
+    assert_true(journal_commit(journal, noon, &err)); /* waits for the one before */
+    assert_int_equal(syncs_left, 0);
+    assert_int_equal(journal_counts(journal).syncs, 3);
+    put_pair(journal, 3, false); /* not committed: lost */
+    journal_close(journal);
+    assert_has_intents(3);
+}
+
+static void a_commit_without_a_thread_is_done_at_once(void **state) {
+    (void)state;
+    struct journal *journal = open_on_disk(1);
+    struct err err = {0};
+    bool is_done;
+    disk.thread_start = refuse_thread;
+    put_pair(journal, 0, true);
+    assert_true(journal_begin_commit(journal, noon, &err));
+    assert_int_equal(syncs_left, 0);
+    assert_true(journal_check_commit(journal, false, &is_done, &err));
+    assert_true(is_done);
+    journal_close(journal);
+    assert_has_intents(1);
+}
+
+/* What the disk has then nobody knows: a second try could put one batch behind another's mark. */
+static void nothing_is_written_after_a_commit_that_failed(void **state) {
+    (void)state;
+    for (unsigned beside = 0; beside < 2; beside++) {
+        struct journal *journal = open_on_disk(0);
+        struct err err = {0};
+        bool is_done;
+        put_pair(journal, 0, true);
+        bool is_fine = beside == 1 ? journal_begin_commit(journal, noon, &err) &&
+                                         journal_check_commit(journal, true, &is_done, &err)
+                                   : journal_commit(journal, noon, &err);
+        assert_false(is_fine);
+        assert_int_equal(err.code, ERR_FILE);
+        err_release(&err);
+        long size = size_of_journal();
+        syncs_left = 5;
+        put_pair(journal, 1, true);
+        assert_false(journal_commit(journal, noon, &err));
+        err_release(&err);
+        assert_false(journal_begin_commit(journal, noon, &err));
+        err_release(&err);
+        journal_close(journal);
+        assert_int_equal(size_of_journal(), size);
+        assert_has_intents(1); /* whole, as it happens */
+        unlink("journal");
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_setup, scratch_teardown)
 
 int main(void) {
@@ -213,6 +333,9 @@ int main(void) {
         TEST(a_journal_of_another_run_is_refused),
         TEST(a_header_that_never_came_is_written_again),
         TEST(two_objects_for_one_key_are_a_conflict),
+        TEST(a_commit_goes_on_beside_the_caller),
+        TEST(a_commit_without_a_thread_is_done_at_once),
+        TEST(nothing_is_written_after_a_commit_that_failed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

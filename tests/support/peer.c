@@ -213,6 +213,15 @@ static bool peer_work(struct peer *peer) {
     return has_worked;
 }
 
+/* Its clock knows nothing of what another thread is at. */
+static int refuse_thread(void *self, void *(*work)(void *), void *argument, pthread_t *thread) {
+    (void)self;
+    (void)work;
+    (void)argument;
+    (void)thread;
+    return -EAGAIN;
+}
+
 /* --- the system ---------------------------------------------------------------------------------
  */
 
@@ -267,6 +276,7 @@ void peer_open(struct peer *peer,
     peer->sys.now_us = peer_now;
     peer->sys.monotonic_us = peer_monotonic;
     peer->sys.poll_wait = peer_wait;
+    peer->sys.thread_start = refuse_thread;
     peer->clock_us = INT64_C(5000000000);
     for (size_t index = 0; index < PEER_LINES_MAX; index++) {
         peer->lines[index].fd = -1;
