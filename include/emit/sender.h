@@ -49,7 +49,6 @@ struct emit_result {
 /* One item under way; behind held_reason: the sender's own. */
 struct emit_work {
     struct emit_item item;
-    struct emit_result result;
     const char *held_reason; /* it is not sent now: a constant; NULL: it may be */
     const char *recorded_id; /* its record says it was sent, under this id; NULL: it does not */
     bool has_intent;         /* durable, under the attempt at hand */
@@ -62,12 +61,15 @@ struct emit_work {
     struct text customer; /* where it was sent to; empty: it was not */
     bool is_kept;         /* its key will for ever be answered by the same failure */
     bool is_added;        /* Stripe says that its line was added: only its id is asked for */
+    size_t body_offset;   /* of the attempt's body among those kept; body_bytes 0: it is not */
+    size_t body_bytes;
     unsigned attempt;
     unsigned raised;     /* how often in this process */
     int64_t asked_us;    /* monotonic: when this process asked last */
     int64_t first_at_us; /* of the intent */
     struct emit_key content;
     enum emit_place place;
+    struct emit_result result; /* its texts and the next one last: see emit_work_reset */
     char place_id[EMIT_ID_MAX];
 };
 
@@ -114,7 +116,9 @@ struct emit_feed {
     bool (*done)(void *context, const struct emit_group *group, struct err *err);
 };
 
-/* Room for one more item, zeroed; NULL and ERR_MEMORY. */
+/* All is zero or empty; of the long texts only their first bytes are touched. */
+void emit_work_reset(struct emit_work *work);
+/* Room for one more item, reset; NULL and ERR_MEMORY. */
 struct emit_work *emit_group_add(struct emit_group *group, struct err *err);
 void emit_group_release(struct emit_group *group);
 

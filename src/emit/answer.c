@@ -97,6 +97,16 @@ void answer_judge(const struct http_answer *answer, struct judgement *judgement)
     judge(answer, false, judgement);
 }
 
+void answer_judge_brief(const struct http_answer *answer, struct judgement *judgement) {
+    *judgement = (struct judgement){.verdict = VERDICT_DONE};
+    if (answer->fate == HTTP_ANSWERED && answer->status >= 200 && answer->status < 300 &&
+        brief_scan(buffer_text(&answer->body), &judgement->brief)) {
+        return;
+    }
+    judge(answer, false, judgement);
+    judgement->brief = brief_of(judgement->object);
+}
+
 void answer_judge_flat(const struct http_answer *answer, struct judgement *judgement) {
     judge(answer, true, judgement);
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "brief.h"
 #include "emit/http.h"
 
 enum verdict {
@@ -20,7 +21,8 @@ enum verdict {
 
 struct judgement {
     enum verdict verdict;
-    json_t *object;        /* owned; of VERDICT_DONE */
+    json_t *object;        /* owned; of VERDICT_DONE, but by answer_judge_brief */
+    struct brief brief;    /* of VERDICT_DONE, by answer_judge_brief; it points into the answer */
     bool is_about_invoice; /* what is wrong is the invoice that it was to go on */
     bool is_there_already; /* an event of a meter under the same identifier */
     bool is_untrusted;     /* of VERDICT_BAD_KEY: TLS says that it is not who it should be */
@@ -29,6 +31,8 @@ struct judgement {
 
 /* Never fails: what cannot be understood is VERDICT_UNSURE. */
 void answer_judge(const struct http_answer *answer, struct judgement *judgement);
+/* The same for an answer of which only the brief is wanted. */
+void answer_judge_brief(const struct http_answer *answer, struct judgement *judgement);
 /* The same for an API whose errors are flat: {"code", "message"}. */
 void answer_judge_flat(const struct http_answer *answer, struct judgement *judgement);
 void judgement_release(struct judgement *judgement);

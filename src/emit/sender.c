@@ -11,7 +11,19 @@
 #include "sys/clock.h"
 #include "sys/process.h"
 
-enum { IDLE_WAIT_US = 500000, DRAIN_US = 15000000 };
+enum {
+    IDLE_WAIT_US = 500000,
+    DRAIN_US = 15000000,
+    ENOUGH_READY_PART = 4, /* of the window */
+};
+
+void emit_work_reset(struct emit_work *work) {
+    memset(work, 0, offsetof(struct emit_work, result.object_id));
+    work->result.object_id[0] = '\0';
+    work->result.request_id[0] = '\0';
+    work->result.detail[0] = '\0';
+    work->place_id[0] = '\0';
+}
 
 struct emit_work *emit_group_add(struct emit_group *group, struct err *err) {
     if (group->works_count == group->works_capacity) {
@@ -25,7 +37,7 @@ struct emit_work *emit_group_add(struct emit_group *group, struct err *err) {
         group->works_capacity = capacity;
     }
     struct emit_work *work = &group->works[group->works_count++];
-    *work = (struct emit_work){0};
+    emit_work_reset(work);
     return work;
 }
 
@@ -86,6 +98,7 @@ void sender_destroy(struct sender *sender) {
     }
     for (size_t index = 0; sender->slots != NULL && index < sender->window_groups; index++) {
         emit_group_release(&sender->slots[index].group);
+        buffer_release(&sender->slots[index].bodies);
     }
     http_destroy(sender->http);
     buffer_release(&sender->body);
@@ -136,24 +149,56 @@ static void wake_pausing(struct sender *sender, int64_t now_us, int64_t *until_u
     }
 }
 
-/* Intents of all that wait for theirs, and the answers that came since: one write, one sync. */
-static bool make_durable(struct sender *sender, struct err *err) {
-    size_t needy_count = sender->needy_count;
-    for (size_t index = 0; index < needy_count; index++) {
+/*
+ * Intents of all that wait for theirs, and the answers that came since: one write, one sync. It is
+ * begun while there is still enough to send, and requests go on beside it.
+ */
+static bool begin_sync(struct sender *sender, struct err *err) {
+    for (size_t index = 0; index < sender->needy_count; index++) {
         if (!slot_put_intents(sender, sender->needy[index], err)) {
             return false;
         }
+        sender->syncing[index] = sender->needy[index];
     }
-    if (!journal_commit(sender->journal, clock_now(sender->options.sys), err)) {
+    sender->syncing_count = sender->needy_count;
+    sender->needy_count = 0;
+    return journal_begin_commit(sender->journal, clock_now(sender->options.sys), err);
+}
+
+/* Their intents are durable: what waited for that is ready. */
+static bool end_sync(struct sender *sender, bool waits, struct err *err) {
+    bool is_done;
+    size_t count = sender->syncing_count;
+    if (count == 0) {
+        return true;
+    }
+    if (!journal_check_commit(sender->journal, waits, &is_done, err)) {
         return false;
     }
-    sender->needy_count = 0;
-    for (size_t index = 0; index < needy_count; index++) {
-        if (!slot_advance(sender, sender->needy[index], err)) {
+    if (!is_done) {
+        return true;
+    }
+    sender->syncing_count = 0;
+    for (size_t index = 0; index < count; index++) {
+        if (!slot_advance(sender, sender->syncing[index], err)) {
             return false;
         }
     }
     return true;
+}
+
+/* Put off while there is enough to send, so that many intents share a sync. */
+static bool make_durable(struct sender *sender, struct err *err) {
+    size_t enough = sender->window_groups / ENOUGH_READY_PART;
+    enough = enough > sender->options.in_flight ? enough : sender->options.in_flight;
+    if (!end_sync(sender, false, err) ||
+        (sender->syncing_count == 0 && sender->needy_count > 0 && sender->ready_count < enough &&
+         !begin_sync(sender, err))) {
+        return false;
+    }
+    bool is_starving =
+        sender->ready_count == 0 && http_in_flight(sender->http) < sender->options.in_flight;
+    return end_sync(sender, is_starving, err);
 }
 
 static bool start_one(struct sender *sender, enum step step, struct err *err) {
@@ -239,12 +284,7 @@ static bool sender_round(struct sender *sender, const struct emit_feed *feed, bo
         return true;
     }
     wake_pausing(sender, now_us, &until_us);
-    /* Syncing is put off while there is enough to send, so that many intents share one. */
-    if (sender->needy_count > 0 && sender->ready_count < sender->options.in_flight &&
-        !make_durable(sender, err)) {
-        return false;
-    }
-    if (!start_ready(sender, now_us, &until_us, err)) {
+    if (!make_durable(sender, err) || !start_ready(sender, now_us, &until_us, err)) {
         return false;
     }
     if (http_in_flight(sender->http) == 0 && sender->ready_count == 0 &&
@@ -255,7 +295,8 @@ static bool sender_round(struct sender *sender, const struct emit_feed *feed, bo
         return false;
     }
     /* Answers that nobody's intent carries along. */
-    return sender->needy_count > 0 || sender->ready_count > 0 || http_in_flight(sender->http) > 0 ||
+    return sender->needy_count > 0 || sender->syncing_count > 0 || sender->ready_count > 0 ||
+           http_in_flight(sender->http) > 0 ||
            journal_commit(sender->journal, clock_now(sender->options.sys), err);
 }
 

@@ -74,6 +74,7 @@ struct closing {
 
 struct slot {
     struct emit_group group;
+    struct buffer bodies; /* of the attempts whose intents this process has put */
     enum slot_state state;
     enum step step;
     size_t work_index; /* of STEP_ITEM */
@@ -85,24 +86,25 @@ struct slot {
     int64_t pause_until_us;
     bool has_target;
     enum emit_place place;
-    char place_id[EMIT_ID_MAX];
     bool has_no_subscription; /* it bills nothing soon */
     bool is_draft_asked;      /* of the subscription; by STEP_INVOICES */
     bool is_own_asked;        /* whether an invoice of ours is there */
     bool is_numbered;
-    unsigned invoices_count;      /* of ours that are there, also finalised ones */
-    bool is_own_place;            /* the place is an invoice of ours */
-    bool is_unbatched;            /* lines were refused together: one by one */
-    char refused_id[EMIT_ID_MAX]; /* an invoice that takes nothing more */
-    bool is_behind_refused;       /* in a listing, newest first: the older ones are full, too */
-    char found_id[EMIT_ID_MAX];
+    unsigned invoices_count; /* of ours that are there, also finalised ones */
+    bool is_own_place;       /* the place is an invoice of ours */
+    bool is_unbatched;       /* lines were refused together: one by one */
+    bool is_behind_refused;  /* in a listing, newest first: the older ones are full, too */
     int64_t found_off_us;
-    struct emit_work invoice;     /* an invoice to be made, under its own key */
-    char page_after[EMIT_ID_MAX]; /* of a listing */
-    struct text listed;           /* whose items STEP_RECONCILE lists */
+    struct text listed; /* whose items STEP_RECONCILE lists */
     struct closing closing;
     struct slot *next_ready;
     struct slot *older; /* in the list of its customer's hash */
+    /* Long and seldom used: last, so that a slot can be made new without touching all of it. */
+    struct emit_work invoice; /* an invoice to be made, under its own key */
+    char place_id[EMIT_ID_MAX];
+    char refused_id[EMIT_ID_MAX]; /* an invoice that takes nothing more */
+    char found_id[EMIT_ID_MAX];
+    char page_after[EMIT_ID_MAX]; /* of a listing */
 };
 
 /* Connections that do not come about, since the last one that did. */
@@ -132,6 +134,8 @@ struct sender {
     size_t works_count;
     struct slot *needy[WINDOW_GROUPS_MAX];
     size_t needy_count;
+    struct slot *syncing[WINDOW_GROUPS_MAX]; /* their intents are put, and not yet durable */
+    size_t syncing_count;
     size_t pausing_count;
     size_t waiting_count; /* for a customer */
     struct slot *customers[CUSTOMER_LISTS];
@@ -180,15 +184,22 @@ void work_stays_unknown(struct emit_work *work, const char *why);
 bool work_put_intent(struct sender *sender, struct slot *slot, struct emit_work *work,
                      struct err *err);
 bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err);
+/* object: what the answer shows; NULL: nothing. */
 bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
                    enum journal_outcome outcome, const struct http_answer *answer,
                    const json_t *object, const char *detail, struct err *err);
+/* The same with what was read of it already. */
+bool work_settled(struct sender *sender, struct slot *slot, struct emit_work *work,
+                  enum journal_outcome outcome, const struct http_answer *answer,
+                  const struct brief *brief, const char *detail, struct err *err);
 void work_hold(struct emit_work *work); /* if it is to be held and nothing of it is open */
 /* What was refused is open again, under the next attempt. */
 void work_reopen(struct emit_work *work);
 /* Is the object what we would have made? ERR_CONTENT otherwise. */
 bool work_check_object(const struct emit_work *work, struct text customer, const json_t *object,
                        struct err *err);
+bool work_check_brief(const struct emit_work *work, struct text customer, const struct brief *brief,
+                      struct err *err);
 
 /* sender_place.c */
 bool place_find(struct sender *sender, struct slot *slot, struct err *err);

@@ -69,10 +69,16 @@ static bool check_known(const struct emit_work *work, struct text customer,
 
 bool work_check_object(const struct emit_work *work, struct text customer, const json_t *object,
                        struct err *err) {
+    struct brief brief = brief_of(object);
+    return work_check_brief(work, customer, &brief, err);
+}
+
+bool work_check_brief(const struct emit_work *work, struct text customer, const struct brief *brief,
+                      struct err *err) {
     struct journal_answer answer = {
-        .amount = json_integer_value(json_object_get(object, "amount")),
-        .currency = text_from(object_text(object, "currency")),
-        .customer = text_from(object_text(object, "customer")),
+        .amount = brief->amount,
+        .currency = brief->currency,
+        .customer = brief->customer,
     };
     return check_known(work, customer, &answer, err);
 }
@@ -207,28 +213,35 @@ bool slot_load(struct sender *sender, struct slot *slot, struct err *err) {
  */
 
 /* A pending item is on none. */
-static const char *invoice_of(const struct emit_work *work, const json_t *object) {
-    const char *id = object_text(object, "invoice");
+static struct text invoice_of(const struct emit_work *work, const struct brief *brief) {
     bool is_placed = work->place == PLACE_INVOICE || work->place == PLACE_LINES;
-    return id[0] != '\0' || object == NULL || !is_placed ? id : work->place_id;
+    bool is_told = brief->invoice.size_bytes > 0 || !brief->is_given || !is_placed;
+    return is_told ? brief->invoice : text_from(work->place_id);
 }
 
 bool work_answered(struct sender *sender, struct slot *slot, struct emit_work *work,
                    enum journal_outcome outcome, const struct http_answer *answer,
                    const json_t *object, const char *detail, struct err *err) {
+    struct brief brief = brief_of(object);
+    return work_settled(sender, slot, work, outcome, answer, &brief, detail, err);
+}
+
+bool work_settled(struct sender *sender, struct slot *slot, struct emit_work *work,
+                  enum journal_outcome outcome, const struct http_answer *answer,
+                  const struct brief *brief, const char *detail, struct err *err) {
     char key[EMIT_KEY_TEXT_MAX];
     struct journal_answer record = {
         .key = work->item.key,
         .attempt = work->attempt,
         .outcome = outcome,
         .status = answer->status,
-        .amount = json_integer_value(json_object_get(object, "amount")),
-        .currency = text_from(object_text(object, "currency")),
+        .amount = brief->amount,
+        .currency = brief->currency,
         .customer = slot->group.customer,
-        .object_id = text_from(object_text(object, "id")),
+        .object_id = brief->id,
         .request_id = text_from(answer->request_id),
         .detail = text_from(detail),
-        .invoice_id = text_from(invoice_of(work, object)),
+        .invoice_id = invoice_of(work, brief),
     };
     if (work->place == PLACE_METER) {
         /* An event of a meter has no id and tells no amount: it was compared, or was there. */
@@ -427,6 +440,14 @@ bool work_put_intent(struct sender *sender, struct slot *slot, struct emit_work 
     return true;
 }
 
+/* What is sent are the very bytes whose digest the intent has. */
+static bool keep_body(struct sender *sender, struct slot *slot, struct emit_work *work,
+                      struct err *err) {
+    work->body_offset = slot->bodies.size_bytes;
+    work->body_bytes = sender->body.size_bytes;
+    return buffer_append(&slot->bodies, buffer_text(&sender->body), err);
+}
+
 /* For all items of the group at once, or for the invoice that they wait for. */
 bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err) {
     if (sender->is_closing) {
@@ -446,10 +467,12 @@ bool slot_put_intents(struct sender *sender, struct slot *slot, struct err *err)
         bool is_line = lines_left > 0 && lines_may_have(work);
         lines_left -= is_line ? 1 : 0;
         work->place = is_line ? PLACE_LINES : slot->place;
-        memcpy(work->place_id, slot->place_id, sizeof work->place_id);
+        work->body_bytes = 0;
+        memcpy(work->place_id, slot->place_id, strlen(slot->place_id) + 1);
         struct emit_target target = target_of(sender, slot, work->place, work->place_id);
         if (!emit_item_body(&work->item, &target, &sender->body, err) ||
-            !work_put_intent(sender, slot, work, err)) {
+            !work_put_intent(sender, slot, work, err) ||
+            (!is_line && !keep_body(sender, slot, work, err))) {
             return false;
         }
     }

@@ -20,14 +20,17 @@ static bool ask_item(struct sender *sender, struct slot *slot, struct http_call 
                                  .place_id = text_from(work->place_id),
                                  .run_id = sender->options.run_id,
                                  .is_discountable = sender->options.is_discountable};
+    struct text kept = {slot->bodies.bytes + work->body_offset, work->body_bytes};
     call->is_post = true;
-    if (work->place == PLACE_METER) { /* told apart by its identifier */
-        return buffer_append(&call->url, text_from("/v1/billing/meter_events"), err) &&
-               emit_item_body(&work->item, &target, &call->body, err);
+    if (work->place != PLACE_METER) { /* those are told apart by their identifier */
+        emit_idempotency_format(&work->item.key, work->attempt, call->idempotency_key);
     }
-    emit_idempotency_format(&work->item.key, work->attempt, call->idempotency_key);
-    return buffer_append(&call->url, text_from("/v1/invoiceitems"), err) &&
-           emit_item_body(&work->item, &target, &call->body, err);
+    return buffer_append(&call->url,
+                         text_from(work->place == PLACE_METER ? "/v1/billing/meter_events"
+                                                              : "/v1/invoiceitems"),
+                         err) &&
+           (kept.size_bytes > 0 ? buffer_append(&call->body, kept, err)
+                                : emit_item_body(&work->item, &target, &call->body, err));
 }
 
 static bool ask_list(struct sender *sender, struct slot *slot, struct http_call *call,
@@ -118,13 +121,13 @@ static bool take_event(struct sender *sender, struct slot *slot, const struct ht
 }
 
 static bool take_item(struct sender *sender, struct slot *slot, const struct http_answer *answer,
-                      const json_t *object, struct err *err) {
+                      const struct judgement *judgement, struct err *err) {
     struct emit_work *work = &slot->group.works[slot->work_index];
     if (work->place == PLACE_METER) {
-        return take_event(sender, slot, answer, object, err);
+        return take_event(sender, slot, answer, judgement->object, err);
     }
-    return work_check_object(work, slot->group.customer, object, err) &&
-           work_answered(sender, slot, work, OUTCOME_SENT, answer, object, "", err) &&
+    return work_check_brief(work, slot->group.customer, &judgement->brief, err) &&
+           work_settled(sender, slot, work, OUTCOME_SENT, answer, &judgement->brief, "", err) &&
            slot_advance(sender, slot, err);
 }
 
@@ -140,10 +143,9 @@ static bool match_listed(struct sender *sender, struct slot *slot, const struct 
         if (!work->needs_list || memcmp(key.bytes, work->item.key.bytes, sizeof key.bytes) != 0) {
             continue;
         }
-        if (!work_check_object(work, slot->group.customer, object, err)) {
-            return false;
-        }
-        return work_answered(sender, slot, work, OUTCOME_FOUND, answer, object, "", err);
+        struct brief brief = brief_of(object);
+        return work_check_brief(work, slot->group.customer, &brief, err) &&
+               work_settled(sender, slot, work, OUTCOME_FOUND, answer, &brief, "", err);
     }
     return true;
 }
@@ -354,7 +356,8 @@ static bool is_maybe_done(const struct slot *slot) {
 }
 
 static bool take_done(struct sender *sender, struct slot *slot, const struct http_answer *answer,
-                      const json_t *object, struct err *err) {
+                      const struct judgement *judgement, struct err *err) {
+    const json_t *object = judgement->object;
     switch (slot->step) {
     case STEP_LIST:
         return take_list(sender, slot, answer, object, err);
@@ -365,7 +368,7 @@ static bool take_done(struct sender *sender, struct slot *slot, const struct htt
     case STEP_INVOICE:
         return place_take_invoice(sender, slot, answer, object, err);
     case STEP_ITEM:
-        return take_item(sender, slot, answer, object, err);
+        return take_item(sender, slot, answer, judgement, err);
     case STEP_ADD_LINES:
         return lines_take_added(sender, slot, answer, object, err);
     case STEP_LINES:
@@ -390,7 +393,11 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
     bool is_post = slot->step == STEP_ITEM || slot->step == STEP_INVOICE ||
                    slot->step == STEP_ADD_LINES || slot->step == STEP_FINALIZE;
     bool is_last_word = answer->has_should_retry && !answer->should_retry;
-    answer_judge(answer, &judgement);
+    if (slot->step == STEP_ITEM && slot->group.works[slot->work_index].place != PLACE_METER) {
+        answer_judge_brief(answer, &judgement);
+    } else {
+        answer_judge(answer, &judgement);
+    }
     /* A comparison sends nothing: whoever waits for it is told at once that it cannot be made. */
     if (judgement.verdict == VERDICT_NOT_DONE && sender->reconcile == NULL) {
         try_connecting(sender, slot, answer);
@@ -405,7 +412,7 @@ bool step_take(struct sender *sender, struct slot *slot, const struct http_answe
     switch (judgement.verdict) {
     case VERDICT_DONE:
         pace_answered(&sender->paces[slot->step]);
-        is_fine = take_done(sender, slot, answer, judgement.object, err);
+        is_fine = take_done(sender, slot, answer, &judgement, err);
         break;
     case VERDICT_REFUSED:
     case VERDICT_KEPT_FAILURE:

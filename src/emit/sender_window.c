@@ -84,12 +84,26 @@ static void forget_customer(struct sender *sender, struct slot *slot) {
     *link = slot->older;
 }
 
+/* What it has allocated stays. */
+static void slot_reset(struct slot *slot) {
+    struct emit_group group = {.works = slot->group.works,
+                               .works_capacity = slot->group.works_capacity};
+    struct buffer bodies = slot->bodies;
+    memset(slot, 0, offsetof(struct slot, invoice));
+    slot->group = group;
+    slot->bodies = bodies;
+    buffer_clear(&slot->bodies);
+    emit_work_reset(&slot->invoice);
+    slot->place_id[0] = '\0';
+    slot->refused_id[0] = '\0';
+    slot->found_id[0] = '\0';
+    slot->page_after[0] = '\0';
+}
+
 static bool fill_one(struct sender *sender, const struct emit_feed *feed, bool *is_found,
                      struct err *err) {
     struct slot *slot = window_slot(sender, sender->slots_count);
-    struct emit_work *works = slot->group.works;
-    size_t capacity = slot->group.works_capacity;
-    *slot = (struct slot){.group = {.works = works, .works_capacity = capacity}};
+    slot_reset(slot);
     if (!feed->next(feed->context, &slot->group, is_found, err)) {
         return false;
     }

@@ -25,6 +25,7 @@ struct emit_shard {
     struct table_writer *items; /* NULL: nothing is written */
     bool is_dodo;               /* whose customer ids are taken */
     bool gives_all;             /* also closed orgs without an item, to be compared */
+    bool has_no_keys;           /* items are only counted: their keys are not worked out */
     struct table_cursor org;
     struct table_cursor record;
     struct terms_walk charge;

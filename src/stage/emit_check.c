@@ -166,6 +166,7 @@ static bool check_shard(struct emit_check *check, size_t shard_index, struct err
         return false;
     }
     bool is_fine = true;
+    shard.has_no_keys = true;
     while (is_fine && is_found) {
         is_fine = emit_shard_next(&shard, &group, &is_found, err);
         if (!is_fine || !is_found) {

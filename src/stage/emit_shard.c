@@ -74,7 +74,8 @@ static bool fill_item(struct emit_shard *shard, const struct terms_plan *plan,
         emit_item_use_quantity(item);
     }
     return emit_item_set_amount(item, err) &&
-           emit_key_of(item->org_id, metric, shard->period, item->revision, &item->key, err);
+           (shard->has_no_keys ||
+            emit_key_of(item->org_id, metric, shard->period, item->revision, &item->key, err));
 }
 
 /* What keeps a group from being sent, from the status of its records. */
