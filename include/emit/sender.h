@@ -69,7 +69,7 @@ struct emit_work {
     int64_t first_at_us; /* of the intent */
     struct emit_key content;
     enum emit_place place;
-    struct emit_result result; /* its texts and the next one last: see emit_work_reset */
+    struct emit_result result;
     char place_id[EMIT_ID_MAX];
 };
 
@@ -116,9 +116,7 @@ struct emit_feed {
     bool (*done)(void *context, const struct emit_group *group, struct err *err);
 };
 
-/* All is zero or empty; of the long texts only their first bytes are touched. */
-void emit_work_reset(struct emit_work *work);
-/* Room for one more item, reset; NULL and ERR_MEMORY. */
+/* Room for one more item, all zero; NULL and ERR_MEMORY. */
 struct emit_work *emit_group_add(struct emit_group *group, struct err *err);
 void emit_group_release(struct emit_group *group);
 

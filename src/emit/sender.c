@@ -17,14 +17,6 @@ enum {
     ENOUGH_READY_PART = 4, /* of the window */
 };
 
-void emit_work_reset(struct emit_work *work) {
-    memset(work, 0, offsetof(struct emit_work, result.object_id));
-    work->result.object_id[0] = '\0';
-    work->result.request_id[0] = '\0';
-    work->result.detail[0] = '\0';
-    work->place_id[0] = '\0';
-}
-
 struct emit_work *emit_group_add(struct emit_group *group, struct err *err) {
     if (group->works_count == group->works_capacity) {
         size_t capacity = group->works_capacity == 0 ? 2 : group->works_capacity * 2;
@@ -37,7 +29,7 @@ struct emit_work *emit_group_add(struct emit_group *group, struct err *err) {
         group->works_capacity = capacity;
     }
     struct emit_work *work = &group->works[group->works_count++];
-    emit_work_reset(work);
+    *work = (struct emit_work){0};
     return work;
 }
 

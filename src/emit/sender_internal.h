@@ -98,8 +98,7 @@ struct slot {
     struct text listed; /* whose items STEP_RECONCILE lists */
     struct closing closing;
     struct slot *next_ready;
-    struct slot *older; /* in the list of its customer's hash */
-    /* Long and seldom used: last, so that a slot can be made new without touching all of it. */
+    struct slot *older;       /* in the list of its customer's hash */
     struct emit_work invoice; /* an invoice to be made, under its own key */
     char place_id[EMIT_ID_MAX];
     char refused_id[EMIT_ID_MAX]; /* an invoice that takes nothing more */

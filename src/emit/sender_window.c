@@ -89,15 +89,8 @@ static void slot_reset(struct slot *slot) {
     struct emit_group group = {.works = slot->group.works,
                                .works_capacity = slot->group.works_capacity};
     struct buffer bodies = slot->bodies;
-    memset(slot, 0, offsetof(struct slot, invoice));
-    slot->group = group;
-    slot->bodies = bodies;
+    *slot = (struct slot){.group = group, .bodies = bodies};
     buffer_clear(&slot->bodies);
-    emit_work_reset(&slot->invoice);
-    slot->place_id[0] = '\0';
-    slot->refused_id[0] = '\0';
-    slot->found_id[0] = '\0';
-    slot->page_after[0] = '\0';
 }
 
 static bool fill_one(struct sender *sender, const struct emit_feed *feed, bool *is_found,
