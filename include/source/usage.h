@@ -73,7 +73,8 @@ const struct dataset_file *usage_fingerprints(const struct usage *usage, size_t 
  */
 bool usage_read_database(struct usage *usage, struct source_database *database,
                          struct problems *problems, struct err *err);
-/* What came after an earlier period was recorded: for exceptions.csv, it is no usage of this one. */
+/* What came after an earlier period was recorded: for exceptions.csv, it is no usage of this one.
+ */
 bool usage_read_late_database(struct usage *usage, struct source_database *database,
                               struct problems *problems, struct err *err);
 

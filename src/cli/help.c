@@ -266,9 +266,10 @@ static bool man_exit_codes(struct console *console, struct err *err) {
             return false;
         }
     }
-    return console_out(console, err,
-                       ".El\n.Pp\nWhere several apply: 22, 23, 21, 15, 4. The last line on standard "
-                       "error\nsays the next command to type.\n");
+    return console_out(
+        console, err,
+        ".El\n.Pp\nWhere several apply: 22, 23, 21, 15, 4. The last line on standard "
+        "error\nsays the next command to type.\n");
 }
 
 static const char man_files[] =

@@ -73,7 +73,7 @@ struct dataset {
     size_t not_selected_count;
     struct org_extra *extras;
     uint32_t rank_before; /* of the org that was found last */
-    struct vector zones; /* of struct dataset_zone */
+    struct vector zones;  /* of struct dataset_zone */
     struct catalog_opening *openings;
 
     struct catalog_plan *today; /* sorted by plan_id; dataset_finish_plans moves them */

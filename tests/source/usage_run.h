@@ -15,8 +15,8 @@
 #include "core/memory.h"
 #include "source/dataset.h"
 #include "source/usage.h"
-#include "sys/process.h"
 #include "support/test_folder.h"
+#include "sys/process.h"
 
 struct usage_run {
     const char *folder;
