@@ -48,16 +48,16 @@ copying() { # CONDITION: how many backends send usage now
         and query like '%usage_ledger%' and $1"
 }
 
-# Waits in the server, which sees it sooner than one psql after the other; false after ten seconds.
-until_both_copy() { # CONDITION
+# Waits in the server, which sees it sooner than one psql after the other; false after about SECONDS.
+until_both_copy() { # SECONDS CONDITION
     sql 2>"$scratch/sql" <<WAIT
 do \$\$
 begin
-    for round in 1 .. 5000 loop
+    for round in 1 .. 500 * $1 loop
         perform pg_stat_clear_snapshot();
         if 2 <= (
             select count(*) from pg_stat_activity where application_name = 'periodclose' and state = 'active'
-                and query like '%usage_ledger%' and $1
+                and query like '%usage_ledger%' and $2
         ) then
             return;
         end if;
@@ -70,20 +70,26 @@ WAIT
 }
 
 # in_the_middle RUN ACTION...: begins a run, stops it while both connections send, does ACTION, lets
-# it go on; its exit status in $status.
+# it go on; its exit status in $status. A run that had too little left to send is begun anew.
 in_the_middle() {
-    local run=$1 reader is_stopped=1
+    local run=$1 reader is_stopped
     shift
-    "$program" run "${options[@]}" --jobs 2 --run-dir "$scratch/$run" >"$scratch/out" 2>"$scratch/err" &
-    reader=$!
-    until_both_copy true || is_stopped=0
-    kill -STOP "$reader" 2>/dev/null
-    until_both_copy "wait_event = 'ClientWrite'" || is_stopped=0
-    [ "$is_stopped" -eq 1 ] || echo "the run was over before it could be stopped"
-    "$@" "$reader"
-    kill -CONT "$reader" 2>/dev/null
-    status=0
-    wait "$reader" || status=$?
+    for _ in 1 2 3 4 5 6; do
+        rm -rf "${scratch:?}/$run"
+        "$program" run "${options[@]}" --jobs 2 --run-dir "$scratch/$run" >"$scratch/out" 2>"$scratch/err" &
+        reader=$!
+        is_stopped=0
+        if until_both_copy 10 true && kill -STOP "$reader" &&
+            until_both_copy 4 "wait_event = 'ClientWrite'"; then
+            is_stopped=1
+            "$@" "$reader"
+        fi
+        kill -CONT "$reader" 2>/dev/null
+        status=0
+        wait "$reader" || status=$?
+        [ "$is_stopped" -eq 0 ] || break
+    done
+    [ "$is_stopped" -eq 1 ] || echo "six runs were over before they could be stopped"
     cat "$scratch/err"
     [ "$is_stopped" -eq 1 ]
 }
