@@ -138,10 +138,7 @@ static bool verify_all(struct verification *verification, struct err *err) {
 static void verify_next(const struct verification *verification, const char *path) {
     const struct run *run = verification->run;
     const char *word = shell_word(path, &(struct shell_word){0});
-    if (run_is_replay(run) && run_replay_origin(run) != NULL) {
-        cli_next(verification->cli, "periodclose diff %s %s",
-                 shell_word(run_replay_origin(run), &(struct shell_word){0}), word);
-    } else if (run_stage_is_done(run, &stage_report)) {
+    if (run_stage_is_done(run, &stage_report)) {
         cli_next(verification->cli, "less %s/reports/overages.csv", word);
     } else {
         cli_next(verification->cli, "periodclose status %s", word);
