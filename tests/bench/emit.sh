@@ -90,6 +90,9 @@ http {
         ssl_certificate $data/certificate.pem;
         ssl_certificate_key $data/certificate.key;
         add_header Request-Id req_\$request_id;
+        location ~ ^(/dated)?/v1/invoices\$ {
+            return 200 '{"object":"list","data":[],"has_more":false}';
+        }
         location = /v1/invoiceitems {
             if (\$request_method = GET) {
                 return 200 '{"object":"list","data":[],"has_more":false}';
