@@ -1,24 +1,18 @@
 // Closes out of a database and sends to the simulator: emit_database.mjs PERIODCLOSE FAULTY SIMULATOR FOLDER, with
 // the libpq environment of a cluster. The records must say what invoice_items.csv says.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
+import { createDatabase, end, period, sql } from './fresh_database.mjs';
 
 const [program, faulty, simulatorProgram, folder] = process.argv.slice(2);
 const KEY = 'sk_test_simulator';
 const ORGS = 600;
-// The month before this one: meters take no time stamp that is older than 35 days.
-const today = new Date();
-const end = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), 1)).toISOString();
-const period = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - 1, 1)).toISOString().slice(0, 7);
-const sql = (text) => execFileSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1'], { input: text, encoding: 'utf8' }).trim();
 
 function freshDatabase(name) {
-  execFileSync('createdb', ['--template', 'template0', '--encoding', 'UTF8', name], { env: { ...process.env, PGDATABASE: 'postgres' } });
-  process.env.PGDATABASE = name;
-  execFileSync(program, ['migrate', '--database', ''], { stdio: ['ignore', 'ignore', 'pipe'] });
+  createDatabase(program, name);
   sql(`insert into billing.plans (plan_id) values ('pro');
     insert into billing.prices (plan_id, metric, included, unit_price) values ('pro', 'tokens', 500000, 0.0001), ('pro', 'runs', 50, 1);
     insert into billing.orgs (org_id, status, stripe_customer_id, dodo_customer_id)

@@ -6,20 +6,15 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { runKillable } from '../emit/close.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
+import { createDatabase, end, period, sql } from './fresh_database.mjs';
 
 const [program, faulty, simulatorProgram, folder] = process.argv.slice(2);
 const KEY = 'sk_test_simulator';
 const ORGS = 40;
-const today = new Date();
-const end = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), 1)).toISOString();
-const period = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - 1, 1)).toISOString().slice(0, 7);
-const sql = (text) => execFileSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1'], { input: text, encoding: 'utf8' }).trim();
 
 // org_5 is suspended, org_7 has no customer, org_9 uses nothing beyond its plan.
 function freshDatabase(name) {
-  execFileSync('createdb', ['--template', 'template0', '--encoding', 'UTF8', name], { env: { ...process.env, PGDATABASE: 'postgres' } });
-  process.env.PGDATABASE = name;
-  execFileSync(program, ['migrate', '--database', ''], { stdio: ['ignore', 'ignore', 'pipe'] });
+  createDatabase(program, name);
   sql(`insert into billing.plans (plan_id) values ('pro');
     insert into billing.prices (plan_id, metric, included, unit_price, unit) values
       ('pro', 'tokens', 500000, 0.0001, null), ('pro', 'runs', 50, 1, 'runs');

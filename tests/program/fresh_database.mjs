@@ -1,0 +1,19 @@
+// Databases of their own for tests that send, with the libpq environment of a cluster.
+import { execFileSync } from 'node:child_process';
+
+// The month before this one: meters take no time stamp that is older than 35 days.
+const today = new Date();
+const monthStart = (back) => new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - back, 1)).toISOString();
+export const end = monthStart(0);
+export const period = monthStart(1).slice(0, 7);
+
+export function sql(text) {
+  return execFileSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1'], { input: text, encoding: 'utf8' }).trim();
+}
+
+// Made, migrated, and from now on the one that libpq connects to.
+export function createDatabase(program, name) {
+  execFileSync('createdb', ['--template', 'template0', '--encoding', 'UTF8', name], { env: { ...process.env, PGDATABASE: 'postgres' } });
+  process.env.PGDATABASE = name;
+  execFileSync(program, ['migrate', '--database', ''], { stdio: ['ignore', 'ignore', 'pipe'] });
+}
