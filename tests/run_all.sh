@@ -47,6 +47,12 @@ suite() { # NAME KIND SECONDS COMMAND
 # shellcheck source=tests/judge.sh
 . tests/judge.sh
 
+show_failure() { # NAME REASON
+    grep -aE -A 40 '^not ok|ERROR: |runtime error: |\[  ERROR' "$results/$1.log" | head -n 60 |
+        cut -c -300 | sed 's/^/    | /'
+    [ -z "$2" ] || tail -n 15 "$results/$1.log" | cut -c -300 | sed 's/^/    > /'
+}
+
 total_passed=0
 total_failed=0
 report() { # NAME
@@ -58,9 +64,7 @@ report() { # NAME
         "$1" "$passed" "$failed" "$(cat "$results/$1.seconds" 2>/dev/null)" "${reason:+: $reason}"
     if [ "$failed" -gt 0 ]; then
         failed_suites+=("$1")
-        grep -aE -A 40 '^not ok|ERROR: |runtime error: |\[  ERROR' "$results/$1.log" | head -n 60 |
-            cut -c -300 | sed 's/^/    | /'
-        [ -n "$reason" ] && tail -n 15 "$results/$1.log" | cut -c -300 | sed 's/^/    > /'
+        show_failure "$1" "$reason" | tee "$results/$1.failure"
     fi
 }
 
@@ -177,7 +181,13 @@ if [ -n "$build_failed" ]; then
     failed_suites+=(build)
 fi
 echo
-[ ${#failed_suites[@]} -eq 0 ] || echo "failed suites: ${failed_suites[*]}; logs in ${build#"$root"/}/test/"
+if [ ${#failed_suites[@]} -gt 0 ]; then # once more: of a long output often the end alone is kept
+    echo "failed suites: ${failed_suites[*]}; logs in ${build#"$root"/}/test/"
+    for name in "${failed_suites[@]}"; do
+        echo "$name:"
+        cat "$results/$name.failure" 2>/dev/null
+    done
+fi
 echo "${#names[@]} suites in $SECONDS s"
 echo "$total_passed passed, $total_failed failed"
 exec >&- 2>&-

@@ -347,6 +347,7 @@ const bases = [acmeStory(now), madeStory(now)];
 const prepared = [...PLACES.map((attach) => [attach, []]), ...WAYS].flatMap(([attach, ways]) =>
   bases.map((story) => prepare(story, attach, ways)));
 const failed = [];
+const accounts = []; // of the seeds that failed: what was wrong, and the end of the story
 let toldCount = 0;
 const totals = { lives: 0, items: 0, struck: {} };
 const began = Date.now();
@@ -375,9 +376,10 @@ async function worker() {
       if (only !== null) console.log(log.join('\n'));
       if (end.problems.length > 0) {
         failed.push(seed);
-        console.log(`seed ${seed} failed; tell it again: node tests/emit/search.mjs ` +
-          `${path.relative(process.cwd(), build)} --seed ${seed}`);
-        console.log(end.problems.slice(0, 6).map((line) => `    ${line}`).join('\n'));
+        accounts.push(`    seed ${seed} failed; tell it again: node tests/emit/search.mjs ` +
+          `${path.relative(process.cwd(), build)} --seed ${seed}\n` +
+          [...end.problems.slice(0, 6), ...log.slice(-12)].join('\n').split('\n').slice(-60)
+            .map((line) => `    ${line}`).join('\n'));
       }
     }
     return simulator.stop();
@@ -400,6 +402,7 @@ const didStrike = only !== null || total < 100 ||
 if (!didStrike) console.log('not ok - hardly anything went wrong: this proved nothing');
 console.log(failed.length === 0 ? `ok - ${total} seeds, each overage billed exactly once`
   : `not ok - ${failed.length} of ${total} seeds: ${failed.join(' ')}`);
+if (accounts.length > 0) console.log(accounts.join('\n'));
 console.log(`# search.mjs: ${failed.length === 0 ? 1 : 0} ok, ${(failed.length === 0 ? 0 : 1) +
   (didStrike ? 0 : 1)} not ok`);
 process.exit(failed.length === 0 && didStrike ? 0 : 1);

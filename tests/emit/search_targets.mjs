@@ -456,6 +456,7 @@ const targets = ['dodo', 'meters', ...(process.env.PGHOST ? ['push', 'period'] :
 const dataset = makeDataset();
 const prepared = targets.filter((name) => tellers[name] === tellClose).map((name) => prepare(name, dataset));
 const failed = [];
+const accounts = []; // of the seeds that failed: what was wrong, and the end of the story
 const totals = { told: 0, lives: 0, items: 0, lost: 0, struck: {} };
 const began = Date.now();
 const secondsMax = Number(option('seconds', Infinity));
@@ -482,9 +483,10 @@ async function worker(index) {
       if (only !== null) console.log(log.join('\n'));
       if (told.problems.length > 0) {
         failed.push(seed);
-        console.log(`seed ${seed} (${story.target}) failed; tell it again: node tests/emit/search_targets.mjs ` +
-          `${path.relative(process.cwd(), build)} --seed ${seed}${target === null ? '' : ` --target ${target}`}`);
-        console.log(told.problems.slice(0, 6).map((line) => `    ${line}`).join('\n'));
+        accounts.push(`    seed ${seed} (${story.target}) failed; tell it again: node tests/emit/search_targets.mjs ` +
+          `${path.relative(process.cwd(), build)} --seed ${seed}${target === null ? '' : ` --target ${target}`}\n` +
+          [...told.problems.slice(0, 6), ...log.slice(-12)].join('\n').split('\n').slice(-60)
+            .map((line) => `    ${line}`).join('\n'));
       }
     }
     return simulator.stop();
@@ -503,6 +505,7 @@ const didStrike = only !== null || totals.told < 60 || kinds.length > 12;
 if (!didStrike) console.log('not ok - hardly anything went wrong: this proved nothing');
 console.log(failed.length === 0 ? `ok - ${totals.told} seeds, each event there exactly once`
   : `not ok - ${failed.length} of ${totals.told} seeds: ${failed.join(' ')}`);
+if (accounts.length > 0) console.log(accounts.join('\n'));
 console.log(`# search_targets.mjs: ${failed.length === 0 ? 1 : 0} ok, ${(failed.length === 0 ? 0 : 1) +
   (didStrike ? 0 : 1)} not ok`);
 process.exit(failed.length === 0 && didStrike ? 0 : 1);
