@@ -15,6 +15,8 @@
 extern const char pin_snapshot[];
 /* The pin that says what was recorded of the period then (source/recorded.h). */
 extern const char pin_recorded[];
+/* The pin that says of how many orgs the record stage found a result that was not recorded yet. */
+extern const char pin_new_results[];
 
 enum emission { EMISSION_NONE, EMISSION_STRIPE, EMISSION_STRIPE_METERS, EMISSION_DODO };
 

@@ -168,10 +168,15 @@ static bool run_pin_revision(struct closing *closing, struct err *err) {
                            run_pinned(closing->run, PIN_VERSION, pin_database) != NULL;
         if (!is_database &&
             (reason != NULL || is_repriced || option_is_set(options, OPTION_FORCE))) {
-            return err_set(err, ERR_USAGE, "--%s goes with --previous RUN, the run that is revised",
-                           reason != NULL ? "reason"
-                           : is_repriced  ? "reprice"
-                                          : "force");
+            (void)err_set(err, ERR_USAGE,
+                          "--%s is for revising what is recorded, and neither --database nor "
+                          "--previous is given",
+                          option_is_set(options, OPTION_FORCE) ? "force"
+                          : reason != NULL                     ? "reason"
+                                                               : "reprice");
+            return err_hint(err, "with a database: --database CONNINFO --force --reason TEXT; from "
+                                 "files: --previous RUN --reason TEXT, without --force, where RUN "
+                                 "is the run that is revised");
         }
         return true;
     }

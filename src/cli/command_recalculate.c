@@ -59,6 +59,8 @@ static bool recalculate_tell(struct cli *cli, struct run *run, struct err *err) 
     json_t *changes = json_object();
     json_t *data = NULL;
     int64_t total = 0;
+    const char *new_results = run_pinned(run, PIN_VERSION, pin_new_results);
+    bool is_new = new_results != NULL && strcmp(new_results, "0") != 0;
     bool is_forced = option_is_set(&cli->options, OPTION_FORCE);
     bool is_fine = (changes != NULL || err_memory(err, 4096)) &&
                    shard_walk_start(&orgs, run, &checkpoint_orgs, err) &&
@@ -67,12 +69,12 @@ static bool recalculate_tell(struct cli *cli, struct run *run, struct err *err) 
         struct text org_id = table_get_text(&orgs.cursor, ORGS_ORG_ID);
         struct text currency = table_get_text(&orgs.cursor, ORGS_CURRENCY);
         bool is_rated = table_is_null(&orgs.cursor, ORGS_REASON);
-        struct text reason =
-            is_rated ? (struct text){"", 0} : table_get_text(&orgs.cursor, ORGS_REASON);
+        struct text reason = is_rated ? text_from(is_new ? "" : "unchanged")
+                                      : table_get_text(&orgs.cursor, ORGS_REASON);
         data = json_pack("{s:s%, s:s, s:s%, s:b, s:b, s:s%, s:O, s:I}", "orgId", org_id.bytes,
                          org_id.size_bytes, "period", run_pinned(run, PIN_OPTION, pin_period),
                          "currency", currency.bytes, currency.size_bytes, "rated", (int)is_rated,
-                         "recorded", (int)(is_forced && is_rated), "reason", reason.bytes,
+                         "recorded", (int)(is_forced && is_rated && is_new), "reason", reason.bytes,
                          reason.size_bytes, "changes", changes, "difference", (json_int_t)total);
         is_fine = answer_print(cli, data, err);
     }
@@ -119,7 +121,8 @@ const struct command command_recalculate = {
         "On stdout, costs in minor units of the currency:\n"
         "{\"success\":true,\"data\":{\"orgId\",\"period\",\"currency\",\"rated\",\"recorded\",\n"
         "\"reason\",\"changes\":{METRIC:{\"oldUsage\",\"newUsage\",\"oldCost\",\"newCost\",\n"
-        "\"difference\"}},\"difference\"}}.",
+        "\"difference\"}},\"difference\"}}. reason says why nothing is recorded: why the org is\n"
+        "not rated, or unchanged.",
     .example =
         "periodclose recalculate --period 2026-10 --database 'host=db1 dbname=billing' "
         "--org acme --run-dir /var/lib/periodclose/acme-2026-10 --force --reason 'late import'",

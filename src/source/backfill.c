@@ -101,6 +101,26 @@ static bool stage_file(struct backfill *backfill, struct err *err) {
     return is_done && problems_check(backfill->problems, err);
 }
 
+/* What is wrong with a query is the operator's to mend; the server's advice is for ours. */
+static bool hint_query(struct backfill *backfill, struct err *err) {
+    static const char *const of_query[] = {"0A", "21", "22", "23", "25", "42", "P0"};
+    const char *state = db_state(backfill->db);
+    bool is_theirs = false;
+    for (size_t index = 0; index < sizeof of_query / sizeof of_query[0]; index++) {
+        is_theirs = is_theirs || strncmp(state, of_query[index], 2) == 0;
+    }
+    if (err->code != ERR_DATABASE || db_is_lost(backfill->db) || !is_theirs) {
+        return false;
+    }
+    if (strcmp(state, "42501") == 0) {
+        return err_hint(err, "the query is asked by the user of --database itself: grant that one "
+                             "the right to read what it names");
+    }
+    return err_hint(err, "--query takes one query that only reads, without a semicolon, and gives "
+                         "three columns: org_id text, metric text, quantity numeric, none of them "
+                         "null; tables are named with their schema (public.counts)");
+}
+
 /*
  * The operator's own query is the one statement that is no file under sql/. It may only read: in a
  * transaction that is read only nothing but the temporary table can be written. The login itself
@@ -118,7 +138,8 @@ static bool stage_query(struct backfill *backfill, struct err *err) {
         buffer_append(&command, (struct text){"", 1}, err) &&
         db_begin(backfill->db, "read only", err) &&
         db_run_script(backfill->db, "set role", "set local role none", err) &&
-        db_run_script(backfill->db, "the query of --query", command.bytes, err) &&
+        (db_run_script(backfill->db, "the query of --query", command.bytes, err) ||
+         hint_query(backfill, err)) &&
         db_commit(backfill->db, err);
     buffer_release(&command);
     if (!is_done) {

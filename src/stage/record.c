@@ -442,6 +442,7 @@ static bool record_in_database(struct recorder *recorder, struct stage_session *
         bool is_refused = ledger.counts[LEDGER_CHANGED] > 0 && !session->is_forced;
         is_done = is_refused ? ledger_refuse_changes(&ledger, err) : ledger_write(&ledger, err);
     }
+    is_done = is_done && ledger_pin_results(&ledger, err);
     ledger_close(&ledger);
     return is_done;
 }

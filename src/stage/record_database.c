@@ -166,6 +166,15 @@ bool ledger_open(struct ledger *ledger, struct run *run, struct stage_session *s
     return false;
 }
 
+/* The same whether they were written by this start of the run, or by one that did not know. */
+bool ledger_pin_results(const struct ledger *ledger, struct err *err) {
+    char text[24];
+    (void)snprintf(
+        text, sizeof text, "%llu",
+        (unsigned long long)(ledger->counts[LEDGER_NEW] + ledger->counts[LEDGER_CHANGED]));
+    return run_pin(ledger->run, PIN_VERSION, pin_new_results, text, false, err);
+}
+
 void ledger_close(struct ledger *ledger) {
     if (ledger->db != NULL) {
         db_rollback(ledger->db);

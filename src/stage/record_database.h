@@ -58,6 +58,9 @@ bool ledger_open(struct ledger *ledger, struct run *run, struct stage_session *s
 void ledger_close(struct ledger *ledger);
 bool ledger_write(struct ledger *ledger, struct err *err);
 
+/* Pins of how many orgs the result was not recorded yet (stage/session.h). */
+bool ledger_pin_results(const struct ledger *ledger, struct err *err);
+
 /* Of struct ledger_org: fills digests and states of one shard (record_digest.c). Threads ok. */
 bool ledger_digest_shard(struct ledger *ledger, size_t shard_index, struct err *err);
 /* ERR_MISMATCH with the list of what differs: the tables of the stage are there. */

@@ -9,6 +9,7 @@ static const struct stage *const rows[] = {
 
 const char pin_snapshot[] = "snapshot";
 const char pin_recorded[] = "recorded";
+const char pin_new_results[] = "new_results";
 
 struct stage_list stages_all(void) {
     return (struct stage_list){.stages = rows, .stages_count = sizeof rows / sizeof rows[0]};

@@ -77,7 +77,7 @@ changes_no_close() {
 }
 
 asks_query() {
-    sql -c "create schema old" \
+    sql -c "create schema old" -c "create sequence old.n" \
         -c "create table old.counts as select 'acme' as org, 'tokens' as what, 752000::bigint as total"
     all expect 15 backfill --query 'select org, what, total from old.counts' --verify --database "" -- \
         lists acme,tokens,752238,752000,-238 -- \
@@ -86,6 +86,18 @@ asks_query() {
         expect 20 backfill --query 'delete from old.counts returning org, what, total' --database "" -- \
         expect 20 backfill --query 'select 1) as a (b); drop table old.counts; select (2' --database "" -- \
         gives "select count(*) from old.counts" 1
+}
+
+# What is wrong with the query is no matter of migrations, nor of a standby.
+hints_at_query() {
+    local query
+    for query in 'select 1' "select 'acme', 'tokens', 'many'" 'select a, b, c from nowhere' \
+        'selct 1' "select 'acme', null, 1" "select 'acme', 'tokens', 1 / 0" "select 'acme', 'tokens', nextval('old.n')"; do
+        expect 20 backfill --query "$query" --database "" && error_says "hint: --query takes one query that only reads" || return 1
+    done
+    sql -c "create role blind login password 'blind' in role billing_close" -c "grant usage on schema old to blind"
+    PGUSER=blind PGPASSWORD=blind expect 20 backfill --query 'select org, what, total from old.counts' --database "" &&
+        error_says "grant that one the right to read"
 }
 
 counts_seats() {
@@ -164,6 +176,7 @@ check "differences go into ledger and cache" writes_differences
 check "a file's row is written once, also when usage has gone on since" writes_once
 check "a close counts none of it as usage of a flow" changes_no_close
 check "a query gives the truth, and can only read" asks_query
+check "what is wrong with a query is told as such" hints_at_query
 check "the seat book gives the truth for seats" counts_seats
 check "a close passes over what was written for seats" closes_after_seats
 check "a level moves by it" moves_level

@@ -174,6 +174,15 @@ unset_variable() {
 }
 check 'an empty word, as of a variable that is not set, is told as such' unset_variable
 
+nothing_to_revise() { # OPTION WORD...
+    expect 2 run --period 2025-03 --run-dir "$scratch/nothing" "$@" &&
+        error_says "$1 is for revising what is recorded, and neither --database nor --previous is given" \
+            "--previous RUN --reason TEXT, without --force"
+}
+check 'what revises without anything to revise is told what that would be' all \
+    nothing_to_revise --force -- nothing_to_revise --force --source "$tiny" --reason late -- \
+    nothing_to_revise --reason late --source "$tiny" -- nothing_to_revise --reprice --source "$tiny"
+
 # On 80 columns nothing is broken in the middle of a word. Examples are one line, to be copied.
 help_fits() {
     local command commands=0

@@ -181,6 +181,10 @@ answers() { # ANSWER OPTION...
 }
 check "recalculate tells what would change" unchanged answers "$answer"
 check "and records it with --force" answers "${answer/'"recorded":false'/'"recorded":true'}" --force --reason "import was late"
+unchanged_answer='{"success":true,"data":{"orgId":"softly","period":"2024-02","currency":"usd","rated":true,"recorded":false,"reason":"unchanged","changes":{},"difference":0}}'
+check "typed again it tells what it recorded" unchanged answers "${answer/'"recorded":false'/'"recorded":true'}" --force --reason "import was late"
+check "anew it says that nothing is to be recorded" unchanged answers "$unchanged_answer" --restart --force --reason "import was late"
+check "also without --force" unchanged answers "$unchanged_answer"
 check "as a revision of that org alone" is "select kind, reason, totals ->> 'changed_orgs' from billing.close_runs order by run_id desc limit 1" "recalculate|import was late|1"
 
 # --- the month after ----------------------------------------------------------------------------
