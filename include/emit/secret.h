@@ -15,7 +15,10 @@ struct secret {
     char text[SECRET_BYTES_MAX]; /* empty: none */
 };
 
-/* ERR_USAGE when there is none, or when it is no key (spaces, control bytes, too long). */
+/*
+ * ERR_USAGE when there is none, when its file cannot be read (the variable and the path are named),
+ * or when it is no key (spaces, control bytes, too long).
+ */
 bool secret_load(const struct sys *sys, const char *name, struct secret *secret, struct err *err);
 void secret_clear(struct secret *secret);
 

@@ -6,6 +6,8 @@
 
 #include "sys/files.h"
 
+enum { SECRET_FILE_BYTES_MAX = 4096 };
+
 void secret_clear(struct secret *secret) {
     explicit_bzero(secret, sizeof *secret);
 }
@@ -27,11 +29,24 @@ static bool secret_keep(struct text bytes, const char *from, struct secret *secr
     return true;
 }
 
-static bool secret_from_file(const struct sys *sys, const char *path, struct secret *secret,
-                             struct err *err) {
+/* A file that cannot be read is a mistake of who named it, as a name that is not set would be. */
+static bool secret_unread(const char *variable, struct err *err) {
+    if (err->code == ERR_FILE || err->code == ERR_DAMAGED) {
+        err->code = ERR_USAGE;
+        (void)err_hint(err, "let %s name a file that this user may read, with the key alone in it",
+                       variable);
+    }
+    return err_wrap(err, "%s", variable);
+}
+
+/* variable: of the environment, that leads to the file. */
+static bool secret_from_file(const struct sys *sys, const char *path, const char *variable,
+                             struct secret *secret, struct err *err) {
     struct buffer content = {0};
-    bool is_fine = file_load(sys, path, 4096, &content, err) &&
-                   secret_keep(buffer_text(&content), path, secret, err);
+    bool is_fine = (file_load(sys, path, SECRET_FILE_BYTES_MAX, &content, err) ||
+                    secret_unread(variable, err)) &&
+                   (secret_keep(buffer_text(&content), path, secret, err) ||
+                    err_wrap(err, "%s", variable));
     if (content.bytes != NULL) {
         explicit_bzero(content.bytes, content.capacity_bytes);
     }
@@ -53,14 +68,14 @@ bool secret_load(const struct sys *sys, const char *name, struct secret *secret,
         return secret_keep(text_from(value), name, secret, err);
     }
     if (file != NULL && file[0] != '\0') {
-        return secret_from_file(sys, file, secret, err);
+        return secret_from_file(sys, file, file_name, secret, err);
     }
     if (folder != NULL && folder[0] != '\0') {
         if (!path_format(path, err, "%s/%s", folder, name) || !path_kind(sys, path, &kind, err)) {
             return false;
         }
         if (kind == PATH_FILE) {
-            return secret_from_file(sys, path, secret, err);
+            return secret_from_file(sys, path, "CREDENTIALS_DIRECTORY", secret, err);
         }
     }
     (void)err_set(err, ERR_USAGE, "there is no API key: %s is not set", name);

@@ -100,16 +100,39 @@ static void what_is_no_key_is_refused_without_telling_it(void **state) {
     assert_refused(ERR_USAGE, "hidden");
 }
 
-static void a_file_that_is_not_there_or_far_too_long_is_an_error(void **state) {
+/* As a name that is not set: who named the file is told what to mend. */
+static void assert_named(const char *variable, const char *path) {
+    struct secret secret;
+    struct err err = {0};
+    assert_false(secret_load(sys_real(), "TRIED_KEY", &secret, &err));
+    assert_int_equal(err.code, ERR_USAGE);
+    assert_non_null(strstr(err.message, variable));
+    assert_non_null(strstr(err.message, path));
+    assert_non_null(strstr(err.hint, variable));
+}
+
+static void a_file_that_cannot_be_read_is_told_with_the_variable_that_names_it(void **state) {
     (void)state;
     char content[8192];
     environment(NULL, "nowhere", NULL);
-    assert_refused(ERR_FILE, "sk_test");
+    assert_named("TRIED_KEY_FILE", "'nowhere'");
+    assert_int_equal(mkdir("folder", 0700), 0);
+    environment(NULL, "folder", NULL);
+    assert_named("TRIED_KEY_FILE", "'folder'");
     memset(content, 'x', sizeof content - 1);
     content[sizeof content - 1] = '\0';
     scratch_write("much", content);
     environment(NULL, "much", NULL);
-    assert_refused(ERR_DAMAGED, "xxxx");
+    assert_named("TRIED_KEY_FILE", "'much'");
+    assert_refused(ERR_USAGE, "xxxx");
+    if (geteuid() != 0) {
+        assert_int_equal(chmod("much", 0), 0);
+        assert_named("TRIED_KEY_FILE", "'much'");
+    }
+    assert_int_equal(mkdir("credentials", 0700), 0);
+    scratch_write("credentials/TRIED_KEY", content);
+    environment(NULL, NULL, "credentials");
+    assert_named("CREDENTIALS_DIRECTORY", "'credentials/TRIED_KEY'");
 }
 
 static void who_has_one_can_be_dumped_no_more(void **state) {
@@ -135,7 +158,7 @@ int main(void) {
         TEST(it_is_looked_for_in_a_fixed_order),
         TEST(where_there_is_none_it_says_where_to_put_it),
         TEST(what_is_no_key_is_refused_without_telling_it),
-        TEST(a_file_that_is_not_there_or_far_too_long_is_an_error),
+        TEST(a_file_that_cannot_be_read_is_told_with_the_variable_that_names_it),
         TEST(who_has_one_can_be_dumped_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
