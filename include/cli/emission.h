@@ -45,9 +45,11 @@ void emission_aids_close(struct emission_aids *aids); /* a zeroed one is fine */
 bool emission_reopen(struct run *run, const struct stage_session *session, struct err *err);
 /* Was something to be sent, and has every item an outcome? */
 bool emission_is_done(const struct run *run);
+/* A dry run of a sending, which knows what is held. */
+bool emission_is_tried(const struct run *run);
 /*
  * How many items were sent, held, failed, are unknown, and what became of invoices of their own;
- * sets cli->status: 22, 21, 15 or 4.
+ * sets cli->status: 22, 21, 15 or 4. Of a dry run how many would be sent and held.
  */
 bool emission_tell(struct cli *cli, struct run *run, struct err *err);
 

@@ -64,6 +64,8 @@ bool dodo_reconcile_end(struct dodo *dodo, struct reconcile *reconcile, struct e
 /* --- one event ----------------------------------------------------------------------------------
  */
 
+/* What holds an item whatever its meter is: a constant; NULL: nothing. */
+const char *dodo_held_reason(const struct emit_group *group, const struct emit_work *work);
 /* "overage.tokens", cleared first. */
 bool dodo_event_name(struct text metric, struct buffer *name, struct err *err);
 /*

@@ -200,7 +200,9 @@ bool sender_reconcile(struct sender *sender, const struct emit_feed *feed,
 /*
  * Nothing is sent: every request that a sending would begin with goes to the sink, as one JSON
  * object on a line of its own (without its end). base, version, run_id, period, attach and the
- * content options are enough. journal: what was sent already; NULL: nothing.
+ * content options are enough. journal: what was sent already; NULL: nothing. done is called with
+ * what is held and why, as far as that is known without asking; what would be sent or settled is
+ * not EMIT_HELD.
  */
 struct preview_sink {
     void *context;

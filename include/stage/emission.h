@@ -6,11 +6,18 @@
 #include "stage/session.h"
 
 /*
- * The requests that emit would begin with now, as JSON lines; nothing is sent. The run is open for
- * updating, as a torn end of its journal is cut off.
+ * The requests that emit would begin with now, as JSON lines; nothing is sent. What is held is a
+ * line, too: "held" is its reason. The run is open for updating, as a torn end of its journal is
+ * cut off.
  */
+struct emission_preview_counts {
+    uint64_t open;   /* would be sent, or settled */
+    uint64_t held;   /* but for those that are switched off */
+    uint64_t others; /* sent already, switched off, or unknown for good */
+};
 bool emission_preview(struct run *run, const struct stage_session *session,
-                      const struct preview_sink *sink, struct err *err);
+                      const struct preview_sink *sink, struct emission_preview_counts *counts,
+                      struct err *err);
 
 /* Compares the items of the run, which is open for updating, with Stripe: see sender_reconcile. */
 bool emission_reconcile(struct run *run, const struct stage_session *session,

@@ -414,7 +414,7 @@ bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
         return console_out(&cli->console, err, "period %s: stopped before stage '%s', as asked\n",
                            run_pinned(run, PIN_OPTION, pin_period), next->name);
     }
-    summary.is_emitted = emission_is_done(run);
+    summary.is_emitted = emission_is_done(run) || emission_is_tried(run);
     if (!summary_load(&summary, run, err) || !summary_tell_orgs(cli, &summary, run, err) ||
         !summary_tell_events(cli, run, err) || !summary_tell_costs(cli, &summary, err) ||
         !summary_tell_largest(cli, &summary, err)) {

@@ -10,6 +10,23 @@ static bool put_request(void *context, struct text line, struct err *err) {
     return console_out_text(&cli->console, line, err) && console_out(&cli->console, err, "\n");
 }
 
+/* As a sending would end: 4 when something is held. */
+static bool show(struct cli *cli, struct run *run, const struct stage_session *session,
+                 struct err *err) {
+    const struct preview_sink sink = {.context = cli, .put = put_request};
+    struct emission_preview_counts counts;
+    if (!emission_preview(run, session, &sink, &counts, err)) {
+        return false;
+    }
+    console_say(&cli->console, LOG_NOTE,
+                "note: %llu item%s would be sent or settled, %llu held, %llu sent before or "
+                "switched off",
+                (unsigned long long)counts.open, counts.open == 1 ? "" : "s",
+                (unsigned long long)counts.held, (unsigned long long)counts.others);
+    cli->status = counts.held > 0 ? ERR_SET_ASIDE : cli->status;
+    return true;
+}
+
 static bool emit_again(struct cli *cli, struct run *run, struct emission_aids *aids,
                        struct err *err) {
     struct stage_session session = {0};
@@ -44,12 +61,11 @@ static bool emit_again(struct cli *cli, struct run *run, struct emission_aids *a
         return false;
     }
     if (option_is_set(&cli->options, OPTION_DRY_RUN)) {
-        const struct preview_sink sink = {.context = cli, .put = put_request};
         if (session.emission != EMISSION_STRIPE) {
             return err_set(err, ERR_USAGE, "--dry-run: only items of --emit stripe can be shown");
         }
         cli_next(cli, "periodclose emit %s", shell_word(run_path(run), &(struct shell_word){0}));
-        return emission_preview(run, &session, &sink, err);
+        return show(cli, run, &session, err);
     }
     return (!run_stage_is_done(run, &stage_emit) || run_unseal_sending(run, err)) &&
            closing_execute(cli, run, &session, &options, err);
@@ -87,7 +103,8 @@ const struct command command_emit = {
         "written again. A run out of a database writes there what became of each item;\n"
         "--database is another way to the same one.\n\n"
         "--dry-run prints the requests that it would begin with, a JSON object a line,\n"
-        "and sends nothing; it needs no API key.",
+        "and sends nothing; it needs no API key. An item that is held is a line, too:\n"
+        "held says why.",
     .example = "periodclose emit /var/lib/periodclose/2026-10",
     .run = emit_run,
 };

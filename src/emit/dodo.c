@@ -251,16 +251,22 @@ static void hold(struct emit_work *work, const char *reason, const char *detail)
     (void)snprintf(work->result.detail, sizeof work->result.detail, "%s", detail);
 }
 
+static const char held_negative[] = "negative_amount";
+
+const char *dodo_held_reason(const struct emit_group *group, const struct emit_work *work) {
+    return group->held_reason != NULL        ? group->held_reason
+           : work->held_reason != NULL       ? work->held_reason
+           : group->customer.size_bytes == 0 ? "no_dodo_customer"
+           : work->item.amount < 0           ? held_negative
+                                             : NULL;
+}
+
 static bool decide(struct dodo *dodo, const struct emit_group *group, struct dodo_open *open,
                    struct err *err) {
     struct emit_work *work = open->work;
-    const char *reason = group->held_reason != NULL ? group->held_reason : work->held_reason;
+    const char *reason = dodo_held_reason(group, work);
     char detail[EMIT_DETAIL_MAX] = "";
-    if (reason == NULL && group->customer.size_bytes == 0) {
-        reason = "no_dodo_customer";
-    }
-    if (reason == NULL && work->item.amount < 0) {
-        reason = "negative_amount";
+    if (reason == held_negative) {
         (void)snprintf(detail, sizeof detail, "a meter takes no credit: give it by hand");
     }
     if (reason == NULL && !dodo_book_find(dodo->book, &work->item, group->customer, &open->landing,

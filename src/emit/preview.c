@@ -123,6 +123,15 @@ static bool put_subscription(struct preview *preview, struct err *err) {
     return put_items(preview, false, err);
 }
 
+static void mark_lines(struct slot *slot, enum emit_status status) {
+    for (size_t index = 0; index < slot->group.works_count; index++) {
+        struct emit_work *work = &slot->group.works[index];
+        if (work->place == PLACE_LINES && work->has_intent) {
+            work->result.status = status;
+        }
+    }
+}
+
 /* Those that go together, as lines; the others follow as items. */
 static bool put_lines(struct preview *preview, struct err *err) {
     struct slot *slot = &preview->slot;
@@ -141,11 +150,7 @@ static bool put_lines(struct preview *preview, struct err *err) {
     if (has_lines && !put_request(preview, STEP_ADD_LINES, err)) {
         return false;
     }
-    for (size_t index = 0; has_lines && index < slot->group.works_count; index++) {
-        struct emit_work *work = &slot->group.works[index];
-        work->result.status =
-            work->place == PLACE_LINES && work->has_intent ? EMIT_SENT : work->result.status;
-    }
+    mark_lines(slot, EMIT_SENT);
     return true;
 }
 
@@ -198,8 +203,34 @@ static bool put_invoice(struct preview *preview, struct err *err) {
     slot->place = PLACE_INVOICE;
     keep_text(slot->place_id, sizeof slot->place_id, text_from(unknown_invoice));
     slot->is_own_place = true;
-    return put_lines(preview, err) && put_items(preview, false, err) &&
-           put_finalizing(preview, err);
+    bool is_fine =
+        put_lines(preview, err) && put_items(preview, false, err) && put_finalizing(preview, err);
+    mark_lines(slot, EMIT_OPEN);
+    return is_fine;
+}
+
+/* What keeps everything new of the group, as far as it can be told without asking. */
+static const char *held_reason(const struct preview *preview) {
+    const struct sender_options *options = &preview->sender.options;
+    const struct emit_group *group = &preview->slot.group;
+    bool has_subscription = group->subscription.size_bytes > 0 && options->attach != ATTACH_INVOICE;
+    bool may_land = has_subscription || options->is_metered || options->may_stand_alone ||
+                    options->attach == ATTACH_INVOICE;
+    return group->held_reason != NULL        ? group->held_reason
+           : group->customer.size_bytes == 0 ? "no_stripe_customer"
+           : !may_land                       ? "no_upcoming_invoice"
+                                             : NULL;
+}
+
+/* What may have been carried out is settled first, whatever holds the others. */
+static void hold_open(struct emit_group *group, const char *reason) {
+    for (size_t index = 0; index < group->works_count; index++) {
+        struct emit_work *work = &group->works[index];
+        if (work->result.status == EMIT_OPEN && !work->is_unsettled) {
+            work->result.status = EMIT_HELD;
+            work->result.reason = reason;
+        }
+    }
 }
 
 static bool preview_group(struct preview *preview, struct err *err) {
@@ -220,8 +251,11 @@ static bool preview_group(struct preview *preview, struct err *err) {
         !put_items(preview, true, err)) {
         return false;
     }
-    if (slot->group.held_reason != NULL || slot->group.customer.size_bytes == 0 ||
-        !has_open(slot, false)) {
+    const char *reason = held_reason(preview);
+    if (reason != NULL) {
+        hold_open(&slot->group, reason);
+    }
+    if (!has_open(slot, false)) {
         return true;
     }
     if (options->is_metered) {
@@ -232,8 +266,7 @@ static bool preview_group(struct preview *preview, struct err *err) {
     if (slot->group.subscription.size_bytes > 0 && options->attach != ATTACH_INVOICE) {
         return put_subscription(preview, err);
     }
-    return (!options->may_stand_alone && options->attach != ATTACH_INVOICE) ||
-           put_invoice(preview, err);
+    return put_invoice(preview, err);
 }
 
 bool sender_preview(const struct sender_options *options, struct journal *journal,
@@ -254,7 +287,9 @@ bool sender_preview(const struct sender_options *options, struct journal *journa
         size_t capacity = preview->slot.group.works_capacity;
         preview->slot = (struct slot){.group = {.works = works, .works_capacity = capacity}};
         is_fine = feed->next(feed->context, &preview->slot.group, &is_found, err) &&
-                  (!is_found || preview_group(preview, err));
+                  (!is_found ||
+                   (preview_group(preview, err) &&
+                    (feed->done == NULL || feed->done(feed->context, &preview->slot.group, err))));
     }
     emit_group_release(&preview->slot.group);
     buffer_release(&preview->call.url);

@@ -107,12 +107,8 @@ static bool emit_perform(struct run *run, const struct stage *stage, struct stag
                          struct err *err) {
     (void)stage;
     if (session->emission != EMISSION_NONE && !run_is_replay(run)) {
-        if (!run_is_dry(run)) {
-            return emit_send(run, session, err);
-        }
-        if (!emit_dry(run, session, err)) {
-            return false;
-        }
+        return run_is_dry(run) ? emit_dry(run, session, err) && emit_no_invoices(run, err)
+                               : emit_send(run, session, err);
     }
     for (size_t shard_index = 0; shard_index < run_shards_count(run); shard_index++) {
         if (!emit_shard(run, shard_index, err)) {

@@ -26,6 +26,7 @@ struct emit_shard {
     bool is_dodo;               /* whose customer ids are taken */
     bool gives_all;             /* also closed orgs without an item, to be compared */
     bool has_no_keys;           /* items are only counted: their keys are not worked out */
+    bool is_dry;                /* nothing is sent: what is not held is not_emitted */
     struct table_cursor org;
     struct table_cursor record;
     struct terms_walk charge;
@@ -42,6 +43,9 @@ void emit_shard_close(struct emit_shard *shard);
 /* For struct emit_feed; the context is the shard. */
 bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err);
 bool emit_shard_done(void *context, const struct emit_group *group, struct err *err);
+/* The table of items: made, and sealed if all went well; closing the shard throws it away. */
+bool emit_shard_begin_items(struct emit_shard *shard, size_t shard_index, struct err *err);
+bool emit_shard_end_items(struct emit_shard *shard, size_t shard_index, struct err *err);
 
 /* The status of an item in reports and records. */
 const char *emit_status_word(const struct emit_result *result);
@@ -91,7 +95,7 @@ extern const char emit_equation[];
 /* emit_invoices.c: the table of invoices of our own, without any. */
 bool emit_no_invoices(struct run *run, struct err *err);
 
-/* What would be sent, into requests.jsonl of the stage. */
+/* What would be sent, into requests.jsonl of the stage; what is held, into the items. */
 bool emit_dry(struct run *run, const struct stage_session *session, struct err *err);
 /* Sends; the items of every shard are written. */
 bool emit_stripe(struct run *run, const struct stage_session *session, struct err *err);
@@ -99,7 +103,7 @@ bool emit_dodo(struct run *run, const struct stage_session *session, struct err 
 bool emit_dodo_reconcile(struct run *run, const struct stage_session *session,
                          struct reconcile *reconcile, struct err *err);
 struct preview_sink;
-/* The requests that emit_dodo would make, but for their time stamps and without asking Dodo. */
+/* The same for Dodo: the requests but for their time stamps, without asking it about meters. */
 bool emit_dodo_preview(struct run *run, const struct stage_session *session,
                        const struct preview_sink *sink, struct err *err);
 

@@ -168,14 +168,9 @@ static bool send_shard(struct dodo_run *sending, size_t shard_index, struct err 
         return false;
     }
     struct emit_feed feed = {.context = &shard, .next = emit_shard_next, .done = emit_shard_done};
-    bool is_fine =
-        run_output_create(sending->run, &checkpoint_items, shard_index, &shard.items, err) &&
-        dodo_run(sending->dodo, &feed, err);
-    if (is_fine) {
-        struct table_writer *items = shard.items;
-        shard.items = NULL;
-        is_fine = run_output_commit(sending->run, &checkpoint_items, shard_index, items, err);
-    }
+    bool is_fine = emit_shard_begin_items(&shard, shard_index, err) &&
+                   dodo_run(sending->dodo, &feed, err) &&
+                   emit_shard_end_items(&shard, shard_index, err);
     emit_shard_close(&shard);
     return is_fine;
 }
@@ -299,12 +294,14 @@ static bool preview_line(const struct dodo_run *sending, struct buffer *events,
     return is_fine;
 }
 
-static bool preview_group(const struct dodo_run *sending, const struct emit_group *group,
+static bool preview_group(const struct dodo_run *sending, struct emit_group *group,
                           struct buffer *events, size_t *events_count, struct err *err) {
     for (size_t index = 0; index < group->works_count; index++) {
-        const struct emit_work *work = &group->works[index];
-        if (group->held_reason != NULL || work->held_reason != NULL || work->item.amount < 0 ||
-            group->customer.size_bytes == 0) {
+        struct emit_work *work = &group->works[index];
+        const char *reason = dodo_held_reason(group, work);
+        if (reason != NULL) {
+            work->result.status = EMIT_HELD;
+            work->result.reason = reason;
             continue;
         }
         if ((events->size_bytes > 0 && !buffer_append(events, text_from(","), err)) ||
@@ -325,15 +322,18 @@ static bool preview_shard(struct dodo_run *sending, size_t shard_index, struct b
     if (!open_shard(sending, &shard, shard_index, err)) {
         return false;
     }
-    bool is_fine = true;
+    shard.is_dry = true;
+    bool is_fine = emit_shard_begin_items(&shard, shard_index, err);
     while (is_fine && is_found) {
         is_fine = emit_shard_next(&shard, &group, &is_found, err) &&
-                  (!is_found || preview_group(sending, &group, events, events_count, err));
+                  (!is_found || (preview_group(sending, &group, events, events_count, err) &&
+                                 emit_shard_done(&shard, &group, err)));
         if (is_fine && *events_count >= PREVIEW_EVENTS) {
             is_fine = preview_line(sending, events, sink, err);
             *events_count = 0;
         }
     }
+    is_fine = is_fine && emit_shard_end_items(&shard, shard_index, err);
     emit_group_release(&group);
     emit_shard_close(&shard);
     return is_fine;
@@ -346,6 +346,7 @@ bool emit_dodo_preview(struct run *run, const struct stage_session *session,
     size_t events_count = 0;
     bool is_fine = sending_open(&sending, run, session, err);
     sending.terms = &sending.loaded;
+    is_fine = is_fine && check_all(&sending, err);
     for (size_t shard = 0; is_fine && shard < run_shards_count(run); shard++) {
         is_fine = preview_shard(&sending, shard, &events, &events_count, sink, err);
     }

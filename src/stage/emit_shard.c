@@ -208,7 +208,8 @@ static bool put_row(struct emit_shard *shard, const struct emit_work *work, stru
     const struct emit_item *item = &work->item;
     const struct emit_result *result = &work->result;
     char key[EMIT_KEY_TEXT_MAX];
-    const char *status = emit_status_word(result);
+    const char *status =
+        shard->is_dry && result->status != EMIT_HELD ? "not_emitted" : emit_status_word(result);
     table_put_text(items, ITEMS_ORG_ID, item->org_id);
     table_put_text(items, ITEMS_METRIC, item->metric);
     table_put_int64(items, ITEMS_REVISION, item->revision);
@@ -230,6 +231,16 @@ static bool put_row(struct emit_shard *shard, const struct emit_work *work, stru
                                shard->is_dodo ? "" : result->object_id, err) &&
            totals_add_right(run_totals(shard->run), emit_equation, text_from(item->currency->code),
                             item->billed, err);
+}
+
+bool emit_shard_begin_items(struct emit_shard *shard, size_t shard_index, struct err *err) {
+    return run_output_create(shard->run, &checkpoint_items, shard_index, &shard->items, err);
+}
+
+bool emit_shard_end_items(struct emit_shard *shard, size_t shard_index, struct err *err) {
+    struct table_writer *items = shard->items;
+    shard->items = NULL;
+    return run_output_commit(shard->run, &checkpoint_items, shard_index, items, err);
 }
 
 bool emit_shard_done(void *context, const struct emit_group *group, struct err *err) {

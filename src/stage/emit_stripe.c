@@ -161,14 +161,9 @@ static bool send_shard(struct emission_run *emission, size_t shard_index, struct
         return false;
     }
     struct emit_feed feed = {.context = &shard, .next = emit_shard_next, .done = emit_shard_done};
-    bool is_fine =
-        run_output_create(emission->run, &checkpoint_items, shard_index, &shard.items, err) &&
-        sender_run(emission->sender, &feed, err);
-    if (is_fine) {
-        struct table_writer *items = shard.items;
-        shard.items = NULL;
-        is_fine = run_output_commit(emission->run, &checkpoint_items, shard_index, items, err);
-    }
+    bool is_fine = emit_shard_begin_items(&shard, shard_index, err) &&
+                   sender_run(emission->sender, &feed, err) &&
+                   emit_shard_end_items(&shard, shard_index, err);
     emit_shard_close(&shard);
     return is_fine;
 }

@@ -73,14 +73,45 @@ await check('emit --dry-run tells what is still to be sent', mixed, async (datas
   let result = await run(closeWords(dataset, runDir, ['--until', 'record']));
   assert.equal(result.status, 4, result.out);
   result = await run(['emit', runDir, '--dry-run'], { STRIPE_API_KEY: '' });
-  assert.equal(result.status, 0, result.out);
+  assert.equal(result.status, 4, result.out);
   const posts = (text) => text.trimEnd().split('\n').filter((line) => line.includes('/v1/invoiceitems"')).length;
   assert.equal(posts(result.stdout), 3);
+  assert.match(result.out, /note: 3 items would be sent or settled, 2 held, 0 sent before/);
   assert.equal((await dump()).stats.requests, 0);
   result = await run(closeWords(dataset, runDir));
   assert.equal(result.status, 4, result.out);
   result = await run(['emit', runDir, '--dry-run'], { STRIPE_API_KEY: '' });
-  assert.equal(result.stdout, '');
+  const held = result.stdout.trimEnd().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual(held.map((line) => [line.held, line.org_id, line.metric, line.revision, line.amount, line.currency]),
+    [['suspended', 'c', 'm0', 1, '10.00', 'usd'], ['no_stripe_customer', 'd', 'm0', 1, '10.00', 'usd']]);
+  assert.match(result.out, /note: 0 items would be sent or settled, 2 held, 3 sent before/);
+  assert.equal(result.status, 4, result.out);
+});
+
+await check('a dry run lists what is held, and why', mixed, async (dataset, runDir) => {
+  const told = (run) => readReport(run, 'invoice_items.csv').map((row) => [row.org_id, row.metric, row.amount, row.status, row.reason].join(' '));
+  let result = await run(closeWords(dataset, runDir, ['--dry-run', '--no-standalone']), { STRIPE_API_KEY: '' });
+  assert.equal(result.status, 4, result.out);
+  assert.match(result.out, /2 would be sent, 3 held/);
+  const dry = path.join(runDir, 'dry-run');
+  assert.deepEqual(told(dry), ['a m0 10.00 not_emitted ', 'a m1 20.00 not_emitted ', 'b m0 10.00 held no_upcoming_invoice',
+    'c m0 10.00 held suspended', 'd m0 10.00 held no_stripe_customer']);
+  assert.match(fs.readFileSync(path.join(dry, 'reports/exceptions.csv'), 'utf8'), /d,m0,held,no_stripe_customer,/);
+  const lines = fs.readFileSync(path.join(dry, '60-emit/requests.jsonl'), 'utf8').trimEnd().split('\n');
+  assert.ok(lines.every((line) => JSON.parse(line).method !== undefined), 'requests alone');
+  // The sending holds the same.
+  result = await run(closeWords(dataset, runDir, ['--no-standalone']));
+  assert.equal(result.status, 4, result.out);
+  assert.deepEqual(told(runDir), told(dry).map((line) => line.replace('not_emitted', 'sent')));
+});
+
+const alone = [{ id: 'd' }];
+await check('a dry run of which all is held says so', alone, async (dataset, runDir) => {
+  let result = await run(closeWords(dataset, runDir, ['--dry-run']), { STRIPE_API_KEY: '' });
+  assert.equal(result.status, 4, result.out);
+  assert.match(result.out, /0 items to send; 1 held or switched off/);
+  assert.match(result.out, /0 would be sent, 1 held/);
+  assert.equal(fs.readFileSync(path.join(runDir, 'dry-run/60-emit/requests.jsonl'), 'utf8'), '');
 });
 
 // --- limits ---

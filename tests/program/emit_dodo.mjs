@@ -110,6 +110,9 @@ let result = await run(simulator, closeWords(dataset, path.join(folder, 'dry'), 
 assert.equal(result.status, 4, result.out);
 const planned = fs.readFileSync(path.join(folder, 'dry/dry-run/60-emit/requests.jsonl'), 'utf8').trim().split('\n')
   .flatMap((line) => JSON.parse(line).body.events);
+assert.match(result.out, new RegExp(`note: ${(ORGS - 2) * 2} items to send to Dodo, 4 held or switched off`));
+assert.deepEqual([...new Set(readItems(path.join(folder, 'dry/dry-run')).filter((row) => row.status === 'held').map((row) => row.reason))].sort(),
+  ['no_dodo_customer', 'suspended']);
 assert.equal(planned.length, (ORGS - 2) * 2); // not those of the suspended org, and of the one without a customer
 assert.deepEqual((await simulator.ask({ do: 'dump' })).calls, {});
 

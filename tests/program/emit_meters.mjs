@@ -86,7 +86,10 @@ const dataset = makeDataset('dataset');
 // a dry run says what it would send, needs no key and sends nothing
 await reset(simulator);
 let result = await run(simulator, closeWords(dataset, path.join(folder, 'dry'), ['--dry-run']), { STRIPE_API_KEY: '' });
-assert.equal(result.status, 0, result.out);
+assert.equal(result.status, 4, result.out);
+assert.match(result.out, new RegExp(`note: ${EXPECTED} items to send: .*; 2 held or switched off`));
+assert.deepEqual(readItems(path.join(folder, 'dry/dry-run')).filter((row) => row.status === 'held').map((row) => `${row.org_id} ${row.reason}`),
+  ['org_007 no_stripe_customer', 'org_007 no_stripe_customer']);
 const planned = fs.readFileSync(path.join(folder, 'dry/dry-run/60-emit/requests.jsonl'), 'utf8').trim().split('\n')
   .map((line) => JSON.parse(line));
 assert.equal(planned.length, EXPECTED);
