@@ -1,4 +1,6 @@
--- What every connection begins with: who and where we are, and settings that results depend on.
+-- What every connection begins with: who and where we are, and settings that statements and their
+-- results depend on, whatever the login or the database has set: how literals, dates and null are
+-- read, how catalogs name things, and what a transaction sees.
 -- $1: the role to take where the login is a member of it; $2: statement_timeout in milliseconds,
 -- where the login has none; $3: row security may not hide rows silently.
 select
@@ -20,4 +22,11 @@ select
             select from pg_roles where rolname = $1::text and pg_has_role(oid, 'member')
         )
         then set_config('role', $1::text, false)
-    end as role_taken
+    end as role_taken,
+    set_config('standard_conforming_strings', 'on', false) as literals,
+    set_config('quote_all_identifiers', 'off', false) as identifiers,
+    set_config('transform_null_equals', 'off', false) as nulls,
+    set_config('array_nulls', 'on', false) as null_elements,
+    set_config('DateStyle', 'ISO, YMD', false) as dates,
+    set_config('IntervalStyle', 'postgres', false) as intervals,
+    set_config('default_transaction_isolation', 'read committed', false) as isolation

@@ -1,4 +1,6 @@
 /* migrate: brings the schema of a database to what this program needs. */
+#include <string.h>
+
 #include "cli/commands.h"
 #include "database_option.h"
 #include "db/migrate.h"
@@ -57,6 +59,11 @@ static bool migrate_command(struct cli *cli, struct err *err) {
         is_done = err_hint(err, "name the primary with --database");
     }
     is_done = is_done && migrate_all(cli, db, err);
+    /* The schema's owner is meant, not the job; what says so itself (a role is missing) stands. */
+    if (!is_done && strcmp(db_state(db), "42501") == 0 && strstr(err->hint, "grant ") != NULL) {
+        (void)err_hint(err, "migrate as the owner of the schema billing, or with the right to make "
+                            "it: grant create on database NAME to USER");
+    }
     db_close(db);
     return is_done;
 }

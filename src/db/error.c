@@ -114,10 +114,12 @@ bool db_fail_result(struct db *db, const char *what, const PGresult *result, str
                   detail != NULL ? ")" : "", db->state);
     const char *hint = find_hint(db->state);
     const char *theirs = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
-    if (hint != NULL) {
-        return err_hint(err, "%s", hint);
+    /* A right that is missing is also what our own functions refuse with, saying what to do. */
+    bool is_theirs = theirs != NULL && (hint == NULL || strcmp(db->state, "42501") == 0);
+    if (is_theirs || hint != NULL) {
+        return err_hint(err, "%s", is_theirs ? theirs : hint);
     }
-    return theirs != NULL ? err_hint(err, "%s", theirs) : false;
+    return false;
 }
 
 bool db_fail_connection(struct db *db, const char *what, struct err *err) {

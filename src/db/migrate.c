@@ -5,6 +5,7 @@
 
 #include "core/digest.h"
 #include "db/sql.h"
+#include "db_internal.h"
 
 static const char folder[] = "migrations/";
 
@@ -86,6 +87,17 @@ static bool find_applied(struct db *db, size_t *count, struct err *err) {
     return is_done;
 }
 
+/* Before anything is made there: names and keys are compared by their bytes in UTF-8. */
+static bool check_encoding(struct db *db, struct err *err) {
+    const char *encoding = PQparameterStatus(db->connection, "server_encoding");
+    if (encoding == NULL || strcmp(encoding, "UTF8") == 0) {
+        return true;
+    }
+    (void)err_set(err, ERR_DATABASE, "%s is encoded in %.40s, not in UTF8", db_description(db),
+                  encoding);
+    return err_hint(err, "make another one: createdb --encoding UTF8 --template template0 NAME");
+}
+
 /* In a transaction of the caller's. */
 static bool apply_within(struct db *db, const struct sql_file *file, struct err *err) {
     char sha256[DIGEST_TEXT_MAX];
@@ -144,6 +156,9 @@ bool migrate_run(struct db *db, const struct migrate_options *options, size_t *a
     const struct sql_file *prepare = sql_find("migrate/prepare.sql");
     assert(prepare != NULL);
     *applied_count = 0;
+    if (!check_encoding(db, err)) {
+        return false;
+    }
     if (!options->is_dry && (!db_run(db, "migrate/lock.sql", NULL, NULL, err) ||
                              !db_run_script(db, prepare->name, prepare->text, err))) {
         return false;

@@ -101,7 +101,50 @@ for fixture in acme focus llm-tokens; do
     check "$fixture closes with sums from the server, with the same checkpoints" added_up_on_server
 done
 
+other_encoding() { # ENCODING
+    PGDATABASE=postgres createdb --template template0 --locale C --encoding "$1" "in_${1,,}" && export PGDATABASE="in_${1,,}"
+    all expect 20 migrate --database "" -- error_says "is encoded in $1, not in UTF8" "createdb --encoding UTF8" -- \
+        expect 20 ingest "$scratch/acme" --database "" -- error_says "periodclose migrate" -- \
+        test "$(sql -c "select count(*) from pg_namespace where nspname = 'billing'")" = 0
+}
+check "a database in another encoding is refused, and nothing is made there" all \
+    other_encoding LATIN1 -- other_encoding SQL_ASCII
 
+# Who migrates needs other rights than the job.
+needs_owner() {
+    fresh_database owned
+    sql -c "create role passer login password 'passer'" || return 1
+    PGUSER=passer PGPASSWORD=passer expect 20 migrate --database "" && error_says "hint: migrate as the owner" || return 1
+    sql -c "create schema billing; create table billing.schema_migrations (name text, sha256 text)" &&
+        PGUSER=passer PGPASSWORD=passer expect 20 ingest "$scratch/acme" --database "" &&
+        error_says "migrations are applied" "periodclose migrate"
+}
+check "whose rights are missing to migrate is told whose" needs_owner
+
+# Whatever a login or a client has set of its own: how texts, dates and null are read and written.
+odd_login() {
+    local setting where
+    sql -d postgres -c "create role odd superuser login password 'odd'" || return 1
+    for setting in TimeZone=Asia/Kathmandu DateStyle=German,DMY IntervalStyle=sql_standard \
+        search_path=public,billing standard_conforming_strings=off extra_float_digits=-15 \
+        bytea_output=escape default_transaction_isolation=serializable client_encoding=LATIN1 \
+        transform_null_equals=on array_nulls=off quote_all_identifiers=on row_security=off; do
+        sql -d postgres -c "alter role odd set ${setting%%=*} = '${setting#*=}'" || return 1
+    done
+    args_of "$root/fixtures/acme/args"
+    fresh_database odd
+    PGUSER=odd PGPASSWORD=odd PGTZ=America/St_Johns PGDATESTYLE=SQL,DMY
+    export PGUSER PGPASSWORD PGTZ PGDATESTYLE
+    all expect 0 migrate --database "" -- expect 0 ingest "$scratch/acme" --database "" -- no_drift || return 1
+    for where in client server; do
+        expect 0 run --database "" "${args[@]}" --until project --aggregate "$where" --run-dir "$scratch/odd-$where" &&
+            same_from_meter "$scratch/acme-csv" "$scratch/odd-$where" || return 1
+    done
+    expect 4 run --database "" "${args[@]}" --run-dir "$scratch/odd" && expect 0 verify "$scratch/odd" &&
+        expect 0 backfill --seats --database ""
+}
+odd_login_apart() { (odd_login); } # its variables end with it
+check "settings of a login change nothing" odd_login_apart
 
 # --- applied by psql -----------------------------------------------------------------------------
 
