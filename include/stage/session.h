@@ -40,6 +40,7 @@ struct stage_sending {
     bool is_never_sent; /* somebody says so: no start before this one sent anything */
     bool batches_lines; /* --batch lines */
     bool finalizes;     /* --finalize: invoices of our own that agree */
+    bool is_earlier_billed; /* what was recorded and never sent was billed by other means */
 };
 
 /* A run's row in billing.close_runs (stage/claim.h). run_id 0: none. */

@@ -18,6 +18,7 @@ static const char pin_key_mode[] = "stripe_mode";
 static const char pin_batch[] = "batch";
 static const char pin_finalize[] = "finalize";
 const char pin_invoices[] = "invoices";
+const char pin_earlier_billed[] = "earlier_billed";
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
@@ -337,6 +338,12 @@ bool emission_pin(struct cli *cli, struct run *run, struct stage_session *sessio
     }
     session->emission = row->emission;
     session->sending.started_us = clock_monotonic_us(cli->sys);
+    const char *earlier_billed = "false";
+    if (row->prepare != NULL && !pin_way(cli, run, OPTION_EARLIER_BILLED, pin_earlier_billed,
+                                         "true", "false", &earlier_billed, err)) {
+        return false;
+    }
+    session->sending.is_earlier_billed = strcmp(earlier_billed, "true") == 0;
     return row->prepare == NULL || row->prepare(cli, run, &session->sending, err);
 }
 

@@ -1,5 +1,6 @@
 /* What sending needs besides the run itself: the runs it revises, and what orgs are now. */
 #include "cli/emission.h"
+#include "cli/shard_walk.h"
 #include "stage/emission.h"
 #include "stage/stages.h"
 
@@ -28,12 +29,62 @@ static bool open_earlier(struct cli *cli, struct run *run, struct emission_aids 
     return true;
 }
 
+static bool is_emitting(const struct run *run) {
+    const char *emit = run_pinned(run, PIN_OPTION, pin_emit);
+    return emit != NULL && strcmp(emit, "none") != 0;
+}
+
+static bool has_bills(struct run *run, bool *is_any, struct err *err) {
+    struct shard_walk walk = {0};
+    *is_any = false;
+    bool is_fine = shard_walk_start(&walk, run, &checkpoint_records, err);
+    while (is_fine && walk.has_row && !*is_any) {
+        *is_any =
+            !decimal_is_zero(table_get_decimal(&walk.cursor, RECORDS_BILLED)) &&
+            !text_equals(table_get_text(&walk.cursor, RECORDS_STATUS), text_from("disabled"));
+        is_fine = shard_walk_next(&walk, err);
+    }
+    shard_walk_close(&walk);
+    return is_fine;
+}
+
+/*
+ * A difference to what nobody was billed bills too little, or gives back what was never taken. A
+ * run without --emit sends nothing, ever: whether it was billed by other means, only people know.
+ * Whoever said so of a run said it of all before it.
+ */
+static bool check_billed(struct run *run, const struct emission_aids *aids, struct err *err) {
+    const struct run *revision = run;
+    for (size_t index = 0; index < aids->runs_count; index++) {
+        struct run *earlier = aids->runs[index];
+        bool is_any;
+        const char *billed = run_pinned(revision, PIN_VERSION, pin_earlier_billed);
+        if (billed != NULL && strcmp(billed, "true") == 0) {
+            return true;
+        }
+        if (!is_emitting(earlier)) {
+            if (!has_bills(earlier, &is_any, err)) {
+                return err_wrap(err, "the revision before");
+            }
+            if (is_any) {
+                (void)err_set(err, ERR_MISMATCH,
+                              "%s was closed with --emit none: what it billed was not sent, and "
+                              "this run would send the difference to it alone",
+                              run_path(earlier));
+                return err_hint(err, "to bill all of it, close anew without --previous; if it was "
+                                     "billed by other means, say --earlier-billed");
+            }
+        }
+        revision = earlier;
+    }
+    return true;
+}
+
 /* What a run without --emit billed is billed by other means: nothing of it is waited for. */
 static size_t choose_emitting(const struct emission_aids *aids, struct run **runs) {
     size_t count = 0;
     for (size_t index = 0; index < aids->runs_count; index++) {
-        const char *emit = run_pinned(aids->runs[index], PIN_OPTION, pin_emit);
-        if (emit != NULL && strcmp(emit, "none") != 0) {
+        if (is_emitting(aids->runs[index])) {
             runs[count++] = aids->runs[index];
         }
     }
@@ -48,7 +99,7 @@ bool emission_aids_open(struct cli *cli, struct run *run, bool is_again,
     if (session->emission == EMISSION_NONE || run_is_replay(run)) {
         return true;
     }
-    if (!open_earlier(cli, run, aids, err)) {
+    if (!open_earlier(cli, run, aids, err) || !check_billed(run, aids, err)) {
         return false;
     }
     size_t count = choose_emitting(aids, emitting);

@@ -61,6 +61,9 @@ const struct option_row option_table[OPTIONS_COUNT] = {
                        "send that item again: removed at Stripe, or a meter event that is unknown"},
     [OPTION_NEVER_SENT] = {"never-sent", NULL, false, false,
                            "no start before this one sent meter events of the period"},
+    [OPTION_EARLIER_BILLED] = {"earlier-billed", NULL, false, false,
+                               "what earlier revisions billed and never sent was billed by other "
+                               "means: send the differences"},
     [OPTION_RATE] = {"rate", "N|N/min", false, false,
                      "requests a second and endpoint, or none for no bound (default: 20; Dodo: "
                      "100/min)"},

@@ -85,4 +85,35 @@ await check('a difference waits for the item before it', revised, async (dataset
   assert.deepEqual(sums, { 'cus_a m0': 1100, 'cus_a m1': 2000, 'cus_b m0': 1100, 'cus_c m0': 1100 });
 });
 
+// What a run without --emit billed was sent by nobody, or by other means: only people know.
+const silent = [{ id: 'a', customer: 'cus_a', metrics: 2 }, { id: 'b', customer: 'cus_b' }];
+await check('a difference to what was never sent is not sent by itself', silent, async (dataset, runDir) => {
+  const plain = (words) => words.filter((word, at) => word !== '--emit' && words[at - 1] !== '--emit');
+  let result = await run(['run', '--period', '2026-10', '--source', dataset, '--run-dir', runDir, '--now', '2026-11-02T00:00:00Z']);
+  assert.equal(result.status, 0, result.out);
+  const corrected = path.join(path.dirname(runDir), 'corrected');
+  fs.cpSync(dataset, corrected, { recursive: true });
+  edit(corrected, 'usage.csv', ',15,', ',12,');
+  const revise = (target, before, more = []) => run(closeWords(corrected, target, ['--previous', before, '--reason', 'late', ...more]));
+  for (const more of [[], ['--dry-run']]) {
+    result = await revise(`${runDir}-2`, runDir, more);
+    assert.equal(result.status, 13, result.out);
+    assert.match(result.out, /run was closed with --emit none: what it billed was not sent.*hint: .*without --previous.*--earlier-billed/s);
+  }
+  assert.equal((await simulator.ask({ do: 'dump' })).stats.requests, 0);
+  // Billed by other means, somebody says: the difference goes, and the next one waits for it alone.
+  result = await revise(`${runDir}-2`, runDir, ['--earlier-billed']);
+  assert.equal(result.status, 0, result.out);
+  result = await run(['emit', `${runDir}-2`, ...quick]);
+  assert.equal(result.status, 0, result.out);
+  edit(corrected, 'usage.csv', ',12,', ',18,');
+  result = await revise(`${runDir}-3`, `${runDir}-2`);
+  assert.equal(result.status, 0, result.out);
+  assert.deepEqual((await simulator.ask({ do: 'dump' })).items.map((item) => `${item.customer} ${item.amount}`).sort(),
+    ['cus_a -300', 'cus_a 600', 'cus_b -300', 'cus_b 600']);
+  // A revision that is not sent itself needs no such word.
+  result = await run(plain(closeWords(corrected, `${runDir}-4`, ['--previous', runDir, '--reason', 'late'])).filter((word) => !['--rate', 'none', '--retry-delay', '1', '--timeout', '300'].includes(word)));
+  assert.equal(result.status, 0, result.out);
+});
+
 await simulator.stop();
