@@ -9,12 +9,12 @@
      OPTION_BIT(OPTION_TEST_KEY) | OPTION_BIT(OPTION_RATE) | OPTION_BIT(OPTION_IN_FLIGHT) |        \
      OPTION_BIT(OPTION_MAX_WAIT) | OPTION_BIT(OPTION_NO_STANDALONE) |                              \
      OPTION_BIT(OPTION_DISCOUNTABLE) | OPTION_BIT(OPTION_TIMEOUT) |                                \
-     OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE) | OPTION_BIT(OPTION_NEVER_SENT) |  \
-     OPTION_BIT(OPTION_EARLIER_BILLED))
+     OPTION_BIT(OPTION_RETRY_DELAY) | OPTION_BIT(OPTION_DEADLINE) |                                \
+     OPTION_BIT(OPTION_NEVER_SENT) | OPTION_BIT(OPTION_EARLIER_BILLED))
 
 extern const char pin_emit[];
 extern const char pin_earlier_billed[]; /* "true": by other means (--earlier-billed) */
-extern const char pin_invoices[]; /* what became of invoices of our own, in words */
+extern const char pin_invoices[];       /* what became of invoices of our own, in words */
 
 /* Pins --emit and what decides the content of items; fills the session. Reads the API key. */
 bool emission_pin(struct cli *cli, struct run *run, struct stage_session *session, struct err *err);

@@ -37,9 +37,9 @@ struct stage_sending {
     bool may_stand_alone;
     bool is_discountable;
     bool retries_failed;
-    bool is_never_sent; /* somebody says so: no start before this one sent anything */
-    bool batches_lines; /* --batch lines */
-    bool finalizes;     /* --finalize: invoices of our own that agree */
+    bool is_never_sent;     /* somebody says so: no start before this one sent anything */
+    bool batches_lines;     /* --batch lines */
+    bool finalizes;         /* --finalize: invoices of our own that agree */
     bool is_earlier_billed; /* what was recorded and never sent was billed by other means */
 };
 

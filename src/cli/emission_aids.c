@@ -39,9 +39,8 @@ static bool has_bills(struct run *run, bool *is_any, struct err *err) {
     *is_any = false;
     bool is_fine = shard_walk_start(&walk, run, &checkpoint_records, err);
     while (is_fine && walk.has_row && !*is_any) {
-        *is_any =
-            !decimal_is_zero(table_get_decimal(&walk.cursor, RECORDS_BILLED)) &&
-            !text_equals(table_get_text(&walk.cursor, RECORDS_STATUS), text_from("disabled"));
+        *is_any = !decimal_is_zero(table_get_decimal(&walk.cursor, RECORDS_BILLED)) &&
+                  !text_equals(table_get_text(&walk.cursor, RECORDS_STATUS), text_from("disabled"));
         is_fine = shard_walk_next(&walk, err);
     }
     shard_walk_close(&walk);

@@ -18,6 +18,8 @@ struct emit_shard {
     const char *period;
     const struct stage_session *session;
     struct emit_earlier_walk *earlier;
+    bool *is_behind;        /* of its revisions, in their order (emit_behind.c); NULL: none is */
+    size_t revisions_count; /* that were taken */
     struct table *orgs;
     struct table *records;
     struct table *charges;
@@ -57,6 +59,14 @@ void emit_earlier_walk_close(struct emit_earlier_walk *walk); /* NULL is fine */
 bool emit_earlier_is_settled(struct emit_earlier_walk *walk, struct text org_id,
                              struct text metric);
 
+/*
+ * emit_behind.c. Of each record that emit_is_revision, in their order: whether it waits for an
+ * earlier revision, by the records in the database. NULL where there is none, or no revision.
+ */
+bool emit_is_revision(const struct table_cursor *record);
+bool emit_behind_load(struct run *run, const struct stage_session *session, struct table *records,
+                      bool **is_behind, struct err *err);
+
 /* emit_fresh.c */
 struct emit_fresh_org {
     struct text org_id;
@@ -84,9 +94,12 @@ bool emit_write_back_borrow(struct db *db, const char *day, struct emit_write_ba
 bool emit_write_back_put(struct emit_write_back *back, const struct emit_item *item,
                          const char *status, const char *object_id, struct err *err);
 bool emit_write_back_flush(struct emit_write_back *back, struct err *err);
-/* sql/emit/known.sql; the result is the caller's to release. */
-bool emit_write_back_ask(struct emit_write_back *back, const char *items, struct db_result *result,
-                         struct err *err);
+/* For asking alone, beside whoever sends. */
+bool emit_write_back_only_ask(struct run *run, const struct stage_session *session,
+                              struct emit_write_back **back, struct err *err);
+/* statement: of items, as sql/emit/known.sql; the result is the caller's to release. */
+bool emit_write_back_ask(struct emit_write_back *back, const char *statement, const char *items,
+                         struct db_result *result, struct err *err);
 void emit_write_back_close(struct emit_write_back *back);
 
 /* billed = sent + held + failed + unknown + not emitted */

@@ -126,8 +126,8 @@ static bool ask_batch(struct recorded *recorded, struct err *err) {
     if (items == NULL) {
         return err_memory(err, 0);
     }
-    bool is_fine =
-        emit_write_back_ask(recorded->emission->session->write_back, items, &result, err);
+    bool is_fine = emit_write_back_ask(recorded->emission->session->write_back, "emit/known.sql",
+                                       items, &result, err);
     for (size_t row = 0; is_fine && row < result.rows_count; row++) {
         is_fine = take_row(recorded, &result, row, err);
     }

@@ -1,4 +1,5 @@
 /* The items of one shard: from its records to groups, and from their results to rows. */
+#include "core/memory.h"
 #include "emit.h"
 
 bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct stage_session *session,
@@ -9,7 +10,8 @@ bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct sta
         !run_input_open(run, &checkpoint_orgs, shard_index, &shard->orgs, err) ||
         !run_input_open(run, &checkpoint_records, shard_index, &shard->records, err) ||
         !run_input_open(run, &checkpoint_charges, shard_index, &shard->charges, err) ||
-        !run_input_open(run, &checkpoint_limits, shard_index, &shard->limits, err)) {
+        !run_input_open(run, &checkpoint_limits, shard_index, &shard->limits, err) ||
+        !emit_behind_load(run, session, shard->records, &shard->is_behind, err)) {
         emit_shard_close(shard);
         return false;
     }
@@ -25,6 +27,8 @@ bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct sta
 void emit_shard_close(struct emit_shard *shard) {
     emit_earlier_walk_close(shard->earlier);
     shard->earlier = NULL;
+    mem_free(shard->is_behind);
+    shard->is_behind = NULL;
     table_writer_destroy(shard->items);
     table_close(shard->orgs);
     table_close(shard->records);
@@ -85,6 +89,12 @@ static const char *held_reason(struct text record_status, bool is_released) {
                                                                : NULL;
 }
 
+/* By what the database says of the record at hand; each is asked about once. */
+static bool is_behind(struct emit_shard *shard) {
+    return shard->is_behind != NULL && emit_is_revision(&shard->record) &&
+           shard->is_behind[shard->revisions_count++];
+}
+
 static bool add_records(struct emit_shard *shard, struct emit_group *group,
                         const struct terms_plan *plan, struct err *err) {
     const struct emit_fresh_org *fresh = emit_fresh_find(shard->session->fresh, group->org_id);
@@ -96,7 +106,10 @@ static bool add_records(struct emit_shard *shard, struct emit_group *group,
             if (work == NULL || !fill_item(shard, plan, &work->item, err)) {
                 return false;
             }
-            if (!emit_earlier_is_settled(shard->earlier, group->org_id, work->item.metric)) {
+            bool waits = is_behind(shard);
+            waits =
+                !emit_earlier_is_settled(shard->earlier, group->org_id, work->item.metric) || waits;
+            if (waits) {
                 work->held_reason = "earlier_revision";
             }
             group->held_reason =

@@ -18,7 +18,8 @@ struct emit_write_back {
     const char *conninfo;
     struct db *db;
     char period[INSTANT_TEXT_MAX];
-    json_t *batch; /* array */
+    json_t *batch;  /* array */
+    bool is_asking; /* nothing is written, and nobody kept from sending */
 };
 
 bool emit_database_open(struct run *run, const char *conninfo, struct db **db, struct err *err) {
@@ -59,21 +60,19 @@ static bool connect(struct emit_write_back *back, struct err *err) {
     }
     db_close(back->db);
     back->db = NULL;
-    return emit_database_open(back->run, back->conninfo, &back->db, err) && lock(back, err);
+    return emit_database_open(back->run, back->conninfo, &back->db, err) &&
+           (back->is_asking || lock(back, err));
 }
 
-bool emit_write_back_open(struct run *run, const struct stage_session *session,
-                          struct emit_write_back **back, struct err *err) {
+static bool open_back(struct run *run, const struct stage_session *session, bool is_asking,
+                      struct emit_write_back **back, struct err *err) {
     *back = NULL;
-    if (session->conninfo == NULL) {
-        return true;
-    }
     struct emit_write_back *made = mem_alloc(sizeof *made);
     if (made == NULL) {
         return err_memory(err, sizeof *made);
     }
-    *made =
-        (struct emit_write_back){.run = run, .conninfo = session->conninfo, .batch = json_array()};
+    *made = (struct emit_write_back){
+        .run = run, .conninfo = session->conninfo, .batch = json_array(), .is_asking = is_asking};
     session_period(session, made->period);
     if (made->batch == NULL || !connect(made, err)) {
         bool has_batch = made->batch != NULL;
@@ -82,6 +81,17 @@ bool emit_write_back_open(struct run *run, const struct stage_session *session,
     }
     *back = made;
     return true;
+}
+
+bool emit_write_back_open(struct run *run, const struct stage_session *session,
+                          struct emit_write_back **back, struct err *err) {
+    *back = NULL;
+    return session->conninfo == NULL || open_back(run, session, false, back, err);
+}
+
+bool emit_write_back_only_ask(struct run *run, const struct stage_session *session,
+                              struct emit_write_back **back, struct err *err) {
+    return open_back(run, session, true, back, err);
 }
 
 bool emit_write_back_borrow(struct db *db, const char *day, struct emit_write_back **back,
@@ -106,12 +116,12 @@ void emit_write_back_close(struct emit_write_back *back) {
     }
 }
 
-bool emit_write_back_ask(struct emit_write_back *back, const char *items, struct db_result *result,
-                         struct err *err) {
+bool emit_write_back_ask(struct emit_write_back *back, const char *statement, const char *items,
+                         struct db_result *result, struct err *err) {
     struct db_params params = {0};
     db_params_text(&params, text_from(back->period));
     db_params_text(&params, text_from(items));
-    return connect(back, err) && db_run(back->db, "emit/known.sql", &params, result, err);
+    return connect(back, err) && db_run(back->db, statement, &params, result, err);
 }
 
 static bool check_found(const struct emit_write_back *back, int64_t found_count, struct err *err) {

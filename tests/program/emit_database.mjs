@@ -151,5 +151,52 @@ result = await run(simulator, closeWords(path.join(folder, 'dodo'), 'dodo'));
 assert.equal(result.status, 4, result.out);
 assert.equal(count(checkRecords(path.join(folder, 'dodo')), 'held'), 2 * ORGS);
 
+// recorded and never sent, then taken back: no credit goes for what nobody was billed, until that is sent
+freshDatabase('taken_back');
+await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+await simulator.ask({ do: 'add', customers: customers() });
+const silent = ['run', '--period', period, '--database', '', '--run-dir', path.join(folder, 'silent'), '--now', end];
+const plain = (words) => new Promise((resolve) => {
+  const child = spawn(program, words, { env: process.env });
+  let out = '';
+  child.stdout.on('data', (bytes) => { out += bytes; });
+  child.stderr.on('data', (bytes) => { out += bytes; });
+  child.on('close', (status) => resolve({ status, out }));
+});
+result = await plain(silent);
+assert.equal(result.status, 4, result.out);
+result = await plain(['void', '--period', period, '--database', '', '--org', 'org_1', '--reason', 'never to be billed']);
+assert.equal(result.status, 0, result.out);
+const back = path.join(folder, 'back');
+const ofOrg = (runDir) => fs.readFileSync(path.join(runDir, 'reports/invoice_items.csv'), 'utf8').trim().split('\n')
+  .map((line) => line.split(',')).filter((row) => row[1] === 'org_1').map((row) => row.slice(2, 8).join(' '));
+const waiting = ['runs 2 usd -11.00 held earlier_revision', 'tokens 2 usd -25.00 held earlier_revision'];
+result = await run(simulator, [...closeWords(back), '--dry-run']);
+assert.equal(result.status, 4, result.out);
+assert.deepEqual(ofOrg(path.join(back, 'dry-run')), waiting);
+assert.ok(!fs.readFileSync(path.join(back, 'dry-run/60-emit/requests.jsonl'), 'utf8').includes('[org_id]=org_1&'));
+result = await run(simulator, closeWords(back));
+assert.equal(result.status, 4, result.out);
+assert.deepEqual(ofOrg(back), waiting);
+const there = async () => (await simulator.ask({ do: 'dump' })).items;
+const ofFirst = async () => (await there()).filter((item) => item.metadata.org_id === 'org_1').map((item) => item.amount);
+assert.equal((await there()).length, 2 * (ORGS - 3));
+assert.deepEqual(await ofFirst(), []);
+result = await run(simulator, ['reconcile', back, '--test-key']);
+assert.equal(result.status, 0, result.out);
+result = await run(simulator, ['reconcile', '--period', period, '--database', '', '--repair', '--test-key', '--run-dir', path.join(folder, 'back-repair')]);
+assert.equal((await ofFirst()).reduce((sum, amount) => sum + amount, 0), 0, result.out);
+assert.equal((await ofFirst()).length, 4);
+// … or it was billed by other means, somebody says
+freshDatabase('by_others');
+await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+await simulator.ask({ do: 'add', customers: customers() });
+fs.rmSync(path.join(folder, 'silent'), { recursive: true });
+assert.equal((await plain(silent)).status, 4);
+assert.equal((await plain(['void', '--period', period, '--database', '', '--org', 'org_1', '--reason', 'goodwill'])).status, 0);
+result = await run(simulator, [...closeWords(path.join(folder, 'others')), '--earlier-billed']);
+assert.equal(result.status, 4, result.out);
+assert.deepEqual((await ofFirst()).sort(), [-1100, -2500]);
+
 console.log('sent, held, refused, later, elsewhere, killed: as they should be');
 await simulator.stop();
