@@ -26,13 +26,26 @@ struct cli {
     char next[CLI_COMMAND_MAX]; /* the next command to type: the last line on stderr; empty: none */
 };
 
+/* What an option is for in one command, where the words of the table do not say it. */
+struct option_text {
+    enum option option;
+    const char *help;
+    const char *argument; /* NULL: as in the table */
+};
+
+enum { OPTION_TEXTS_MAX = 8 };
+
 struct command {
     const char *name;
     const char *summary;   /* one line */
     const char *arguments; /* positionals and required options, as in a synopsis */
     size_t positionals_min;
     size_t positionals_max;
-    uint64_t options;        /* bits; help, log-format and quiet are always allowed */
+    /* What completion offers for them: "RUN" and "DIR" folders, "RUN/STAGE/TABLE", "FILE" files,
+     * else words with | between. */
+    const char *positional;
+    uint64_t options; /* bits; help, log-format and quiet are always allowed */
+    struct option_text option_texts[OPTION_TEXTS_MAX + 1]; /* the first without help ends them */
     const char *description; /* paragraphs of whole sentences, lines under 80 columns */
     const char *example;     /* one command line */
     bool (*run)(struct cli *cli, struct err *err);
@@ -46,7 +59,7 @@ struct command_list commands_all(void);
 
 int cli_main(int argc, char *const *argv, const struct sys *sys);
 
-/* Help of the whole program and of one command; the man page (mdoc) and bash completion. */
+/* Help of the whole program and of one command. */
 bool help_program(struct cli *cli, struct err *err);
 bool help_command(struct cli *cli, const struct command *command, struct err *err);
 

@@ -2,7 +2,7 @@
  * Options: one table, walked by the parser, help, the man page, completion and tests.
  *
  * Every option may also come from the environment: --run-dir is PERIODCLOSE_RUN_DIR; a typed option
- * wins. A flag from the environment is on for 1, true or yes.
+ * wins. A flag from the environment is on for 1, true, yes or on.
  */
 #ifndef PERIODCLOSE_CLI_OPTIONS_H
 #define PERIODCLOSE_CLI_OPTIONS_H
@@ -73,7 +73,7 @@ struct option_row {
     const char *argument; /* what stands for the value in help; NULL: a flag */
     bool is_repeatable;
     bool is_secret;   /* printed as <redacted> */
-    const char *help; /* one line, lower case */
+    const char *help; /* lower case, no full stop; of any command that has no words of its own */
 };
 
 extern const struct option_row option_table[OPTIONS_COUNT];

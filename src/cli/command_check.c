@@ -23,8 +23,13 @@ static bool check_command(struct cli *cli, struct err *err) {
     struct db_params params = {0};
     struct db_result row = {0};
     if (!cli_required(cli, OPTION_ORG, &org_id, err) ||
-        !cli_required(cli, OPTION_ACTION, &action, err) ||
-        !cli_open_database(cli, false, &db, err)) {
+        !cli_required(cli, OPTION_ACTION, &action, err)) {
+        return false;
+    }
+    if (cli->options.values_count[OPTION_ORG] > 1) {
+        return err_set(err, ERR_USAGE, "--org: one org at a time");
+    }
+    if (!cli_open_database(cli, false, &db, err)) {
         return false;
     }
     db_params_text(&params, text_from(org_id));
@@ -46,6 +51,10 @@ const struct command command_check = {
     .summary = "may an org do something now? as JSON",
     .arguments = "--org ID --action NAME --database CONNINFO",
     .options = OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_ACTION),
+    .option_texts =
+        {
+            {OPTION_ORG, "the org", NULL},
+        },
     .description =
         "Prints {\"success\":true,\"data\":{\"orgId\",\"action\",\"allowed\",\"reason\"}}: what\n"
         "billing.check_entitlement says. The actions are in billing.entitlement_actions.\n"

@@ -95,6 +95,10 @@ const struct command command_claims = {
     .summary = "which runs hold which periods of a database; frees one",
     .arguments = "--database CONNINFO [--release RUN --reason TEXT]",
     .options = OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_RELEASE) | OPTION_BIT(OPTION_REASON),
+    .option_texts =
+        {
+            {OPTION_REASON, "why it is taken, for billing.close_runs", NULL},
+        },
     .description =
         "A run that closes a period from a database claims it first, for all orgs or those\n"
         "it was given, so that no other run records the same meanwhile. It gives the claim\n"

@@ -167,8 +167,10 @@ static bool say_counts(struct diff *diff, const struct stage *stage,
     (void)print_count(counts->only[SIDE_A], only[SIDE_A]);
     (void)print_count(counts->only[SIDE_B], only[SIDE_B]);
     bool has_only = counts->only[SIDE_A] + counts->only[SIDE_B] > 0;
-    return console_out(&diff->cli->console, err, "%-8s %s of %s %s differ", stage->name, differing,
-                       compared, comparison->nouns) &&
+    bool is_one = counts->compared == 1;
+    return console_out(&diff->cli->console, err, "%-8s %s of %s %s differ%s", stage->name,
+                       differing, compared, is_one ? comparison->noun : comparison->nouns,
+                       counts->differing == 1 ? "s" : "") &&
            (has_only ? console_out(&diff->cli->console, err, " (%s only in A, %s only in B)\n",
                                    only[SIDE_A], only[SIDE_B])
                      : console_out(&diff->cli->console, err, "\n"));
@@ -304,8 +306,13 @@ const struct command command_diff = {
     .arguments = "RUN_A RUN_B [--org ID]... [--metric NAME] [--format csv|json]",
     .positionals_min = 2,
     .positionals_max = 2,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_METRIC) | OPTION_BIT(OPTION_FORMAT) |
                OPTION_BIT(OPTION_JOBS),
+    .option_texts =
+        {
+            {OPTION_FORMAT, "a row for every value that differs, instead of text", NULL},
+        },
     .description =
         "Compares orgs, quantities, charges, projections and records, stage by stage: a line\n"
         "for every (org, metric) that differs, with both values and the difference in money,\n"

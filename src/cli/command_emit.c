@@ -92,8 +92,14 @@ const struct command command_emit = {
     .summary = "send what was held or refused and can be sent now",
     .arguments = "RUN",
     .positionals_max = 1,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY) |
                OPTION_BIT(OPTION_DRY_RUN) | OPTION_BIT(OPTION_DATABASE) | EMISSION_OPTIONS,
+    .option_texts =
+        {
+            {OPTION_DATABASE, "another way to the run's own database", NULL},
+            {OPTION_DRY_RUN, "only print the requests it would begin with", NULL},
+        },
     .description =
         "Goes through the items of a run again: what was sent stays as it is, what is\n"
         "unknown is settled first, what was refused is tried under a new attempt, and\n"
@@ -102,6 +108,8 @@ const struct command command_emit = {
         "the folder that the run began with, or from its database. Then the reports are\n"
         "written again. A run out of a database writes there what became of each item;\n"
         "--database is another way to the same one.\n\n"
+        "What items say stays as the run began: another --attach, --max-wait, --no-standalone\n"
+        "or --discountable is refused (exit 13).\n\n"
         "--dry-run prints the requests that it would begin with, a JSON object a line,\n"
         "and sends nothing; it needs no API key. An item that is held is a line, too:\n"
         "held says why.",

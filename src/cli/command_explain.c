@@ -363,8 +363,13 @@ const struct command command_explain = {
     .summary = "every step from usage to cents of one org, in words",
     .arguments = "RUN --org ID [--metric NAME]",
     .positionals_max = 1,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_METRIC) |
                OPTION_BIT(OPTION_JOBS),
+    .option_texts =
+        {
+            {OPTION_ORG, "the org", NULL},
+        },
     .description =
         "Tells for each metric of an org what was used and when, the limit and where it\n"
         "comes from, the overage, each tier with quantity x price, the exact sum, how it was\n"

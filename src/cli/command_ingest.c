@@ -125,6 +125,7 @@ const struct command command_ingest = {
     .arguments = "FILE|DIR --database CONNINFO",
     .positionals_min = 1,
     .positionals_max = 1,
+    .positional = "FILE",
     .options = OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_JOBS),
     .description =
         "Takes a file of usage, or a folder with all files of a dataset. Rows are judged as\n"

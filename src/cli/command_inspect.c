@@ -219,8 +219,15 @@ const struct command command_inspect = {
     .summary = "what a run directory holds: stages, tables, rows",
     .arguments = "RUN[/STAGE[/TABLE]] [--org ID]... [--format csv|json]",
     .positionals_max = 1,
+    .positional = "RUN/STAGE/TABLE",
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_FORMAT) |
                OPTION_BIT(OPTION_JOBS),
+    .option_texts =
+        {
+            {OPTION_RUN_DIR, "what to look at, instead of the word RUN/STAGE/TABLE", NULL},
+            {OPTION_ORG, "of a table: only rows of this org; may be given several times", NULL},
+            {OPTION_FORMAT, "form of the output (of rows: csv, if not given)", NULL},
+        },
     .description =
         "Of a run: what is pinned, and the stages with their files, rows, bytes, SHA-256 and\n"
         "control totals. Of a stage (rate, or 30-rate): its tables and their columns. Of a\n"

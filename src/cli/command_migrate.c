@@ -73,6 +73,10 @@ const struct command command_migrate = {
     .summary = "make or update the schema of a database",
     .arguments = "--database CONNINFO",
     .options = OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_DRY_RUN),
+    .option_texts =
+        {
+            {OPTION_DRY_RUN, "only list what would be applied", NULL},
+        },
     .description =
         "Applies the migrations that the database does not have yet, each in a transaction\n"
         "of its own, and notes them with their SHA-256 in billing.schema_migrations. Safe\n"

@@ -117,6 +117,12 @@ const struct command command_push = {
     .summary = "send the usage ledger of a database to Dodo, through the period",
     .arguments = "--database CONNINFO",
     .options = OPTION_BIT(OPTION_DATABASE) | API_CLIENT_OPTIONS,
+    .option_texts =
+        {
+            {OPTION_RATE,
+             "requests a minute (with /min) or a second, or none for no bound (default: 100/min)",
+             NULL},
+        },
     .description =
         "Sends every row of the usage ledger that was written since the last push to Dodo\n"
         "Payments, in batches of up to 1,000 events. An event is named by its metric and\n"

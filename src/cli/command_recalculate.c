@@ -111,6 +111,15 @@ const struct command command_recalculate = {
                OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_FORCE) | OPTION_BIT(OPTION_REASON) |
                OPTION_BIT(OPTION_REPRICE) | OPTION_BIT(OPTION_CUTOFF) | OPTION_BIT(OPTION_NOW) |
                OPTION_BIT(OPTION_RESTART) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY),
+    .option_texts =
+        {
+            {OPTION_RUN_DIR, "where checkpoints, manifest and reports go", NULL},
+            {OPTION_REASON, "why, for adjustments.csv and billing.close_runs", NULL},
+            {OPTION_ORG, "the org", NULL},
+            {OPTION_CUTOFF, "usage recorded after this instant is late (default: now)", NULL},
+            {OPTION_JOBS, "worker threads, and connections to the database (default: processors)",
+             NULL},
+        },
     .description =
         "Closes the period again for one org, with all usage that is there by now, rated with\n"
         "the terms that were sealed with the period (--reprice: with today's). RUN keeps the\n"

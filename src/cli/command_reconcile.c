@@ -184,10 +184,33 @@ const struct command command_reconcile = {
     .summary = "compare what was sent with what stands at Stripe or Dodo",
     .arguments = "RUN | --period YYYY-MM --database CONNINFO  [--repair] [--resend KEY]",
     .positionals_max = 1,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_PERIOD) |
                OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_EMIT) | OPTION_BIT(OPTION_JOBS) |
                OPTION_BIT(OPTION_MEMORY) | OPTION_BIT(OPTION_FORMAT) | OPTION_BIT(OPTION_JSON) |
                OPTION_BIT(OPTION_REPAIR) | OPTION_BIT(OPTION_RESEND) | EMISSION_OPTIONS,
+    .option_texts =
+        {
+            {OPTION_PERIOD, "compare what a database has recorded of that period", NULL},
+            {OPTION_DATABASE, "with --period: that database; else another way to the run's own",
+             NULL},
+            {OPTION_RUN_DIR,
+             "the run directory, instead of the word RUN; with --period, where --repair keeps its "
+             "journal (default: reconcile-YYYY-MM)",
+             NULL},
+            {OPTION_EMIT, "with --period: where the items went (default: stripe)",
+             "stripe|stripe-meters|dodo"},
+            {OPTION_BATCH,
+             "of a run: how items go on an invoice of their own, one by one (default), or as "
+             "lines, those of an org by one request",
+             NULL},
+            {OPTION_FINALIZE,
+             "of a run: finalise invoices of their own that have all their items and the right "
+             "total",
+             NULL},
+            {OPTION_FORMAT, "a row or an object for every finding, instead of text", NULL},
+            {OPTION_JSON, "the same as --format json", NULL},
+        },
     .description =
         "Lists the items that each customer of the closed orgs has at Stripe since the\n"
         "period's end (the events that Dodo has, with --emit dodo), matches them by their\n"
@@ -203,6 +226,8 @@ const struct command command_reconcile = {
         "reconcile-YYYY-MM. What was removed at Stripe may have been somebody's goodwill: it\n"
         "is sent again only when its key is named with --resend, and so is an event of a\n"
         "meter that stayed unknown.\n\n"
+        "Of a run, another --attach, --max-wait, --no-standalone or --discountable than it\n"
+        "began with is refused (exit 13).\n\n"
         "--json prints an object on a line: period, target, findings, items, as_recorded and\n"
         "counts by kind; after a repair a second one.",
     .example = "periodclose reconcile /var/lib/periodclose/2026-10",

@@ -55,9 +55,9 @@ static bool price_list_row_fits(const struct terms_plan *sealed, const struct ca
     }
     if (plan->prices_count != sealed->prices_count) {
         return err_set(err, ERR_MISMATCH,
-                       "plan '%.*s': %zu metrics were metered, --prices has %u of them",
+                       "plan '%.*s': %zu metric%s metered, --prices has %u of them",
                        (int)plan->plan_id.size_bytes, plan->plan_id.bytes, sealed->prices_count,
-                       plan->prices_count);
+                       sealed->prices_count == 1 ? " was" : "s were", plan->prices_count);
     }
     return true;
 }
@@ -247,8 +247,13 @@ const struct command command_replay = {
     .arguments = "RUN --from STAGE --run-dir NEW [--prices DIR]",
     .positionals_min = 1,
     .positionals_max = 1,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_FROM) | OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_PRICES) |
                OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY),
+    .option_texts =
+        {
+            {OPTION_RUN_DIR, "where the replay goes: a new run directory", "NEW"},
+        },
     .description =
         "Takes the sealed stages before STAGE from RUN as they are and computes the rest\n"
         "in NEW. The same program gives the same bytes. A replay is marked as one and can\n"

@@ -44,6 +44,7 @@ const struct command command_report = {
     .summary = "write the CSV reports from what there is",
     .arguments = "RUN",
     .positionals_max = 1,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JOBS) | OPTION_BIT(OPTION_MEMORY),
     .description =
         "Writes the reports again from the sealed tables: the same tables give the same\n"

@@ -20,6 +20,21 @@ const struct command command_run = {
                OPTION_BIT(OPTION_RESTART) | OPTION_BIT(OPTION_DRY_RUN) |
                OPTION_BIT(OPTION_OVERAGE_BILLING) | OPTION_BIT(OPTION_MAX_TOTAL) |
                OPTION_BIT(OPTION_MAX_CHANGE),
+    .option_texts =
+        {
+            {OPTION_DATABASE, "database to read and to record in: libpq connection string or URI",
+             NULL},
+            {OPTION_RUN_DIR, "where checkpoints, manifest and reports go", NULL},
+            {OPTION_PREVIOUS,
+             "with --source: revise that finished run of the same period, bill only the difference",
+             NULL},
+            {OPTION_REASON,
+             "why a revision is made (with --previous or --force), for adjustments.csv", NULL},
+            {OPTION_FORCE,
+             "with a database: record another result as the next revision (needs --reason)", NULL},
+            {OPTION_JOBS, "worker threads, and connections to a database (default: processors)",
+             NULL},
+        },
     .description =
         "Closes the period that begins in the month given, for every org of the source,\n"
         "stage by stage. Each stage leaves a sealed checkpoint in RUN.\n\n"

@@ -139,6 +139,10 @@ const struct command command_seats = {
     .summary = "one org's seats as JSON",
     .arguments = "--org ID... --database CONNINFO",
     .options = OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_ORG),
+    .option_texts =
+        {
+            {OPTION_ORG, "the org; given several times, a line for each", NULL},
+        },
     .description =
         "Prints "
         "{\"success\":true,\"data\":{\"orgId\",\"total\",\"used\",\"available\",\"pending\",\n"

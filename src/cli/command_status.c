@@ -55,11 +55,12 @@ static bool status_tell_stage(struct cli *cli, const struct status *status,
                            (unsigned long long)progress->total, progress->unit, time);
     }
     int64_t elapsed_us = run_stage_elapsed_us(status->run, stage);
+    uint64_t rows = status_rows(files, files_count);
     return console_out(&cli->console, err,
-                       "  %-9s done  %4zu files %12llu rows %14llu bytes  "
+                       "  %-9s done  %4zu %-5s %12llu %-4s %14llu bytes  "
                        "%lld.%03lld s\n",
-                       stage->name, files_count,
-                       (unsigned long long)status_rows(files, files_count),
+                       stage->name, files_count, files_count == 1 ? "file" : "files",
+                       (unsigned long long)rows, rows == 1 ? "row" : "rows",
                        (unsigned long long)status_bytes(files, files_count),
                        (long long)(elapsed_us / 1000000), (long long)(elapsed_us / 1000 % 1000));
 }
@@ -205,6 +206,7 @@ const struct command command_status = {
     .summary = "how far a run is, how much it did, what is next",
     .arguments = "RUN [--json]",
     .positionals_max = 1,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JSON),
     .description =
         "Tells of every stage whether it is done, with files, rows, bytes and time; of a\n"

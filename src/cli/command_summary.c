@@ -171,8 +171,17 @@ const struct command command_summary = {
     .summary = "one org's overages as JSON",
     .arguments = "RUN|--database CONNINFO --org ID...",
     .positionals_max = 1,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_ORG) | OPTION_BIT(OPTION_DATABASE) |
                OPTION_BIT(OPTION_PERIOD),
+    .option_texts =
+        {
+            {OPTION_PERIOD, "of a database: the period (default: the last that was recorded)",
+             NULL},
+            {OPTION_DATABASE,
+             "database to ask, instead of a run directory: libpq connection string or URI", NULL},
+            {OPTION_ORG, "the org; given several times, a line for each", NULL},
+        },
     .description =
         "Prints {\"success\":true,\"data\":{\"orgId\",\"period\",\"overages\",\"totalCost\"}}: "
         "every\n"

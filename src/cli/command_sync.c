@@ -140,8 +140,8 @@ static bool check_dodo(struct cli *cli, const struct webhook_standard *headers, 
                        struct sync_event *event, struct err *err) {
     struct secret secret;
     if (headers->id == NULL || headers->timestamp == NULL) {
-        return err_set(err, ERR_USAGE,
-                       "webhook-signature goes with webhook-id and webhook-timestamp");
+        return err_set(err, ERR_INPUT,
+                       "--event: webhook-signature came without webhook-id or webhook-timestamp");
     }
     if (!secret_load(cli->sys, "DODO_PAYMENTS_WEBHOOK_KEY", &secret, err)) {
         return false;
@@ -171,7 +171,8 @@ static bool check_event(struct cli *cli, struct text body, struct sync_event *ev
     if (standard.signature != NULL) {
         return check_dodo(cli, &standard, body, event, err);
     }
-    (void)err_set(err, ERR_USAGE, "--event: there is no signature");
+    /* Nothing is wrong with what was typed: anybody may post a body without one. */
+    (void)err_set(err, ERR_INPUT, "--event: there is no signature");
     return err_hint(err, "pass the webhook's headers on: --header 'Stripe-Signature: …', or "
                          "webhook-id, webhook-timestamp and webhook-signature");
 }
@@ -219,8 +220,16 @@ const struct command command_sync = {
     .summary = "take subscriptions over from Stripe or Dodo into a database",
     .arguments = "stripe|dodo --database CONNINFO | --event FILE --database CONNINFO",
     .positionals_max = 1,
+    .positional = "stripe|dodo",
     .options = OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_EVENT) | OPTION_BIT(OPTION_HEADER) |
                OPTION_BIT(OPTION_TEST_KEY) | API_CLIENT_OPTIONS,
+    .option_texts =
+        {
+            {OPTION_TEST_KEY, "a key or an event of Stripe's test mode is meant", NULL},
+            {OPTION_RATE,
+             "requests a second, or a minute, or none for no bound (default: 20; Dodo: 100/min)",
+             NULL},
+        },
     .description =
         "Reads all subscriptions, page by page, into billing.subscriptions and the orgs'\n"
         "customer ids. The org is the one that has the customer id; an org without one is\n"
@@ -230,8 +239,9 @@ const struct command command_sync = {
         "begins another. What cannot be taken over is listed, and ends with exit 4.\n\n"
         "With --event it takes the body of one webhook, from a file or from stdin (-), with\n"
         "its headers: from --header, or from the environment as CGI sets it\n"
-        "(HTTP_STRIPE_SIGNATURE, HTTP_WEBHOOK_ID, …). The signature is checked, at most five\n"
-        "minutes old (exit 10 otherwise). The same event again does nothing, and an event\n"
+        "(HTTP_STRIPE_SIGNATURE, HTTP_WEBHOOK_ID, …). The signature must be there, fit, and be\n"
+        "at most five minutes old (exit 10 otherwise). The same event again does nothing, and an "
+        "event\n"
         "that is older than what is known changes nothing. An event that ends with exit 4\n"
         "was not taken: let it be sent again.\n\n"
         "What is of Stripe's test mode, a key or an event, is refused unless --test-key is\n"

@@ -168,6 +168,7 @@ const struct command command_verify = {
     .summary = "checksums, control totals, and every cost computed once more",
     .arguments = "RUN",
     .positionals_max = 1,
+    .positional = "RUN",
     .options = OPTION_BIT(OPTION_RUN_DIR) | OPTION_BIT(OPTION_JOBS),
     .description =
         "Reads every sealed file and compares its SHA-256; checks every control total; the\n"

@@ -279,6 +279,10 @@ const struct command command_void = {
     .summary = "take back all that a period was billed, of all orgs or some",
     .arguments = "--period YYYY-MM --database CONNINFO [--org ID]... --reason TEXT",
     .options = WAIVE_OPTIONS,
+    .option_texts =
+        {
+            {OPTION_DRY_RUN, "only tell what would be taken back", NULL},
+        },
     .description =
         "Gives every record of the period that costs something a next revision at zero: the\n"
         "difference is billed, which is what was billed before, taken back. Usage stays as\n"
@@ -295,6 +299,12 @@ const struct command command_waive = {
     .summary = "take back what one metric of an org was billed for a period",
     .arguments = "--period YYYY-MM --database CONNINFO --org ID --metric NAME --reason TEXT",
     .options = WAIVE_OPTIONS | OPTION_BIT(OPTION_METRIC),
+    .option_texts =
+        {
+            {OPTION_ORG, "the org; may be given several times", NULL},
+            {OPTION_METRIC, "the metric", NULL},
+            {OPTION_DRY_RUN, "only tell what would be taken back", NULL},
+        },
     .description =
         "Gives the record of that metric a next revision at zero: the difference is billed,\n"
         "which is what was billed before, taken back. Usage stays as recorded. Who, when and\n"

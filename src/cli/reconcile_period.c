@@ -84,6 +84,19 @@ static bool settle_all(struct settling *settling, struct err *err) {
     return true;
 }
 
+/* Invoices of their own are a run's: a period alone puts no lines on them and finalises none. */
+static bool check_options(const struct cli *cli, struct err *err) {
+    static const enum option of_runs[] = {OPTION_BATCH, OPTION_FINALIZE};
+    for (size_t index = 0; index < sizeof of_runs / sizeof of_runs[0]; index++) {
+        if (cli->options.is_typed[of_runs[index]]) {
+            (void)err_set(err, ERR_USAGE, "--%s does not go with --period",
+                          option_table[of_runs[index]].name);
+            return err_hint(err, "periodclose reconcile RUN takes it, and periodclose emit RUN");
+        }
+    }
+    return true;
+}
+
 static bool prepare(struct settling *settling, struct err *err) {
     struct cli *cli = settling->cli;
     struct settle_options *options = &settling->options;
@@ -97,7 +110,7 @@ static bool prepare(struct settling *settling, struct err *err) {
     if (problem != NULL) {
         return err_set(err, ERR_USAGE, "--period: '%.40s' %s", period, problem);
     }
-    if (!reconcile_report_init(&settling->report, cli, err) ||
+    if (!check_options(cli, err) || !reconcile_report_init(&settling->report, cli, err) ||
         !cli_database(cli, &options->conninfo, err) ||
         !emission_database(cli, &options->emission, &settling->sending, err) ||
         !reconcile_read_resend(cli, settling->resend, &settling->resend_count, err)) {
