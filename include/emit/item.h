@@ -81,7 +81,10 @@ void emit_idempotency_format(const struct emit_key *key, unsigned attempt,
 void emit_item_use_quantity(struct emit_item *item);
 /* ERR_RANGE when the amount is none of Stripe's. Sets amount. */
 bool emit_item_set_amount(struct emit_item *item, struct err *err);
-/* "tokens: 250,000 over 500,000 included, October 2026" */
+/*
+ * What a customer reads on the bill: "tokens: 250,000 over 500,000 included, October 2026", or
+ * "… 250,000, none included, …"; of a revision with " (correction 1: credit)", or ": difference".
+ */
 bool emit_item_describe(const struct emit_item *item, struct buffer *text, struct err *err);
 /*
  * The form for POST /v1/invoiceitems, into body (cleared first). For PLACE_METER, the one for POST

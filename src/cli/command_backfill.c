@@ -60,10 +60,12 @@ static void backfill_say(struct cli *cli, const struct backfill_options *options
     console_say(&cli->console, LOG_INFO, "%" PRIu64 " compared, %" PRIu64 " different%s",
                 counts->compared, counts->different, options->only_compares ? "" : ": written");
     if (counts->unnamed > 0) {
+        bool is_one = counts->unnamed == 1;
         console_say(&cli->console, LOG_NOTE,
-                    "note: %" PRIu64 " rows of the cache have such a metric, but are not in the "
-                    "truth: they were not looked at",
-                    counts->unnamed);
+                    "note: %" PRIu64 " row%s of the cache %s such a metric, but %s not in the "
+                    "truth: %s not looked at",
+                    counts->unnamed, is_one ? "" : "s", is_one ? "has" : "have",
+                    is_one ? "is" : "are", is_one ? "it was" : "they were");
     }
 }
 
@@ -98,8 +100,9 @@ static bool backfill_command(struct cli *cli, struct err *err) {
     }
     backfill_say(cli, &options, &counts);
     if (options.only_compares && counts.different > 0) {
-        (void)err_set(err, ERR_DRIFT, "%" PRIu64 " of %" PRIu64 " rows of the cache drift",
-                      counts.different, counts.compared);
+        (void)err_set(err, ERR_DRIFT, "%" PRIu64 " of %" PRIu64 " row%s of the cache drift%s",
+                      counts.different, counts.compared, counts.compared == 1 ? "" : "s",
+                      counts.different == 1 ? "s" : "");
         backfill_next(cli, &options);
         return false;
     }

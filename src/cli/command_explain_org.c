@@ -140,8 +140,10 @@ static bool say_result(const struct explanation *explanation, struct err *err) {
         with_overage += decimal_is_zero(table_get_decimal(&row, CHARGES_OVERAGE)) ? 0 : 1;
     }
     (void)print_money(total, explanation->plan->currency, text);
-    return explain_say(explanation, err, "overage cost", "%s: %zu of %zu metrics over their limit",
-                       text, with_overage, explanation->plan->prices_count);
+    bool is_one = explanation->plan->prices_count == 1;
+    return explain_say(explanation, err, "overage cost", "%s: %zu of %zu metric%s over %s limit",
+                       text, with_overage, explanation->plan->prices_count, is_one ? "" : "s",
+                       is_one ? "its" : "their");
 }
 
 bool explain_org(const struct explanation *explanation, struct err *err) {

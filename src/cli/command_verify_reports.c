@@ -212,9 +212,9 @@ static bool overages_compare(struct verification *verification, struct overages_
     char rows_text[PRINT_NUMBER_MAX];
     (void)print_count(sums->rows_count, rows_text);
     return verify_tell(verification, err, "overages.csv",
-                       "%s rows read again; their sums in %llu currenc%s %s the tables'", rows_text,
-                       (unsigned long long)currencies, currencies == 1 ? "y" : "ies",
-                       differing == 0 ? "are" : "are NOT");
+                       "%s row%s read again; the sums in %llu currenc%s %s the tables'", rows_text,
+                       sums->rows_count == 1 ? "" : "s", (unsigned long long)currencies,
+                       currencies == 1 ? "y" : "ies", differing == 0 ? "are" : "are NOT");
 }
 
 static bool verify_overages(struct verification *verification, struct err *err) {

@@ -79,11 +79,11 @@ static bool tell_invoices(struct cli *cli, struct run *run, const struct invoice
         return true;
     }
     (void)snprintf(text, sizeof text,
-                   "%llu finalised, %llu drafts, %llu different at Stripe, %llu refused, "
+                   "%llu finalised, %llu draft%s, %llu different at Stripe, %llu refused, "
                    "%llu unknown",
                    (unsigned long long)counts->finalised, (unsigned long long)counts->drafts,
-                   (unsigned long long)counts->different, (unsigned long long)counts->failed,
-                   (unsigned long long)counts->unknown);
+                   counts->drafts == 1 ? "" : "s", (unsigned long long)counts->different,
+                   (unsigned long long)counts->failed, (unsigned long long)counts->unknown);
     return run_pin_anew(run, pin_invoices, text, err) && run_save(run, err) &&
            console_out(&cli->console, err, "  invoices  %s\n", text);
 }

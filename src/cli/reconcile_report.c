@@ -266,7 +266,8 @@ bool reconcile_check_resent(size_t keys_count, const struct reconcile *reconcile
         return true;
     }
     (void)err_set(err, ERR_MISMATCH,
-                  "--resend: %zu of %zu keys are no items that were removed there or are unknown",
-                  keys_count - (size_t)reconcile->counts.resent, keys_count);
+                  "--resend: %zu of %zu key%s named no item that was removed there or is unknown",
+                  keys_count - (size_t)reconcile->counts.resent, keys_count,
+                  keys_count == 1 ? "" : "s");
     return err_hint(err, "reconcile without --resend lists the keys of those that are");
 }

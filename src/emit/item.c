@@ -151,6 +151,22 @@ static bool put_grouped(struct buffer *text, struct decimal value, struct err *e
            buffer_append(text, text_from(at + whole), err);
 }
 
+/* A plan may include none of it. */
+static bool put_limit(struct buffer *text, struct decimal limit, struct err *err) {
+    if (decimal_is_zero(limit)) {
+        return buffer_append(text, text_from(", none included, "), err);
+    }
+    return buffer_append(text, text_from(" over "), err) && put_grouped(text, limit, err) &&
+           buffer_append(text, text_from(" included, "), err);
+}
+
+/* What a correction bills is not what its quantity costs: that is said. */
+static bool put_correction(struct buffer *text, const struct emit_item *item, struct err *err) {
+    return item->revision == 1 ||
+           buffer_append_format(text, err, " (correction %lld: %s)", (long long)item->revision - 1,
+                                item->billed.units < 0 ? "credit" : "difference");
+}
+
 bool emit_item_describe(const struct emit_item *item, struct buffer *text, struct err *err) {
     static const char *const months[] = {"January",   "February", "March",    "April",
                                          "May",       "June",     "July",     "August",
@@ -162,13 +178,11 @@ bool emit_item_describe(const struct emit_item *item, struct buffer *text, struc
            put_grouped(text, item->overage, err) &&
            (!has_unit ||
             (buffer_append(text, text_from(" "), err) && buffer_append(text, item->unit, err))) &&
-           buffer_append(text, text_from(" over "), err) && put_grouped(text, item->limit, err) &&
-           buffer_append(text, text_from(" included, "), err) &&
+           put_limit(text, item->limit, err) &&
            buffer_append(text, text_from(months[month - 1]), err) &&
            buffer_append(text, text_from(" "), err) &&
            buffer_append(text, (struct text){item->period, 4}, err) &&
-           (item->revision == 1 ||
-            buffer_append_format(text, err, " (correction %lld)", (long long)item->revision - 1));
+           put_correction(text, item, err);
 }
 
 /* --- the body -----------------------------------------------------------------------------------

@@ -315,8 +315,9 @@ static bool append_message(const struct problems *problems, struct file_count *s
         }
     }
     if (problems->files_count > FILES_SHOWN_MAX &&
-        !buffer_append_format(message, err, ", and %zu more files",
-                              problems->files_count - FILES_SHOWN_MAX)) {
+        !buffer_append_format(message, err, ", and %zu more file%s",
+                              problems->files_count - FILES_SHOWN_MAX,
+                              problems->files_count - FILES_SHOWN_MAX == 1 ? "" : "s")) {
         return false;
     }
     return true;

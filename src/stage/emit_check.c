@@ -202,8 +202,9 @@ static bool tell_cost(struct emit_check *check, struct err *err) {
     const struct emission_run *emission = check->emission;
     unsigned rate = emission->session->sending.rate;
     struct buffer text = {0};
-    bool is_fine = buffer_append_format(&text, err, "%llu items to send",
-                                        (unsigned long long)emission->items_count);
+    bool is_fine = buffer_append_format(&text, err, "%llu item%s to send",
+                                        (unsigned long long)emission->items_count,
+                                        emission->items_count == 1 ? "" : "s");
     const char *separator = ":";
     for (size_t index = 0; is_fine && index < currency_count(); index++) {
         const struct currency_sum *sum = &check->sums[index];
@@ -240,8 +241,8 @@ static int shown(struct text text) {
 static bool too_many(const struct bill_count *count, uint64_t waiting_count, struct err *err) {
     char waiting[80] = "";
     if (waiting_count > 0) {
-        (void)snprintf(waiting, sizeof waiting, ", and %llu others wait at Stripe",
-                       (unsigned long long)waiting_count);
+        (void)snprintf(waiting, sizeof waiting, ", and %llu other%s at Stripe",
+                       (unsigned long long)waiting_count, waiting_count == 1 ? " waits" : "s wait");
     }
     if (count->subscription.size_bytes > 0) {
         (void)err_set(err, ERR_RANGE,

@@ -103,9 +103,10 @@ static bool check_all(struct dodo_run *sending, struct err *err) {
     }
     if (sending->session->note != NULL && !sending->is_comparing) {
         (void)snprintf(text, sizeof text,
-                       "%llu items to send to Dodo, %llu held or switched off; they are billed in "
-                       "the cycles that run now",
+                       "%llu item%s to send to Dodo, %llu held or switched off; what is sent is "
+                       "billed in the cycles that run now",
                        (unsigned long long)sending->items_count,
+                       sending->items_count == 1 ? "" : "s",
                        (unsigned long long)sending->held_count);
         sending->session->note(sending->session->note_context, text);
     }

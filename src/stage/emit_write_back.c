@@ -129,9 +129,9 @@ static bool check_found(const struct emit_write_back *back, int64_t found_count,
     if (found_count == (int64_t)count) {
         return true;
     }
-    (void)err_set(err, ERR_MISMATCH,
-                  "%zu items were sent or held, but %s has records of %lld of them", count,
-                  db_description(back->db), (long long)found_count);
+    (void)err_set(err, ERR_MISMATCH, "%zu item%s sent or held, but %s has records of %lld of them",
+                  count, count == 1 ? " was" : "s were", db_description(back->db),
+                  (long long)found_count);
     return err_hint(err, "the database is not as the run left it; restored from a backup, perhaps? "
                          "What was sent stands in the journal and at the other side");
 }

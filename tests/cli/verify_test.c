@@ -99,7 +99,7 @@ static void a_sound_run_agrees_in_everything(void **state) {
     assert_says(program.out, "tiers           recomputed: 8 of 8 agree\n");
     assert_says(program.out, "projections     recomputed: 80 of 80 agree\n");
     assert_says(program.out, "5 of 5 reports agree\n");
-    assert_says(program.out, "39 rows read again; their sums in 4 currencies are the tables'\n");
+    assert_says(program.out, "39 rows read again; the sums in 4 currencies are the tables'\n");
 }
 
 static void a_flipped_byte_is_damage(void **state) {

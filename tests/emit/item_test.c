@@ -108,6 +108,39 @@ static void body_says_everything_in_a_fixed_order(void **state) {
     buffer_release(&body);
 }
 
+static void assert_described(const struct emit_item *item, const char *expected) {
+    struct err err = {0};
+    struct buffer text = {0};
+    assert_true(emit_item_describe(item, &text, &err));
+    assert_true(buffer_append(&text, (struct text){"", 1}, &err));
+    assert_string_equal(text.bytes, expected);
+    buffer_release(&text);
+}
+
+static void a_customer_reads_what_is_billed(void **state) {
+    (void)state;
+    struct emit_item item = sample();
+    item.metric = text_from("seats");
+    item.overage = number("1");
+    item.limit = number("5");
+    assert_described(&item, "seats: 1 over 5 included, October 2026");
+    item.metric = text_from("storage_bytes");
+    item.overage = number("1234567.5");
+    item.unit = text_from("GB");
+    assert_described(&item, "storage_bytes: 1,234,567.5 GB over 5 included, October 2026");
+    item.limit = number("0");
+    assert_described(&item, "storage_bytes: 1,234,567.5 GB, none included, October 2026");
+    item = sample();
+    item.revision = 2;
+    item.billed = number("10");
+    assert_described(&item, "tokens: 250,000 over 500,000 included, October 2026 "
+                            "(correction 1: difference)");
+    item.overage = number("0");
+    item.billed = number("-25");
+    item.revision = 3;
+    assert_described(&item, "tokens: 0 over 500,000 included, October 2026 (correction 2: credit)");
+}
+
 static void quantity_is_used_only_where_it_is_exact(void **state) {
     (void)state;
     struct emit_item item = sample();
@@ -153,6 +186,7 @@ int main(void) {
         cmocka_unit_test(form_is_encoded_as_stripes_client_does),
         cmocka_unit_test(keys_differ_in_every_field),
         cmocka_unit_test(body_says_everything_in_a_fixed_order),
+        cmocka_unit_test(a_customer_reads_what_is_billed),
         cmocka_unit_test(quantity_is_used_only_where_it_is_exact),
         cmocka_unit_test(amount_is_in_stripes_minor_units),
     };

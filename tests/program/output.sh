@@ -129,6 +129,33 @@ unknown_org() {
 }
 check 'an org that is not there is a mistake on the command line' unknown_org
 
+# Of one thing nothing is told as of several.
+says_one() {
+    local only=$scratch/only what
+    mkdir "$only" "$scratch/dearer" || return 1
+    printf 'org_id\nsolo\n' >"$only/orgs.csv"
+    printf 'plan_id\npro\n' >"$only/plans.csv"
+    printf 'plan_id,metric,included,unit_price\npro,tokens,5,0.25\n' >"$only/prices.csv"
+    printf 'org_id,plan_id\nsolo,pro\n' >"$only/subscriptions.csv"
+    printf 'org_id,metric,quantity,occurred_at\nsolo,tokens,7,2025-03-06T10:00:00Z\n' >"$only/usage.csv"
+    sed 's/,0\.25/,0.75/' "$only/prices.csv" >"$scratch/dearer/prices.csv"
+    expect 0 run --source "$only" --run-dir "$scratch/solo" --period 2025-03 \
+        --now 2025-04-05T00:00:00Z && cat "$scratch"/{out,err} >"$scratch/told" || return 1
+    expect 0 replay "$scratch/solo" --from rate --prices "$scratch/dearer" --run-dir "$scratch/solo-2" ||
+        return 1
+    for what in "verify $scratch/solo" "status $scratch/solo" "inspect $scratch/solo/rate" \
+        "explain $scratch/solo --org solo" "report $scratch/solo"; do
+        # shellcheck disable=SC2086 # words
+        expect 0 $what && cat "$scratch"/{out,err} >>"$scratch/told" || return 1
+    done
+    expect 1 diff "$scratch/solo" "$scratch/solo-2" && cat "$scratch"/{out,err} >>"$scratch/told" &&
+        grep -q '1 of 1 charge differs' "$scratch/told" && grep -q '1 metric over its limit' "$scratch/told" &&
+        grep -q '1 row read again' "$scratch/told" &&
+        ! grep -nE '(^|[^0-9,.:-])1 (orgs|metrics|rows|files|items|records|events|charges|lines|reports|currencies|values)\b' \
+            "$scratch/told"
+}
+check 'of one thing nothing is told as of several' says_one
+
 # What is sealed was computed from the number that does not fit: the same command would meet 13.
 too_large() {
     rm -rf "$scratch/large"
@@ -183,20 +210,6 @@ check 'what revises without anything to revise is told what that would be' all \
     nothing_to_revise --force -- nothing_to_revise --force --source "$tiny" --reason late -- \
     nothing_to_revise --reason late --source "$tiny" -- nothing_to_revise --reprice --source "$tiny"
 
-# On 80 columns nothing is broken in the middle of a word. Examples are one line, to be copied.
-help_fits() {
-    local command commands=0
-    expect 0 --help || return 1
-    cp "$scratch/out" "$scratch/help"
-    while read -r command; do
-        expect 0 "$command" --help || return 1
-        sed '/^example:/,$d' "$scratch/out" >>"$scratch/help"
-        commands=$((commands + 1))
-    done < <(sed -n '/^commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' "$scratch/out")
-    ! LC_ALL=C.UTF-8 grep -nE '^.{80}' "$scratch/help" && [ "$commands" -ge 10 ]
-}
-check 'help fits 80 columns' help_fits
-
 # A month that is not over: nothing is closed, and that is said.
 open_month() {
     expect 0 run --source "$tiny" --run-dir "$scratch/open" --period 2025-03 \
@@ -217,22 +230,6 @@ own_clock() {
         "$scratch/out" &&
         grep -q 'in UTC: 2025-02-28T23:00:00Z up to, but not at, 2025-03-31T22:00:00Z' "$scratch/out"
 }
-completes() { # completes EXPECTED WORD...: what bash offers for the last word
-    local expected=$1
-    shift
-    COMP_WORDS=(periodclose "$@")
-    COMP_CWORD=$#
-    COMPREPLY=()
-    (cd "$scratch" && _periodclose && echo "${COMPREPLY[*]}" && [ "${COMPREPLY[*]}" = "$expected" ])
-}
-expect 0 help completion
-# shellcheck source=/dev/null
-. "$scratch/out"
-check 'a value that is no path is not completed with folders' completes '' run --period ''
-check 'a stage is completed with stages' completes 'record report' run --until re
-check 'a format with its words' completes 'csv json' inspect --format ''
-check 'a run directory with folders' completes 'prices' replay --prices pri
-
 check "explain tells an org's period by its own clock, and in UTC" own_clock
 
 finish
