@@ -31,9 +31,9 @@ says() {
 content() {
     sql -c "set timezone to 'UTC'" \
         -c "select 'ledger', org_id, metric, kind, quantity, occurred_at, recorded_at, event_id, unique_key
-            from billing.usage_ledger order by 2, 3, 6, 4, 8, 5, 9, 7" \
+            from billing.usage_ledger where reason is distinct from 'migration' order by 2, 3, 6, 4, 8, 5, 9, 7" \
         -c "select 'key', org_id, event_id, content, occurred_at from billing.usage_keys order by 2, 3" \
-        -c "select 'cache', org_id, metric, count, set_at, changed_at from billing.usage_cache order by 2, 3" \
+        -c "select 'cache', org_id, metric, count, set_at, case when metric <> 'seats' then changed_at end from billing.usage_cache order by 2, 3" \
         -c "select 'org', org_id, status, currency, overage_cap from billing.orgs order by 2" \
         -c "select 'subscription', org_id, plan_id, starts_at, ends_at from billing.subscriptions order by 2, 3, 4" \
         -c "select 'seat', org_id, user_id, role, assigned_at, revoked_at from billing.seat_intervals order by 2, 3, 5, 6" \

@@ -1,7 +1,7 @@
 -- Ledger, keys and cache.
 \set ECHO none
 begin;
-select plan(42);
+select plan(48);
 \ir fixture.psql
 
 select is(billing.increment_usage('acme', 'tokens', 1234.5, 'chat', '2024-02-29 23:59:59.999999+00', 'k1'), true,
@@ -83,10 +83,30 @@ select results_eq('select org_id, metric, difference from billing.usage_drift()'
     $$ values ('beta', 'tokens', -3::numeric) $$, 'and a cache that does not is listed');
 update billing.usage_cache set count = count - 3 where org_id = 'beta';
 
+-- What one transaction writes occurs one after the other, though now() stands still in it.
+do $$ begin
+    perform billing.set_usage('acme', 'storage_bytes', 40);
+    perform billing.increment_usage('acme', 'storage_bytes', 3);
+    perform billing.set_usage('acme', 'storage_bytes', 11);
+end $$;
+select is((select count::numeric from billing.usage_cache where metric = 'storage_bytes'), 11::numeric,
+    'what is set last in a transaction stands');
+do $$ begin perform billing.set_usage('acme', 'storage_bytes', 307); end $$;
+select is_empty('select * from billing.usage_drift()', 'and the ledger says so');
+
+-- Who has no plan yet is judged by the one that is to come: its close would stop at such a row.
+insert into billing.orgs (org_id) values ('early');
+insert into billing.subscriptions (org_id, plan_id, starts_at) values ('early', 'starter', now() + interval '1 hour');
+select throws_ok($$ select billing.set_usage('early', 'tokens', 1) $$, '22023', null, 'a flow of the plan to come is not set');
+select throws_ok($$ select billing.increment_usage('early', 'visitors', 1) $$, '22004', null, 'its unique ones need a key');
+
 -- The reset leaves what occurred since the period began.
 select is(billing.reset_usage(to_char(now(), 'YYYY-MM')), 2::bigint, 'the flows are reset');
 select is(billing.reset_usage(to_char(now(), 'YYYY-MM')), 0::bigint, 'once');
 select is((select string_agg(org_id || ' ' || trim_scale(count), ', ' order by org_id, metric) from billing.usage_cache),
     'acme 307, acme 20, beta 0', 'levels stand, flows count anew');
+select is(billing.reset_usage(to_char(now() - interval '1 month', 'YYYY-MM')), 0::bigint, 'a period that is over is not begun again');
+select is((select string_agg(org_id || ' ' || trim_scale(count), ', ' order by org_id, metric) from billing.usage_cache),
+    'acme 307, acme 20, beta 0', 'and counts nowhere');
 select * from finish();
 rollback;

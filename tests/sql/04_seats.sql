@@ -1,7 +1,7 @@
 -- The seat book.
 \set ECHO none
 begin;
-select plan(51);
+select plan(61);
 \ir fixture.psql
 
 create function pg_temp.book(p_org text) returns text language sql as
@@ -9,6 +9,12 @@ create function pg_temp.book(p_org text) returns text language sql as
 select is(pg_temp.book('acme'), '3 0 3 0 0', 'an empty book');
 select lives_ok($$ select billing.assign_seat('acme', 'ann', 'owner') $$, 'a seat');
 select is(pg_temp.book('acme'), '3 1 2 0 0', 'is used');
+create function pg_temp.cached(p_org text) returns numeric language sql as
+    $$ select count::numeric from billing.usage_cache where org_id = p_org and metric = 'seats' $$;
+create function pg_temp.told(p_org text) returns numeric language sql as
+    $$ select count from billing.get_usage(p_org) where metric = 'seats' $$;
+select is(pg_temp.cached('acme'), 1::numeric, 'is in the cache');
+select is(pg_temp.told('acme'), 1::numeric, 'is told');
 select throws_ok($$ select billing.assign_seat('acme', 'ann', 'viewer') $$, '23505', null, 'an active one is refused');
 select throws_ok($$ select billing.assign_seat('acme', 'bob', 'king') $$, '22023', null, 'an unknown role too');
 select is(billing.authorize('acme', 'ann', 'delete'), true, 'an owner may delete');
@@ -33,8 +39,12 @@ select is((select revoked_at from billing.seat_intervals where user_id = 'eve'),
     (select expires_at from billing.user_seats where user_id = 'eve')::billing.instant, 'ends by itself for the close');
 update billing.user_seats set expires_at = assigned_at where user_id = 'eve';
 select is(pg_temp.book('acme'), '3 1 2 0 0', 'an expired seat is free');
+select is(pg_temp.told('acme'), 1::numeric, 'and told no more');
+select is(pg_temp.cached('acme'), 2::numeric, 'though it left the cache as it was');
 select is(billing.authorize('acme', 'eve', 'read'), false, 'and permits nothing');
 select lives_ok($$ select billing.assign_seat('acme', 'eve') $$, 'and can be given again');
+select is(pg_temp.cached('acme'), 2::numeric, 'to the cache, too');
+select is(billing.reset_usage(to_char(now(), 'YYYY-MM')), 0::bigint, 'seats are not reset');
 
 -- Invitations.
 create temporary table sent as select * from billing.invite_seat('acme', 'Bob@example.com', 'admin');
@@ -93,5 +103,9 @@ select bag_eq($$ select user_id::text, role, assigned_at::timestamptz, revoked_a
 select is(billing.rebuild_user_seats('paused'), 1::bigint, 'the present seats are made from them');
 select results_eq($$ select role, status from billing.user_seats where org_id = 'paused' $$,
     $$ values ('admin', 'active') $$, 'and the present seat is the one that is open');
+select is(pg_temp.cached('paused'), 1::numeric, 'which the cache has');
+select is(billing.revoke_seat('paused', 'zoe'), true, 'a revoked one');
+select is(pg_temp.cached('paused'), 0::numeric, 'it has no more');
+select is_empty('select * from billing.usage_drift()', 'and the ledger agrees');
 select * from finish();
 rollback;

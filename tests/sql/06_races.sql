@@ -10,7 +10,7 @@ select set_config('test.dsn', format('host=%s port=%s user=%s password=%s dbname
 -- Committed, as both sessions must see it: the database is thrown away after this file.
 \ir fixture.psql
 update billing.org_limits set hard_limit = 1;
-select plan(16);
+select plan(19);
 
 create function public.connect() returns void language plpgsql as $$
 begin
@@ -83,5 +83,10 @@ select is((select count::numeric from billing.usage_cache where metric = 'storag
 select is(public.race('read committed', $$ select billing.ensure_ledger_partition('2029-05-01 00:00+00')::text $$,
     $$ select billing.ensure_ledger_partition('2029-05-02 00:00+00')::text $$),
     'waited, false', 'a partition is made once');
+select is(public.race('read committed', $$ select billing.revoke_seat('beta', 'ann')::text $$, $$ select billing.rebuild_user_seats()::text $$),
+    'waited, 0', 'seats are not made anew while one is revoked');
+select is((select used from billing.seat_allocation('beta')), 0::numeric, 'which it stays');
+select is(public.race('read committed', $$ select billing.rebuild_user_seats('beta')::text $$, $$ select (billing.assign_seat('beta', 'fay') > 0)::text $$),
+    'waited, true', 'nor is one assigned meanwhile');
 select is_empty('select * from billing.usage_drift()', 'cache and ledger agree after all of it');
 select * from finish();

@@ -1,7 +1,7 @@
 -- Alerts: which parts of its limit an org has reached.
 \set ECHO none
 begin;
-select plan(22);
+select plan(23);
 \ir fixture.psql
 
 create function pg_temp.alerts(p_org text) returns text language sql as $$
@@ -33,6 +33,10 @@ select billing.assign_seat('acme', 'ann'), billing.assign_seat('acme', 'bob');
 select unalike(pg_temp.alerts('acme'), '%seats%', 'two of three seats are not yet told');
 select billing.assign_seat('acme', 'eve');
 select alike(pg_temp.alerts('acme'), 'seats 0.8 3 3, seats 1 3 3,%', 'but all of them');
+
+-- What the close counts otherwise than the cache is left to it.
+select billing.increment_usage('acme', 'visitors', 1, p_unique_key => 'same') from generate_series(1, 9);
+select unalike(pg_temp.alerts('acme'), '%visitors%', 'nine visits of one visitor reach no limit');
 
 -- Limits and thresholds of its own.
 insert into billing.org_limits (org_id, metric, soft_limit) values ('beta', 'tokens', 200);

@@ -1,7 +1,7 @@
 -- What is wrong with an argument is said in words.
 \set ECHO none
 begin;
-select plan(27);
+select plan(29);
 \ir fixture.psql
 
 create function pg_temp.says(p_statement text, p_state text, p_message text) returns setof text language plpgsql as $$
@@ -25,6 +25,8 @@ select pg_temp.says($$ select billing.increment_usage('acme', 'tokens', 7, '') $
 select pg_temp.says($$ select billing.increment_usage('acme', 'tokens', 7, repeat('r', 129)) $$, '22023', 'the reason has 129 bytes%');
 select pg_temp.says($$ select billing.increment_usage('acme', 'tokens', 7, p_key => '') $$, '22023', 'the key has 0 bytes%');
 select pg_temp.says($$ select billing.increment_usage('acme', 'tokens', 7, p_key => repeat('k', 1001)) $$, '22023', 'the key has 1001 bytes%');
+select pg_temp.says($$ select billing.increment_usage('acme', 'tokens', 7, p_key => 'monthly_reset:2026-11:tokens') $$, '22023', '%is one of the job''s own');
+select pg_temp.says($$ select billing.set_usage('acme', 'storage_bytes', 7, p_key => 'migration:x:storage_bytes') $$, '22023', '%is one of the job''s own');
 select pg_temp.says($$ select billing.increment_usage('acme', 'tokens', 7, p_unique_key => '') $$, '22023', 'unique_key is empty');
 select pg_temp.says($$ select billing.increment_usage('acme', 'tokens', 7, p_occurred_at => '1970-01-01Z') $$, '22008', '%lies before 1971');
 select pg_temp.says($$ select billing.increment_usage('acme', 'tokens', 7, p_occurred_at => '-infinity') $$, '22008', '%lies before 1971');
