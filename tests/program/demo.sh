@@ -32,24 +32,64 @@ installed_files() {
 }
 
 # A clock and a periodclose of our own, which tells how it was called.
-stand_ins() { # YEAR MONTH EXIT
+stand_ins() { # YEAR-MONTH EXIT
     mkdir -p "$scratch/bin"
     # shellcheck disable=SC2016 # for the stand-in to expand
-    printf '#!/bin/sh\ncase $2 in +%%Y) echo %s ;; +%%m) echo %s ;; esac\n' "$1" "$2" >"$scratch/bin/date"
+    printf '#!/bin/sh\n[ "$*" = "-u +%%Y-%%m" ] || exit 1\necho %s\n' "$1" >"$scratch/bin/date"
     # shellcheck disable=SC2016 # for the stand-in to expand
-    printf '#!/bin/sh\necho "$*"\nexit %s\n' "$3" >"$scratch/bin/periodclose"
+    printf '#!/bin/sh\nprintf "[%%s]" "$@"\nexit %s\n' "$2" >"$scratch/bin/periodclose"
     chmod +x "$scratch"/bin/*
 }
 
-last_month() { # YEAR MONTH BACK PERIOD: what is closed then
-    stand_ins "$1" "$2" 4
+closes() { # YEAR-MONTH BACK EXPECTED WORD...: how periodclose is called then
+    stand_ins "$1" 4
     status=0
-    PERIODCLOSE_MONTHS_BACK=$3 PATH=$scratch/bin:$PATH sh "$root/deploy/close-last-month.sh" \
-        /data "/runs here" --jobs 1 >"$scratch/out" || status=$?
+    PERIODCLOSE_MONTHS_BACK=$2 PATH=$scratch/bin:$PATH sh "$root/deploy/close-last-month.sh" \
+        "${@:4}" >"$scratch/out" 2>&1 || status=$?
     cat "$scratch/out"
     echo "exit $status"
-    [ "$status" -eq 4 ] &&
-        [ "$(cat "$scratch/out")" = "run --period $4 --source /data --run-dir /runs here/$4 --jobs 1" ]
+    [ "$status" -eq 4 ] && [ "$(cat "$scratch/out")" = "$3" ]
+}
+
+last_month() { # YEAR-MONTH BACK PERIOD: what is closed then
+    closes "$1" "$2" \
+        "[run][--period][$3][--source][/data][--run-dir][/runs here/$3][--jobs][1]" \
+        /data "/runs here" --jobs 1
+}
+
+# It knows what it was not given.
+refused() { # BACK TEXT WORD...
+    stand_ins 2026-11 0
+    status=0
+    PERIODCLOSE_MONTHS_BACK=$1 PATH=$scratch/bin:$PATH sh "$root/deploy/close-last-month.sh" \
+        "${@:3}" >"$scratch/out" 2>&1 || status=$?
+    cat "$scratch/out"
+    [ "$status" -eq 2 ] && grep -qF -- "$2" "$scratch/out"
+}
+
+# The image has every library that the program is linked with, and what TLS needs.
+image_has_libraries() {
+    local library package count=0
+    while read -r library; do
+        case $library in libc.so.*) continue ;; esac
+        # Since 64-bit times some names end in t64.
+        package=$(dpkg -S "*/$library" | sed -n '1s/:.*//; s/t64$//; 1p')
+        count=$((count + 1))
+        grep -qw -- "$package" "$root/deploy/Dockerfile" || { echo "$library: $package"; return 1; }
+    done < <(readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+    [ "$count" -ge 5 ] && grep -qw ca-certificates "$root/deploy/Dockerfile"
+}
+
+# What a unit names, and how it may be started again, is what it says of itself.
+units_are_sound() {
+    local unit
+    command -v systemd-analyze >/dev/null || return 0
+    mkdir -p "$scratch/units"
+    for unit in "$root"/deploy/systemd/*; do
+        sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#; s/^User=.*/User=root/; s/^Group=.*/Group=root/' \
+            "$unit" >"$scratch/units/$(basename "$unit")"
+    done
+    systemd-analyze verify --man=no "$scratch"/units/* 2>"$scratch/err" && ! grep -F "$scratch" "$scratch/err"
 }
 
 mkdir "$scratch/build"
@@ -71,9 +111,19 @@ check "bash takes the completion" bash -n \
     "$scratch/the stage/usr/share/bash-completion/completions/periodclose"
 check "uninstall takes them away" all install_to /usr uninstall -- installed_files ""
 
-check "in November, October is closed" last_month 2026 11 1 2026-10
-check "in January, last December" last_month 2026 01 1 2025-12
-check "in September, August (09 is no octal number)" last_month 2026 09 1 2026-08
-check "two months back, for other anchors" last_month 2026 01 2 2025-11
+check "in November, October is closed" last_month 2026-11 1 2026-10
+check "in January, last December" last_month 2026-01 1 2025-12
+check "in September, August (09 is no octal number)" last_month 2026-09 1 2026-08
+check "two months back, for other anchors" last_month 2026-01 2 2025-11
+check "out of a database, whatever its name holds, and sent" closes 2027-01 1 \
+    "[run][--period][2026-12][--database][host=db1 dbname=billing][--run-dir][/runs/2026-12][--emit][stripe]" \
+    --database "host=db1 dbname=billing" /runs --emit stripe
+check "also out of libpq's own environment" closes 2026-11 1 \
+    "[run][--period][2026-10][--database][][--run-dir][/runs/2026-10]" --database "" /runs
+check "without folders it says what it wants" refused 1 usage: /data
+check "without run directories, too" refused 1 usage: --database "host=db1"
+check "a month back that is none is refused" refused 0 "'0' is not a number" /data /runs
+check "the image has the libraries of the program" image_has_libraries
+check "systemd finds nothing wrong with the units" units_are_sound
 check "deps say nothing where nothing is missing" test -z "$("$root/deploy/deps.sh" build test 2>&1)"
 finish
