@@ -1,15 +1,18 @@
 -- Usage of one physical range of one partition of billing.usage_ledger, many rows in one: of every 32
 -- blocks one row, whose columns hold what the ledger's rows have, one behind the other. The functions
--- that make a field of a COPY cost the server more than reading a row, so there are as few as can be.
+-- that make a field of a COPY cost the server more than reading a row, and an aggregate as much as a
+-- function, so there are as few as can be.
 --   orgs, metrics     one per line
---   quantities        numerics in binary, which say how long they are
---   times             timestamptz in binary. A row of which more than that matters begins with
---                     infinity, which no time is; behind its time stands a record: is it a set, its
+--   quantity          of the first row: numeric in binary, which says how long it is
+--   rows              the time of the first row; then of each other one quantity and time. Times are
+--                     timestamptz in binary. A row of which more than that matters has, for its time,
+--                     infinity, which no time is; then its time, and a record: is it a set, its
 --                     unique_key (of long ones the digest; none then begins with \x01 but those), the id
 --                     that orders the sets of a level, recorded_at where it decides anything, the reason
 --                     of what is no usage
--- With a seat book, seats are counted from it: what a backfill wrote to keep the cache of seats equal
--- is left out. Settings are asked for in subqueries, which are computed once, not once a row.
+-- Of rows before a period recorded_at decides whether a level's opening had them. With a seat book,
+-- seats are counted from it: what a backfill wrote to keep the cache of seats equal is left out.
+-- Settings are asked for in subqueries, which are computed once, not once a row.
 copy (
     select packed.*
     from generate_series(
@@ -18,16 +21,42 @@ copy (
         32
     ) as blocks (block)
     cross join lateral (
+        with ranged as not materialized (
+            select *
+            from billing.usage_ledger
+            where occurred_at >= (select current_setting('periodclose.from')::timestamptz)
+                and occurred_at < (select current_setting('periodclose.until')::timestamptz)
+                and ctid >= ('(' || block || ',0)')::tid
+                and ctid < case
+                    when block + 32 > current_setting('periodclose.last_block')::bigint
+                    then current_setting('periodclose.block_until')
+                    else '(' || block + 32 || ',0)'
+                end::tid
+                and (
+                    reason is distinct from 'migration'
+                    or metric <> 'seats'
+                    or not exists (select from billing.seat_events)
+                )
+                and (
+                    occurred_at >= (select current_setting('periodclose.start')::timestamptz)
+                    or metric = any ((select current_setting('periodclose.levels')::text[])::text[])
+                    and (
+                        not (select current_setting('periodclose.is_opened')::boolean)
+                        or recorded_at >= (select current_setting('periodclose.start')::timestamptz)
+                    )
+                )
+        )
         select
             string_agg(org_id, E'\n') as orgs,
             string_agg(metric, E'\n') as metrics,
-            string_agg(numeric_send(quantity), '') as quantities,
+            (select numeric_send(quantity) from ranged limit 1) as quantity,
             string_agg(
                 case
                     when kind = 'set'
                         or unique_key is not null
                         or recorded_at > (select current_setting('periodclose.cutoff')::timestamptz)
                         or occurred_at < (select current_setting('periodclose.start_last')::timestamptz)
+                        and metric = any ((select current_setting('periodclose.levels')::text[])::text[])
                         or reason in ('monthly_reset', 'migration')
                     then '\x7fffffffffffffff'::bytea || timestamptz_send(occurred_at) || record_send(row(
                         kind = 'set',
@@ -42,30 +71,9 @@ copy (
                     ))
                     else timestamptz_send(occurred_at)
                 end,
-                ''
-            ) as times
-        from billing.usage_ledger
-        where occurred_at >= (select current_setting('periodclose.from')::timestamptz)
-            and occurred_at < (select current_setting('periodclose.until')::timestamptz)
-            and ctid >= ('(' || block || ',0)')::tid
-            and ctid < case
-                when block + 32 > current_setting('periodclose.last_block')::bigint
-                then current_setting('periodclose.block_until')
-                else '(' || block + 32 || ',0)'
-            end::tid
-            and (
-                reason is distinct from 'migration'
-                or metric <> 'seats'
-                or not exists (select from billing.seat_events)
-            )
-            and (
-                occurred_at >= (select current_setting('periodclose.start')::timestamptz)
-                or metric = any ((select current_setting('periodclose.levels')::text[])::text[])
-                and (
-                    not (select current_setting('periodclose.is_opened')::boolean)
-                    or recorded_at >= (select current_setting('periodclose.start')::timestamptz)
-                )
-            )
+                numeric_send(quantity)
+            ) as rows
+        from ranged
     ) as packed
     where packed.orgs is not null
 ) to stdout (format binary)

@@ -1,65 +1,123 @@
 -- Usage of one physical range of one partition, where this period or the one before is recorded of
 -- some orgs: sql/extract/usage.sql with what those runs had not seen. recorded_at says it in the
 -- way that is judged by: behind the cutoff for what is late, the cutoff itself for what came before
--- the period and its recorded opening had not seen, null for what was seen.
+-- the period and its recorded opening had not seen, null for what was seen. Rows from before the
+-- bounds of sql/extract/recorded_scope.sql were seen by all of those runs.
 -- Settings are asked for in subqueries, which are computed once, not once a row.
 copy (
-    with recorded as not materialized (
-        select distinct on (periods.period, periods.org_id)
-            periods.period, periods.org_id, runs.cutoff, runs.snapshot
-        from billing.org_periods as periods
-        join billing.close_runs as runs on runs.run_id = periods.seen_by
-        where periods.period between (select current_setting('periodclose.period')::date - interval '1 month')
-            and (select current_setting('periodclose.period')::date)
-        order by periods.period, periods.org_id, periods.revision desc
-    )
-    select
-        ledger.org_id,
-        ledger.metric,
-        ledger.quantity,
-        ledger.occurred_at,
-        ledger.kind = 'set',
-        ledger.unique_key,
-        case when ledger.kind = 'set' then ledger.event_id end,
-        case
-            when case
-                when own.org_id is not null and (select current_setting('periodclose.keeps_cutoff')::boolean)
-                then coalesce(ledger.recorded_at > own.cutoff, false)
-                    or not pg_visible_in_snapshot(ledger.recorded_xid, own.snapshot)
-                else ledger.recorded_at > (select current_setting('periodclose.cutoff')::timestamptz)
-            end
-            then (select current_setting('periodclose.cutoff')::timestamptz) + interval '1 microsecond'
-            when ledger.occurred_at >= (select current_setting('periodclose.start_last')::timestamptz) then null
-            when before.org_id is null
-            then least(ledger.recorded_at, (select current_setting('periodclose.cutoff')::timestamptz))
-            when ledger.recorded_at > before.cutoff
-                or not pg_visible_in_snapshot(ledger.recorded_xid, before.snapshot)
-            then (select current_setting('periodclose.cutoff')::timestamptz)
-        end,
-        case when ledger.reason in ('monthly_reset', 'migration') then ledger.reason end
-    from billing.usage_ledger as ledger
-    left join recorded as own
-        on own.org_id = ledger.org_id
-        and own.period = (select current_setting('periodclose.period')::date)
-    left join recorded as before
-        on before.org_id = ledger.org_id
-        and before.period = (select current_setting('periodclose.period')::date - interval '1 month')
-    where ledger.occurred_at >= (select current_setting('periodclose.from')::timestamptz)
-        and ledger.occurred_at < (select current_setting('periodclose.until')::timestamptz)
-        and ledger.ctid >= current_setting('periodclose.block_from')::tid
-        and ledger.ctid < current_setting('periodclose.block_until')::tid
-        and (
-            ledger.reason is distinct from 'migration'
-            or ledger.metric <> 'seats'
-            or not exists (select from billing.seat_events)
+    select packed.*
+    from generate_series(
+        current_setting('periodclose.first_block')::bigint,
+        current_setting('periodclose.last_block')::bigint,
+        32
+    ) as blocks (block)
+    cross join lateral (
+        with ranged as not materialized (
+            select
+                *,
+                recorded_at > (select current_setting('periodclose.cutoff')::timestamptz)
+                or recorded_at > (select current_setting('periodclose.own_cutoff')::timestamptz)
+                or recorded_xid >= (select current_setting('periodclose.own_written')::xid8)
+                or occurred_at < (select current_setting('periodclose.start_last')::timestamptz)
+                and metric = any ((select current_setting('periodclose.levels')::text[])::text[])
+                and (
+                    recorded_at >= (select current_setting('periodclose.start')::timestamptz)
+                    or recorded_at > (select current_setting('periodclose.before_cutoff')::timestamptz)
+                    or recorded_xid >= (select current_setting('periodclose.before_written')::xid8)
+                ) as is_new
+            from billing.usage_ledger as ledger
+            where occurred_at >= (select current_setting('periodclose.from')::timestamptz)
+                and occurred_at < (select current_setting('periodclose.until')::timestamptz)
+                and ctid >= ('(' || block || ',0)')::tid
+                and ctid < case
+                    when block + 32 > current_setting('periodclose.last_block')::bigint
+                    then current_setting('periodclose.block_until')
+                    else '(' || block + 32 || ',0)'
+                end::tid
+                and (
+                    reason is distinct from 'migration'
+                    or metric <> 'seats'
+                    or not exists (select from billing.seat_events)
+                )
+                and (
+                    occurred_at >= (select current_setting('periodclose.start')::timestamptz)
+                    or metric = any ((select current_setting('periodclose.levels')::text[])::text[])
+                    and (
+                        not (select current_setting('periodclose.is_opened')::boolean)
+                        or recorded_at >= (select current_setting('periodclose.start')::timestamptz)
+                        or recorded_xid >= (select current_setting('periodclose.before_written')::xid8)
+                        and not pg_visible_in_snapshot(recorded_xid, (
+                            select runs.snapshot
+                            from billing.org_periods as periods
+                            join billing.close_runs as runs on runs.run_id = periods.seen_by
+                            where periods.period = (select current_setting('periodclose.period')::date - interval '1 month')::date
+                                and periods.org_id = ledger.org_id
+                            order by periods.revision desc
+                            limit 1
+                        ))
+                    )
+                )
         )
-        and (
-            ledger.occurred_at >= (select current_setting('periodclose.start')::timestamptz)
-            or ledger.metric = any ((select current_setting('periodclose.levels')::text[])::text[])
-            and (
-                not (select current_setting('periodclose.is_opened')::boolean)
-                or ledger.recorded_at >= (select current_setting('periodclose.start')::timestamptz)
-                or not pg_visible_in_snapshot(ledger.recorded_xid, before.snapshot)
-            )
-        )
+        select
+            string_agg(org_id, E'\n') as orgs,
+            string_agg(metric, E'\n') as metrics,
+            (select numeric_send(quantity) from ranged limit 1) as quantity,
+            string_agg(
+                case
+                    when kind = 'set'
+                        or unique_key is not null
+                        or is_new
+                        or reason in ('monthly_reset', 'migration')
+                    then '\x7fffffffffffffff'::bytea || timestamptz_send(occurred_at) || record_send(row(
+                        kind = 'set',
+                        case
+                            when octet_length(unique_key) > 1000 or starts_with(unique_key, E'\x01')
+                            then E'\x01' || encode(sha256(convert_to(unique_key, 'UTF8')), 'hex')
+                            else unique_key
+                        end,
+                        case when kind = 'set' then event_id::text end,
+                        case when is_new then (
+                            select case
+                                when case
+                                    when own.run_id is not null and current_setting('periodclose.keeps_cutoff')::boolean
+                                    then coalesce(recorded_at > own.cutoff, false)
+                                        or not pg_visible_in_snapshot(recorded_xid, own.snapshot)
+                                    else recorded_at > current_setting('periodclose.cutoff')::timestamptz
+                                end
+                                then current_setting('periodclose.cutoff')::timestamptz + interval '1 microsecond'
+                                when occurred_at >= current_setting('periodclose.start_last')::timestamptz then null
+                                when before.run_id is null
+                                then least(recorded_at, current_setting('periodclose.cutoff')::timestamptz)
+                                when recorded_at > before.cutoff
+                                    or not pg_visible_in_snapshot(recorded_xid, before.snapshot)
+                                then current_setting('periodclose.cutoff')::timestamptz
+                            end
+                            from (select current_setting('periodclose.period')::date as period) as this
+                            left join lateral (
+                                select runs.run_id, runs.cutoff, runs.snapshot
+                                from billing.org_periods as periods
+                                join billing.close_runs as runs on runs.run_id = periods.seen_by
+                                where periods.period = this.period and periods.org_id = ranged.org_id
+                                order by periods.revision desc
+                                limit 1
+                            ) as own on true
+                            left join lateral (
+                                select runs.run_id, runs.cutoff, runs.snapshot
+                                from billing.org_periods as periods
+                                join billing.close_runs as runs on runs.run_id = periods.seen_by
+                                where periods.period = (this.period - interval '1 month')::date
+                                    and periods.org_id = ranged.org_id
+                                order by periods.revision desc
+                                limit 1
+                            ) as before on true
+                        ) end,
+                        case when reason in ('monthly_reset', 'migration') then reason end
+                    ))
+                    else timestamptz_send(occurred_at)
+                end,
+                numeric_send(quantity)
+            ) as rows
+        from ranged
+    ) as packed
+    where packed.orgs is not null
 ) to stdout (format binary)

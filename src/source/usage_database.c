@@ -17,9 +17,12 @@
 #include "usage_database.h"
 
 enum {
-    RANGE_BLOCKS = 2048, /* 16 MB of 8 KB blocks: so that no connection idles long at the end */
+    RANGE_BLOCKS_MIN = 2048,     /* 16 MB of 8 KB blocks: so that no connection idles at the end */
+    RANGE_BLOCKS_MAX = 131072,   /* 1 GB: what is read again when a connection is lost */
+    COMPILED_BLOCKS_MIN = 16384, /* takes longer to read than its statement to compile */
     BLOCK_LAST = INT32_MAX,
     BLOCK_BYTES = 8192,
+    PACK_BLOCKS = 32, /* of sql/extract/usage.sql */
     PROGRESS_ROWS = 4096,
     RANGE_TRIES_MAX = 4,
 };
@@ -30,6 +33,7 @@ struct range {
     int64_t block_from;
     int64_t block_until;
     int64_t block_last; /* that there is */
+    bool is_compiled;   /* its statement, if the server can */
 };
 
 struct reading {
@@ -38,10 +42,11 @@ struct reading {
     const struct db_params *scope;
     const char *statement; /* that reads a range */
     size_t columns_count;  /* of its rows */
+    bool has_recorded;     /* and tells what runs have not seen */
     bool is_summed;        /* and adds up on the server */
     struct text days;      /* then: where days begin */
-    struct range *ranges;
-    size_t ranges_count;
+    struct vector ranges;  /* struct range */
+    size_t workers_count;
     _Atomic bool are_seats_taken; /* by one of the workers */
     _Atomic size_t next_range;
     _Atomic bool has_stopped;
@@ -184,37 +189,62 @@ static bool list_days(const struct catalog *catalog, struct buffer *list, struct
     return is_done;
 }
 
-static bool add_ranges(struct reading *reading, const struct db_result *parts, size_t *capacity,
-                       struct err *err) {
-    for (size_t row = 0; row < parts->rows_count; row++) {
-        struct text from;
-        struct text until;
-        int64_t blocks;
-        if (!db_result_text(parts, row, 0, &from, err) ||
-            !db_result_text(parts, row, 1, &until, err) ||
-            !db_result_int64(parts, row, 2, &blocks, err)) {
+/*
+ * How long the next range is, of so many blocks that are left: long ones first, since the server
+ * compiles the statement of each anew, then ever shorter ones, so that all connections end
+ * together.
+ */
+static int64_t range_blocks(int64_t left_blocks, int64_t part_blocks, size_t workers) {
+    int64_t share = left_blocks / (workers > 1 ? 2 * (int64_t)workers : 1);
+    share = share < RANGE_BLOCKS_MIN ? RANGE_BLOCKS_MIN : share;
+    share = share > RANGE_BLOCKS_MAX ? RANGE_BLOCKS_MAX : share;
+    return share + RANGE_BLOCKS_MIN > part_blocks ? part_blocks : share;
+}
+
+static bool add_ranges(struct reading *reading, const struct range *part, int64_t part_blocks,
+                       int64_t *left_blocks, struct err *err) {
+    int64_t block = 0;
+    do {
+        struct range *range = vector_add(&reading->ranges, err);
+        if (range == NULL) {
             return false;
         }
-        for (int64_t block = 0; block == 0 || block < blocks; block += RANGE_BLOCKS) {
-            if (reading->ranges_count == *capacity) {
-                *capacity = *capacity * 2 + 64;
-                struct range *grown =
-                    mem_realloc(reading->ranges, *capacity * sizeof *reading->ranges);
-                if (grown == NULL) {
-                    return err_memory(err, *capacity * sizeof *reading->ranges);
-                }
-                reading->ranges = grown;
-            }
-            /* The last one is open: the partition may have grown since the snapshot. */
-            bool is_last = block + RANGE_BLOCKS >= blocks;
-            reading->ranges[reading->ranges_count++] =
-                (struct range){.from = from,
-                               .until = until,
-                               .block_from = block,
-                               .block_until = is_last ? BLOCK_LAST : block + RANGE_BLOCKS,
-                               .block_last = (is_last ? blocks : block + RANGE_BLOCKS) - 1};
+        int64_t blocks = range_blocks(*left_blocks, part_blocks - block, reading->workers_count);
+        *range = *part;
+        range->block_from = block;
+        range->block_last = block + blocks - 1;
+        block += blocks;
+        *left_blocks -= blocks;
+        /* The last one is open: the partition may have grown since the snapshot. */
+        range->block_until = block == part_blocks ? BLOCK_LAST : block;
+        range->is_compiled = !reading->is_summed && blocks >= COMPILED_BLOCKS_MIN;
+    } while (block < part_blocks);
+    return true;
+}
+
+static bool take_part(const struct db_result *parts, size_t row, struct range *part,
+                      int64_t *blocks, struct err *err) {
+    return db_result_text(parts, row, 0, &part->from, err) &&
+           db_result_text(parts, row, 1, &part->until, err) &&
+           db_result_int64(parts, row, 2, blocks, err);
+}
+
+static bool cut_parts(struct reading *reading, const struct db_result *parts, struct err *err) {
+    struct range part = {0};
+    int64_t blocks;
+    int64_t left_blocks = 0;
+    for (size_t row = 0; row < parts->rows_count; row++) {
+        if (!take_part(parts, row, &part, &blocks, err)) {
+            return false;
         }
-        reading->usage->total_bytes += (uint64_t)blocks * BLOCK_BYTES;
+        left_blocks += blocks;
+    }
+    reading->usage->total_bytes += (uint64_t)left_blocks * BLOCK_BYTES;
+    for (size_t row = 0; row < parts->rows_count; row++) {
+        if (!take_part(parts, row, &part, &blocks, err) ||
+            !add_ranges(reading, &part, blocks, &left_blocks, err)) {
+            return false;
+        }
     }
     return true;
 }
@@ -229,6 +259,7 @@ static bool add_ranges(struct reading *reading, const struct db_result *parts, s
 struct range_mark {
     uint64_t rows_count;
     uint64_t hash;
+    uint64_t told_bytes; /* of progress */
 };
 
 static void mark_row(struct range_mark *mark, const struct db_copy_out *copy) {
@@ -247,9 +278,7 @@ static bool fail_order(struct err *err) {
 static bool feed_row_of(struct usage_feed *feed, const struct db_copy_out *copy,
                         const struct db_copy_row *row, struct err *err) {
     return copy->columns_count == PACK_COLUMNS_COUNT ? feed_database_pack(feed, row->fields, err)
-           : copy->columns_count == COLUMNS_SUMMED_COUNT
-               ? feed_database_sum(feed, row->fields, err)
-               : feed_database_row(feed, row->fields, err);
+                                                     : feed_database_sum(feed, row->fields, err);
 }
 
 static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct range_mark *taken,
@@ -278,7 +307,12 @@ static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct 
         if (!feed_row_of(feed, copy, &row, err)) {
             return false;
         }
-        *taken = mark;
+        taken->rows_count = mark.rows_count;
+        taken->hash = mark.hash;
+        if (is_pack) {
+            taken->told_bytes += PACK_BLOCKS * BLOCK_BYTES;
+            usage_progress(feed->usage, PACK_BLOCKS * BLOCK_BYTES);
+        }
     }
 }
 
@@ -291,6 +325,7 @@ static bool read_range(struct usage_feed *feed, struct db *db, const struct read
     db_params_int64(&params, range->block_from);
     db_params_int64(&params, range->block_until);
     db_params_int64(&params, range->block_last);
+    db_params_bool(&params, range->is_compiled);
     if (!db_run(db, "extract/range.sql", &params, NULL, err) ||
         !db_copy_out_begin(db, reading->statement, reading->columns_count, &copy, err)) {
         return false;
@@ -299,18 +334,25 @@ static bool read_range(struct usage_feed *feed, struct db *db, const struct read
         db_copy_out_abort(&copy);
         return false;
     }
-    int64_t blocks = range->block_until == BLOCK_LAST ? 0 : range->block_until - range->block_from;
-    usage_progress(feed->usage, (uint64_t)blocks * BLOCK_BYTES);
+    uint64_t range_bytes = (uint64_t)(range->block_last + 1 - range->block_from) * BLOCK_BYTES;
+    if (range_bytes > taken->told_bytes) {
+        usage_progress(feed->usage, range_bytes - taken->told_bytes);
+    }
     return true;
 }
 
 static bool prepare_connection(const struct reading *reading, size_t worker, struct err *err) {
     struct db *db = source_database_connection(reading->database, worker);
     struct db_params days = {0};
+    struct db_params recorded = {0};
     db_params_text(&days, reading->days);
+    db_params_text(&recorded, text_from(source_database_period(reading->database)));
+    db_params_bool(&recorded, source_database_keeps_cutoff(reading->database));
     return db_run(db, "extract/prepare.sql", NULL, NULL, err) &&
            db_run(db, "extract/scope.sql", reading->scope, NULL, err) &&
-           (!reading->is_summed || db_run(db, "extract/days.sql", &days, NULL, err));
+           (!reading->is_summed || db_run(db, "extract/days.sql", &days, NULL, err)) &&
+           (!reading->has_recorded ||
+            db_run(db, "extract/recorded_scope.sql", &recorded, NULL, err));
 }
 
 /* A lost connection is replaced as long as the snapshot lives; err stays what it was otherwise. */
@@ -333,10 +375,11 @@ static bool replace_connection(const struct reading *reading, size_t worker,
 
 static bool read_range_through(const struct reading *reading, size_t worker, size_t index,
                                struct usage_feed *feed, struct err *err) {
+    const struct range *ranges = reading->ranges.items;
     struct range_mark taken = {0};
     for (int attempt = 1;; attempt++) {
         if (read_range(feed, source_database_connection(reading->database, worker), reading,
-                       &reading->ranges[index], &taken, err)) {
+                       &ranges[index], &taken, err)) {
             return true;
         }
         if (attempt == RANGE_TRIES_MAX || !replace_connection(reading, worker, feed, err)) {
@@ -356,7 +399,7 @@ static bool work_on_ranges(struct reading *reading, size_t worker, struct usage_
     feed->file_name = database_ledger;
     while (!atomic_load(&reading->has_stopped)) {
         size_t index = atomic_fetch_add(&reading->next_range, 1);
-        if (index >= reading->ranges_count) {
+        if (index >= reading->ranges.count) {
             break;
         }
         if (!read_range_through(reading, worker, index, feed, err)) {
@@ -381,7 +424,6 @@ static bool range_worker(void *context, size_t worker, struct err *err) {
 static bool read_parts(struct reading *reading, const struct scope *scope, struct db_result *parts,
                        struct err *err) {
     struct db_params params = {0};
-    size_t capacity = 0;
     /* What lies before the first period matters to levels alone. */
     bool reads_earlier = scope->levels.size_bytes > strlen("{}");
     db_params_instant(&params,
@@ -389,19 +431,17 @@ static bool read_parts(struct reading *reading, const struct scope *scope, struc
     db_params_instant(&params, scope->end);
     return db_run(source_database_connection(reading->database, 0), "extract/partitions.sql",
                   &params, parts, err) &&
-           add_ranges(reading, parts, &capacity, err);
+           cut_parts(reading, parts, err);
 }
 
 /* What runs have recorded is told apart row by row, which leaves nothing to be added up. */
 static void choose_statement(struct reading *reading) {
-    bool has_recorded = source_database_has_recorded(reading->database);
-    reading->is_summed = !has_recorded && source_database_adds_up(reading->database);
-    reading->statement = has_recorded         ? "extract/usage_recorded.sql"
-                         : reading->is_summed ? "extract/usage_summed.sql"
-                                              : "extract/usage.sql";
-    reading->columns_count = has_recorded         ? COLUMNS_COUNT
-                             : reading->is_summed ? COLUMNS_SUMMED_COUNT
-                                                  : PACK_COLUMNS_COUNT;
+    reading->has_recorded = source_database_has_recorded(reading->database);
+    reading->is_summed = !reading->has_recorded && source_database_adds_up(reading->database);
+    reading->statement = reading->has_recorded ? "extract/usage_recorded.sql"
+                         : reading->is_summed  ? "extract/usage_summed.sql"
+                                               : "extract/usage.sql";
+    reading->columns_count = reading->is_summed ? COLUMNS_SUMMED_COUNT : PACK_COLUMNS_COUNT;
 }
 
 bool usage_read_database(struct usage *usage, struct source_database *database,
@@ -410,16 +450,21 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
     struct buffer days = {0};
     struct db_result parts = {0};
     struct db_params params = {0};
-    struct reading reading = {.usage = usage, .database = database, .scope = &params};
+    struct reading reading = {.usage = usage,
+                              .database = database,
+                              .scope = &params,
+                              .ranges = {.item_bytes = sizeof(struct range)}};
     if (usage->catalog->orgs_count == 0) {
         return true;
     }
+    size_t workers = source_database_connections_count(database);
+    workers = workers < usage->jobs ? workers : usage->jobs;
+    reading.workers_count = workers;
+    choose_statement(&reading);
     bool is_done =
         find_scope(usage->catalog, &scope, err) && read_parts(&reading, &scope, &parts, err);
     if (is_done) {
-        size_t workers = source_database_connections_count(database);
-        workers = workers < usage->jobs ? workers : usage->jobs;
-        size_t works = reading.ranges_count + 1; /* the seats */
+        size_t works = reading.ranges.count + 1; /* the seats */
         workers = workers < works ? workers : works;
         db_params_instant(&params, scope.start);
         db_params_instant(&params, scope.start_last);
@@ -429,13 +474,12 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
         db_params_bool(&params, scope.is_opened);
         db_params_text(&params, text_from(source_database_period(database)));
         db_params_bool(&params, source_database_keeps_cutoff(database));
-        choose_statement(&reading);
         is_done = !reading.is_summed || list_days(usage->catalog, &days, err);
         reading.days = buffer_text(&days);
         is_done = is_done && process_parallel(workers, workers, range_worker, &reading, err) &&
                   usage_merge_problems(usage, problems, err);
     }
-    mem_free(reading.ranges);
+    vector_release(&reading.ranges);
     db_result_release(&parts);
     buffer_release(&scope.levels);
     buffer_release(&days);

@@ -8,7 +8,7 @@
 
 extern const char database_ledger[]; /* the relation, for messages */
 
-/* The columns of a row, as sql/extract/usage_recorded.sql sends it. */
+/* The columns of a row, as sql/extract/usage_late.sql sends it. */
 enum {
     COLUMN_ORG_ID,
     COLUMN_METRIC,
@@ -26,7 +26,7 @@ enum {
 };
 
 /* The columns of sql/extract/usage.sql, each with those of many rows. */
-enum { PACK_ORGS, PACK_METRICS, PACK_QUANTITIES, PACK_TIMES, PACK_COLUMNS_COUNT };
+enum { PACK_ORGS, PACK_METRICS, PACK_QUANTITY, PACK_ROWS, PACK_COLUMNS_COUNT };
 
 static inline struct text database_text(const struct db_field *field) {
     return (struct text){(const char *)field->bytes, field->size_bytes};

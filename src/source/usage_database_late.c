@@ -70,8 +70,8 @@ bool usage_read_late_database(struct usage *usage, struct source_database *datab
     }
     feed->file_name = database_ledger;
     db_params_text(&params, text_from(period));
-    bool is_done = db_run(db, "extract/late_parts.sql", &params, &parts, err) &&
-                   set_scope(db, period, usage->catalog, err);
+    bool is_done = set_scope(db, period, usage->catalog, err) &&
+                   db_run(db, "extract/late_parts.sql", &params, &parts, err);
     for (size_t part = 0; is_done && part < parts.rows_count; part++) {
         is_done = read_part(feed, db, &parts, part, err);
     }

@@ -1,7 +1,7 @@
 /*
  * Usage out of PostgreSQL: many rows in one, see sql/extract/usage.sql.
  *
- * Its four columns are walked side by side. Rows that only add up to the row before (the same org,
+ * Its columns are walked side by side. Rows that only add up to the row before (the same org,
  * metric and day, nothing to be judged but the quantity) are known by comparing bytes, added up,
  * and spilled as one record, as usage_fold.c does with a file's. A ledger in which such rows follow
  * one another, as one that was written by org does, is read at the speed of this loop. All others
@@ -16,8 +16,8 @@
 struct columns {
     struct text orgs;
     struct text metrics;
-    struct text quantities;
-    struct text times;
+    struct text first_quantity; /* until the first row is taken */
+    struct text rows;           /* quantity and time by turns; at first a time */
 };
 
 /* Rows that add up. */
@@ -121,17 +121,20 @@ static bool take_record(struct text *column, struct db_field *fields, size_t fie
 /* The next row. *has_more: there is more to it than its first four columns. */
 static bool take_fields(struct columns *left, struct db_field fields[COLUMNS_COUNT],
                         bool *has_more) {
-    size_t quantity_bytes = numeric_bytes(left->quantities);
+    bool is_first = left->first_quantity.size_bytes > 0;
+    struct text *quantities = is_first ? &left->first_quantity : &left->rows;
+    size_t quantity_bytes = numeric_bytes(*quantities);
     if (!take_line(&left->orgs, &fields[COLUMN_ORG_ID]) ||
         !take_line(&left->metrics, &fields[COLUMN_METRIC]) || quantity_bytes == 0 ||
-        !take_bytes(&left->quantities, quantity_bytes, &fields[COLUMN_QUANTITY]) ||
-        !take_bytes(&left->times, TIME_BYTES, &fields[COLUMN_OCCURRED_AT])) {
+        !take_bytes(quantities, quantity_bytes, &fields[COLUMN_QUANTITY]) ||
+        (is_first && quantities->size_bytes > 0) ||
+        !take_bytes(&left->rows, TIME_BYTES, &fields[COLUMN_OCCURRED_AT])) {
         return false;
     }
     *has_more = wire_uint64(fields[COLUMN_OCCURRED_AT].bytes) == TIME_OF_MORE;
     return !*has_more ||
-           (take_bytes(&left->times, TIME_BYTES, &fields[COLUMN_OCCURRED_AT]) &&
-            take_record(&left->times, &fields[COLUMN_IS_SET], COLUMNS_COUNT - COLUMN_IS_SET));
+           (take_bytes(&left->rows, TIME_BYTES, &fields[COLUMN_OCCURRED_AT]) &&
+            take_record(&left->rows, &fields[COLUMN_IS_SET], COLUMNS_COUNT - COLUMN_IS_SET));
 }
 
 /* --- rows that add up ------------------------------------------------------------------------ */
@@ -150,14 +153,14 @@ static void take_like(struct unpacking *unpacking) {
     struct columns left = unpacking->left;
     struct sum sum = unpacking->sum;
     while (line_is_at(left.orgs, sum.org_id) && line_is_at(left.metrics, sum.metric)) {
-        const unsigned char *quantity = (const unsigned char *)left.quantities.bytes;
-        size_t quantity_bytes = numeric_bytes(left.quantities);
+        const unsigned char *quantity = (const unsigned char *)left.rows.bytes;
+        size_t quantity_bytes = numeric_bytes(left.rows);
         int64_t packed;
-        if (left.times.size_bytes < TIME_BYTES ||
+        if (left.rows.size_bytes < quantity_bytes + TIME_BYTES ||
             !database_pack_numeric(quantity, quantity_bytes, &packed)) {
             break;
         }
-        uint64_t at_us = wire_uint64((const unsigned char *)left.times.bytes) +
+        uint64_t at_us = wire_uint64(quantity + quantity_bytes) +
                          (uint64_t)WIRE_EPOCH_US; /* of infinity: in no day */
         if (at_us - (uint64_t)sum.day_from_us >= sum.day_length_us) {
             break;
@@ -165,8 +168,7 @@ static void take_like(struct unpacking *unpacking) {
         add_to_sum(&sum, packed, (int64_t)at_us);
         skip_line(&left.orgs, sum.org_id.size_bytes);
         skip_line(&left.metrics, sum.metric.size_bytes);
-        skip_bytes(&left.quantities, quantity_bytes);
-        skip_bytes(&left.times, TIME_BYTES);
+        skip_bytes(&left.rows, quantity_bytes + TIME_BYTES);
     }
     unpacking->left = left;
     unpacking->sum = sum;
@@ -268,11 +270,11 @@ bool feed_database_pack(struct usage_feed *feed, const struct db_field *fields, 
         .feed = feed,
         .left = {.orgs = database_text(&fields[PACK_ORGS]),
                  .metrics = database_text(&fields[PACK_METRICS]),
-                 .quantities = database_text(&fields[PACK_QUANTITIES]),
-                 .times = database_text(&fields[PACK_TIMES])},
+                 .first_quantity = database_text(&fields[PACK_QUANTITY]),
+                 .rows = database_text(&fields[PACK_ROWS])},
     };
     const struct columns *left = &unpacking.left;
-    while (left->times.size_bytes > 0) {
+    while (left->rows.size_bytes > 0) {
         if (!take_row(&unpacking, err)) {
             return false;
         }
@@ -284,6 +286,6 @@ bool feed_database_pack(struct usage_feed *feed, const struct db_field *fields, 
         }
     }
     return (left->orgs.bytes == NULL && left->metrics.bytes == NULL &&
-            left->quantities.size_bytes == 0) ||
+            left->first_quantity.size_bytes == 0) ||
            fail_form(err);
 }
