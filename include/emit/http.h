@@ -69,6 +69,8 @@ void http_destroy(struct http *http); /* NULL is fine; what is under way is give
 
 struct http_call *http_begin(struct http *http);
 bool http_send(struct http *http, struct http_call *call, struct err *err);
+/* What was begun goes out now, and not with the next wait. */
+void http_push(struct http *http);
 bool http_wait(struct http *http, int64_t until_us, struct err *err);
 struct http_call *http_next_done(struct http *http);
 void http_finish(struct http *http, struct http_call *call);

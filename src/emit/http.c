@@ -319,12 +319,11 @@ static bool check_polling(struct http *http, struct err *err) {
 }
 
 /* libcurl's timer: also what makes a request that was just begun go out. */
-static void act_on_time(struct http *http) {
+void http_push(struct http *http) {
     int running;
     if (http->timer_due_us >= 0 && clock_monotonic_us(http->options.sys) >= http->timer_due_us) {
         http->timer_due_us = -1;
         (void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-        collect_done(http);
     }
 }
 
@@ -343,7 +342,8 @@ bool http_wait(struct http *http, int64_t until_us, struct err *err) {
     struct poller_ready ready[POLLER_READY_MAX];
     size_t ready_count;
     int64_t due_us = until_us;
-    act_on_time(http);
+    http_push(http);
+    collect_done(http);
     if (http->timer_due_us >= 0 && http->timer_due_us < due_us) {
         due_us = http->timer_due_us;
     }

@@ -14,7 +14,7 @@
 enum {
     IDLE_WAIT_US = 500000,
     DRAIN_US = 15000000,
-    ENOUGH_READY_PART = 4, /* of the window */
+    ENOUGH_READY_PART = 2, /* of the window */
 };
 
 struct emit_work *emit_group_add(struct emit_group *group, struct err *err) {
@@ -267,8 +267,13 @@ static bool sender_round(struct sender *sender, const struct emit_feed *feed, bo
                          bool *is_over, struct err *err) {
     int64_t now_us = clock_monotonic_us(sender->options.sys);
     int64_t until_us = now_us + IDLE_WAIT_US;
-    if (!sender_check_time(sender, now_us, err) || !window_wake(sender, err) ||
-        !window_retire(sender, feed, err) || !window_fill(sender, feed, has_more, err)) {
+    /* What is ready goes out first: the other side works on it while the window is looked after. */
+    if (!sender_check_time(sender, now_us, err) || !start_ready(sender, now_us, &until_us, err)) {
+        return false;
+    }
+    http_push(sender->http);
+    if (!window_wake(sender, err) || !window_retire(sender, feed, err) ||
+        !window_fill(sender, feed, has_more, err)) {
         return false;
     }
     *is_over = sender->slots_count == 0 && !*has_more;
