@@ -60,8 +60,12 @@ free_port() {
         () => { console.log(s.address().port); s.close(); })'
 }
 
-# The body is read before the answer: else HTTP/2 streams are reset under the client.
+# The body is read before the answer: else HTTP/2 streams are reset under the client. And the answer
+# has a Content-Length: libcurl 7.88 resets each stream whose end only the closing of it tells, with a
+# frame and a write of its own.
 start_server() {
+    local made="{\"id\":\"ii_\$request_id\",\"object\":\"invoiceitem\",\"amount\":1234,\"currency\":\"usd\""
+    made+=",\"customer\":\"\$http_idempotency_key\",\"metadata\":{}}"
     plain=$(free_port)
     secure=$(free_port)
     [ -e "$echo_module" ] || die "$echo_module is missing: make test-deps"
@@ -93,12 +97,19 @@ http {
         location ~ ^(/dated)?/v1/invoices\$ {
             return 200 '{"object":"list","data":[],"has_more":false}';
         }
+        location @made {
+            return 200 '$made';
+        }
+        location @dated {
+            access_log $data/times.log times;
+            return 200 '$made';
+        }
         location = /v1/invoiceitems {
             if (\$request_method = GET) {
                 return 200 '{"object":"list","data":[],"has_more":false}';
             }
             echo_read_request_body;
-            echo -n '{"id":"ii_\$request_id","object":"invoiceitem","amount":1234,"currency":"usd","customer":"\$http_idempotency_key","metadata":{}}';
+            echo_exec @made;
         }
         location = /dated/v1/invoiceitems {
             access_log $data/times.log times;
@@ -106,7 +117,7 @@ http {
                 return 200 '{"object":"list","data":[],"has_more":false}';
             }
             echo_read_request_body;
-            echo -n '{"id":"ii_\$request_id","object":"invoiceitem","amount":1234,"currency":"usd","customer":"\$http_idempotency_key","metadata":{}}';
+            echo_exec @dated;
         }
     }
 }
