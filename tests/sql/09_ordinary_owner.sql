@@ -31,7 +31,7 @@ reset role;
 set billing.org_id = '';
 set role billing_close;
 select is(billing.increment_usage('beta', 'tokens', 3), true, 'the job writes for any org');
-select is((select string_agg(org_id || ' ' || metric, ', ' order by org_id, metric) from billing.usage_ledger), 'acme seats, acme tokens, beta seats, beta tokens', 'and reads all');
+select is((select string_agg(org_id || ' ' || metric, ', ' order by org_id, metric) from billing.usage_ledger), 'acme seats, acme seats, acme tokens, beta tokens', 'and reads all');
 reset role;
 select * from finish();
 rollback;
