@@ -181,11 +181,13 @@ static const struct reason_words reason_words[] = {
      "correct the currency in orgs.csv, or subscribe it to a plan in its currency"},
     {"period_gap", "subscribed time before this period was not recorded for it",
      "close the missing period first, or complete usage_history.csv; after a change of its time "
-     "zone or anchor day, take that back"},
+     "zone or anchor day, take that back, or end its subscription where the last period ended and "
+     "begin it again where this one begins (usage between is not billed)"},
     {"period_overlap",
      "this period, or a later one, is recorded for it already, or overlaps this one",
      "revise the run that closed it with --previous, or correct usage_history.csv; after a change "
-     "of its time zone or anchor day, take that back"},
+     "of its time zone or anchor day, take that back, or end its subscription where the last "
+     "period ended and begin it again where the next one begins (usage between is not billed)"},
     {"not_subscribed", "it had no subscription in the period and used nothing", NULL},
     {"period_open", "its period was not over at the cutoff", NULL},
 };

@@ -3,7 +3,8 @@
  * subscription lie between without being a gap: there was nothing to close.
  *
  * Files tell the month of what was recorded, which is taken to have ended where today's time zone
- * and anchor day say; a database tells the instant, too.
+ * and anchor day say; a database tells the instant, too. So the way to another calendar is a pause:
+ * no subscription from where the last period of the old one ended until one of the new one begins.
  */
 #include <assert.h>
 
@@ -76,15 +77,17 @@ bool dataset_judge_history(struct dataset *dataset, uint32_t rank, enum org_reas
     return true;
 }
 
-/* --- what a database knows of the month before --------------------------------------------------
+/* --- what a database knows of the last period --------------------------------------------------
  */
 
 static bool take_misfit(struct dataset *dataset, const struct db_result *rows, size_t row,
                         struct err *err) {
     struct text org_id;
     struct instant end;
+    int64_t period;
     if (!db_result_text(rows, row, 0, &org_id, err) ||
-        !db_result_instant(rows, row, 1, &end, err)) {
+        !db_result_int64(rows, row, 1, &period, err) ||
+        !db_result_instant(rows, row, 2, &end, err)) {
         return false;
     }
     uint32_t rank = catalog_find_org(&dataset->catalog, org_id);
@@ -94,7 +97,8 @@ static bool take_misfit(struct dataset *dataset, const struct db_result *rows, s
     struct instant start = calendar_start(&dataset->catalog.orgs[rank].calendar->calendar);
     struct org_extra *extra = &dataset->extras[rank];
     int32_t before = month_number(dataset->options.month) - 1;
-    extra->has_misfit = instant_compare(start, end) != 0 && extra->latest_period == before;
+    extra->has_misfit =
+        extra->latest_period == period && (period != before || instant_compare(start, end) != 0);
     extra->recorded_end = end;
     return true;
 }

@@ -50,18 +50,29 @@ static bool append_two_plans(const struct dataset *dataset, const struct subscri
            buffer_append_format(detail, err, " both in force at %s", at);
 }
 
-static bool append_last_period(const struct org_extra *extra, const char *start,
+/* What it takes to go over to another calendar: a gap ends where this period begins, an overlap
+ * with it. */
+static bool append_last_period(const struct org_extra *extra, const struct interval *period,
                                struct buffer *detail, struct err *err) {
     char month[INSTANT_TEXT_MAX];
+    char start[INSTANT_TEXT_MAX];
+    (void)instant_format(period->from, start);
     (void)month_format((struct month){extra->latest_period / 12, extra->latest_period % 12 + 1},
                        month);
-    char ended[INSTANT_TEXT_MAX + 8] = "";
-    if (extra->has_misfit) {
-        (void)memcpy(ended, " ended ", sizeof " ended ");
-        (void)instant_format(extra->recorded_end, ended + strlen(ended));
+    if (!extra->has_misfit) {
+        return buffer_append_format(detail, err, "last recorded period %s, this one begins %s",
+                                    month, start);
     }
-    return buffer_append_format(detail, err, "last recorded period %s%s, this one begins %s", month,
-                                ended, start);
+    char ended[INSTANT_TEXT_MAX];
+    char next[INSTANT_TEXT_MAX];
+    bool is_overlap = extra->recorded_end.us > period->from.us;
+    (void)instant_format(extra->recorded_end, ended);
+    (void)instant_format(is_overlap ? period->until : period->from, next);
+    return buffer_append_format(detail, err,
+                                "last recorded period %s ended %s, this one begins %s: time zone "
+                                "or anchor day was changed. Change it back, or let no subscription "
+                                "be in force from %s to %s",
+                                month, ended, start, ended, next);
 }
 
 bool dataset_format_detail(const struct dataset *dataset, uint32_t rank,
@@ -93,7 +104,7 @@ bool dataset_format_detail(const struct dataset *dataset, uint32_t rank,
                buffer_append_format(detail, err, " is %s", org->plan->currency->code);
     case ORG_REASON_PERIOD_GAP:
     case ORG_REASON_PERIOD_OVERLAP:
-        return append_last_period(extra, from, detail, err);
+        return append_last_period(extra, period, detail, err);
     case ORG_REASON_PERIOD_OPEN:
         (void)instant_format(dataset->options.cutoff, cutoff);
         return buffer_append_format(detail, err, "period ends %s, after the cutoff %s", until,

@@ -237,13 +237,25 @@ calendar_changed() { # TIMEZONE ANCHOR REASON
 }
 check "an org that had no subscription for a month comes back without a gap" comes_back
 check "one whose anchor day was moved has a gap" calendar_changed UTC 15 \
-    "set_aside: period_gap: last recorded period 2024-04 ended 2024-05-01T00:00:00Z, this one begins 2024-05-15T00:00:00Z"
+    "set_aside: period_gap: last recorded period 2024-04 ended 2024-05-01T00:00:00Z, this one begins 2024-05-15T00:00:00Z: time zone or anchor day was changed. Change it back, or let no subscription be in force from 2024-05-01T00:00:00Z to 2024-05-15T00:00:00Z"
 check "and one whose clock was moved an overlap" calendar_changed Asia/Tokyo 1 \
-    "set_aside: period_overlap: last recorded period 2024-04 ended 2024-05-01T00:00:00Z, this one begins 2024-04-30T15:00:00Z"
+    "set_aside: period_overlap: last recorded period 2024-04 ended 2024-05-01T00:00:00Z, this one begins 2024-04-30T15:00:00Z: time zone or anchor day was changed. Change it back, or let no subscription be in force from 2024-05-01T00:00:00Z to 2024-05-31T15:00:00Z"
+# The pause that this asks for: the next period after it is closed as any other.
+pauses() { # ORG ANCHOR OF-THEN RESUMES MONTH
+    sql -c "insert into billing.orgs (org_id, anchor_day) values ('$1', $2)" \
+        -c "insert into billing.subscriptions (org_id, plan_id, starts_at) select '$1', plan_id, '2024-01-01Z' from billing.subscriptions where org_id = 'softly' limit 1" &&
+        month 0 2024-04 "$1-old" --org "$1" || return 1
+    sql -c "update billing.orgs set anchor_day = $3 where org_id = '$1'" \
+        -c "update billing.subscriptions set ends_at = (select period_end from billing.org_periods where org_id = '$1') where org_id = '$1'" \
+        -c "insert into billing.subscriptions (org_id, plan_id, starts_at) select '$1', plan_id, '$4' from billing.subscriptions where org_id = '$1'" &&
+        month 0 "$5" "$1-new" --org "$1" && disposition "$1-new" "$1" rated
+}
+check "a pause leads to a later anchor day" pauses later 1 15 2024-05-15Z 2024-05
+check "and to an earlier one" pauses earlier 15 1 2024-06-01Z 2024-06
 check "and with the old one neither" month 0 2024-05 unmoved --org softly --until project
 check "a run is gone on with for the orgs it began with" all \
     month 0 2024-05 some --org softly --org comma,back\\slash --until rate -- month 13 2024-05 some --org softly -- error_says "'comma\\,back\\\\slash,softly'" -- \
-    expect 0 run --run-dir "$scratch/some" -- is "select string_agg(org_id, ' ') from billing.org_periods where period = '2024-05-01' and org_id <> 'away'" "comma,back\\slash softly"
+    expect 0 run --run-dir "$scratch/some" -- is "select string_agg(org_id, ' ') from billing.org_periods where period = '2024-05-01' and org_id not in ('away', 'later')" "comma,back\\slash softly"
 
 # --- what came late stays listed -----------------------------------------------------------------
 
