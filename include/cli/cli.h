@@ -71,8 +71,18 @@ bool cli_instant(const struct cli *cli, enum option option, struct instant *inst
                  struct err *err); /* the option must be set */
 /* Sets cli->next; cut, never overflowing. */
 void cli_next(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* How that run directory stands, or help of `run` where status could not tell, either. */
+/* How that run directory stands, or the dry run in it, or help of `run` where status could not
+ * tell, either. */
 void cli_next_status(struct cli *cli, const char *run_path);
+/* What comes next with a run as it stands: go on, look at it, verify it. */
+void cli_next_of_run(struct cli *cli, const struct run *run);
+/* A report of it to look at; the command that writes them when there is none. */
+void cli_next_of_reports(struct cli *cli, const struct run *run);
+/*
+ * After a failure in which the same command would only fail again (11 to 14): what repairs the run
+ * that is damaged, with a hint, else how it stands. Other failures: leaves all as it is.
+ */
+void cli_next_remedy(struct cli *cli, const char *path, struct err *err);
 /* Positional RUN, or --run-dir. */
 bool cli_run_path(const struct cli *cli, const char **path, struct err *err);
 

@@ -15,14 +15,21 @@ extern const char pin_previous_path[]; /* where it was; told, not compared */
 extern const char pin_reason[];
 extern const char pin_cutoff[];
 extern const char pin_now[];
-extern const char pin_dry_run[]; /* only in dry runs */
-extern const char pin_source[];  /* where the dataset is; told, not compared */
+extern const char pin_dry_run[];  /* only in dry runs */
+extern const char pin_source[];   /* where the dataset is; told, not compared */
+extern const char pin_database[]; /* which database, and how it was reached; the latter told only */
+extern const char pin_refused[];  /* told: why the result was not recorded, while it is not */
+extern const char pin_asides[];   /* told: what of a closed run is to be looked at, in words */
 
 /*
  * The summary after a close: orgs, events, cost per currency, the ten largest, where the reports
  * are. Sets cli->status to 4 when orgs are set aside or records held. To stdout.
  */
 bool closing_tell(struct cli *cli, struct run *run, struct err *err);
+
+/* "2 orgs set aside", after a comma where something stands before it; nothing for none. */
+bool closing_add_aside(struct buffer *asides, uint64_t count, const char *noun, const char *what,
+                       struct err *err);
 
 /* Runs what is left to do; tells progress; on failure sets cli->next. */
 bool closing_execute(struct cli *cli, struct run *run, struct stage_session *session,

@@ -51,8 +51,9 @@ bool emission_is_done(const struct run *run);
 bool emission_is_tried(const struct run *run);
 /*
  * How many items were sent, held, failed, are unknown, and what became of invoices of their own;
- * sets cli->status: 22, 21, 15 or 4. Of a dry run how many would be sent and held.
+ * sets cli->status: 22, 21, 15 or 4. Of a dry run how many would be sent and held. What is to be
+ * looked at, in words, goes at the end of asides.
  */
-bool emission_tell(struct cli *cli, struct run *run, struct err *err);
+bool emission_tell(struct cli *cli, struct run *run, struct buffer *asides, struct err *err);
 
 #endif

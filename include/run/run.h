@@ -26,6 +26,8 @@
 #include "run/stage.h"
 #include "sys/files.h"
 
+#define RUN_DRY_FOLDER "dry-run" /* in the run directory that a dry run is made for */
+
 enum run_mode {
     RUN_CREATE,  /* create or resume, locked for writing */
     RUN_UPDATE,  /* must exist, locked for writing (report, emit) */
@@ -85,7 +87,8 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
  * when it is corrected. Later: nothing.
  */
 void run_forget_unsealed(struct run *run, const char *const *kept_options, size_t kept_count);
-/* PIN_VERSION anew, whatever stood there: what is only told, and changes. Saved with run_save. */
+/* PIN_VERSION anew, whatever stood there: what is only told, and changes. Saved with run_save.
+ * value NULL: forgets it. */
 bool run_pin_anew(struct run *run, const char *name, const char *value, struct err *err);
 /* The pinned value, NULL when there is none. */
 const char *run_pinned(const struct run *run, enum pin_group group, const char *name);
@@ -106,6 +109,9 @@ const char *run_id(const struct run *run);
 bool run_mark_replay(struct run *run, const char *origin, struct err *err);
 bool run_is_replay(const struct run *run);
 const char *run_replay_origin(const struct run *run); /* NULL when it is no replay */
+/* Where that was, as it was named, and the first stage computed anew; NULL when not known. */
+const char *run_replay_path(const struct run *run);
+const struct stage *run_replay_from(const struct run *run);
 
 /* --- executing ----------------------------------------------------------------------------------
  */
@@ -209,6 +215,14 @@ bool run_output_sealed_file(struct run *run, const char *relative_path,
  */
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
                     struct table **table, struct err *err);
+
+/* The first sealed file, in the order of stages, that is not as the manifest says. Any mode. */
+struct run_damage {
+    const struct stage *stage;
+    const char *path; /* relative to RUN */
+};
+bool run_find_damage(const struct run *run, bool *is_found, struct run_damage *damage,
+                     struct err *err);
 
 /* --- what is sealed -----------------------------------------------------------------------------
  */

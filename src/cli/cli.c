@@ -103,25 +103,6 @@ bool cli_instant(const struct cli *cli, enum option option, struct instant *inst
     return true;
 }
 
-void cli_next(struct cli *cli, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(cli->next, sizeof cli->next, format, arguments);
-    va_end(arguments);
-}
-
-void cli_next_status(struct cli *cli, const char *run_path) {
-    struct run *run;
-    struct err err = {0};
-    if (run_open(cli->sys, run_path, stages_all(), RUN_STATUS, &run, &err)) {
-        run_close(run);
-        cli_next(cli, "periodclose status %s", shell_word(run_path, &(struct shell_word){0}));
-    } else {
-        err_release(&err); /* the failure to tell of is another one */
-        cli_next(cli, "periodclose run --help");
-    }
-}
-
 bool cli_run_path(const struct cli *cli, const char **path, struct err *err) {
     *path = cli->positionals_count > 0 ? cli->positionals[0]
                                        : option_value(&cli->options, OPTION_RUN_DIR);
@@ -215,21 +196,24 @@ static void cli_keep_command_line(struct cli *cli, int argc, char *const *argv) 
 }
 
 /*
- * The next command after a failure that no command has said one for: how a run stands that is
- * damaged or in use, the same again after a signal, else help. Never what loses something.
+ * The next command after a failure that no command has said one for: what repairs a run that is
+ * damaged, how one stands that is in use or something else, the same again after a signal, else
+ * help. Never what loses something.
  */
-static void cli_next_failed(struct cli *cli, const struct command *command, enum err_code code) {
+static void cli_next_failed(struct cli *cli, const struct command *command, struct err *err) {
     const char *path = cli->positionals_count > 0 ? cli->positionals[0]
                                                   : option_value(&cli->options, OPTION_RUN_DIR);
-    bool is_state = code == ERR_DAMAGED || code == ERR_CONTROL || code == ERR_LOCKED;
-    if (code != ERR_USAGE && cli->next[0] != '\0') {
+    bool is_same = strcmp(cli->next, cli->command_line) == 0;
+    if (cli->next[0] != '\0' && (err->code != ERR_USAGE || !is_same)) {
         return;
     }
-    if (code == ERR_INTERRUPTED) {
+    cli->next[0] = '\0';
+    if (err->code == ERR_INTERRUPTED) {
         cli_next(cli, "%s", cli->command_line);
-    } else if (is_state && path != NULL) {
-        cli_next_status(cli, path);
-    } else {
+    } else if (path != NULL) {
+        cli_next_remedy(cli, path, err);
+    }
+    if (cli->next[0] == '\0') {
         cli_next(cli, "periodclose %s%s--help", command != NULL ? command->name : "",
                  command != NULL ? " " : "");
     }
@@ -250,8 +234,8 @@ int cli_main(int argc, char *const *argv, const struct sys *sys) {
     int status = (int)cli.status;
     if (!is_fine) {
         status = (int)err.code;
+        cli_next_failed(&cli, command, &err);
         console_tell_error(&cli.console, &err);
-        cli_next_failed(&cli, command, err.code);
         console_next(&cli.console, "%s", cli.next);
         err_release(&err);
     } else if (cli.next[0] != '\0') {

@@ -18,6 +18,8 @@ const char pin_cutoff[] = "cutoff";
 const char pin_now[] = "now";
 const char pin_dry_run[] = "dry_run";
 const char pin_source[] = "source";
+const char pin_refused[] = "refused";
+const char pin_asides[] = "to_check";
 
 bool closing_options(struct cli *cli, struct run_options *options, struct err *err) {
     options->observe = console_observe;
@@ -407,8 +409,28 @@ static void summary_tell_open(struct cli *cli, const struct summary *summary,
     }
 }
 
+bool closing_add_aside(struct buffer *asides, uint64_t count, const char *noun, const char *what,
+                       struct err *err) {
+    return count == 0 ||
+           buffer_append_format(asides, err, "%s%llu %s%s %s", asides->size_bytes > 0 ? ", " : "",
+                                (unsigned long long)count, noun, count == 1 ? "" : "s", what);
+}
+
+/* Noted with the run, for status, which reads no table; of a run that has any, or had before. */
+static bool closing_note_asides(struct run *run, struct buffer *asides, struct err *err) {
+    const char *noted = run_pinned(run, PIN_VERSION, pin_asides);
+    bool is_new = !text_equals(text_from(noted != NULL ? noted : ""), buffer_text(asides));
+    if (!is_new || run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
+        return true;
+    }
+    bool has_any = asides->size_bytes > 0;
+    return buffer_append(asides, (struct text){"", 1}, err) &&
+           run_pin_anew(run, pin_asides, has_any ? asides->bytes : NULL, err) && run_save(run, err);
+}
+
 bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
     struct summary summary = {0};
+    struct buffer asides = {0};
     if (!run_stage_is_done(run, &stage_record)) {
         const struct stage *next = run_next_stage(run);
         return console_out(&cli->console, err, "period %s: stopped before stage '%s', as asked\n",
@@ -424,10 +446,11 @@ bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
     if (summary.set_aside > 0 || summary.held > 0) {
         cli->status = ERR_SET_ASIDE;
     }
-    if (!emission_tell(cli, run, err)) {
-        return false;
-    }
-    return console_out(&cli->console, err, "\n  reports   %s/reports\n", run_path(run));
+    bool is_fine = closing_add_aside(&asides, summary.set_aside, "org", "set aside", err) &&
+                   closing_add_aside(&asides, summary.held, "record", "held", err) &&
+                   emission_tell(cli, run, &asides, err) && closing_note_asides(run, &asides, err);
+    buffer_release(&asides);
+    return is_fine && console_out(&cli->console, err, "\n  reports   %s/reports\n", run_path(run));
 }
 
 bool closing_execute(struct cli *cli, struct run *run, struct stage_session *session,
@@ -442,18 +465,17 @@ bool closing_execute(struct cli *cli, struct run *run, struct stage_session *ses
     }
     const struct stage *next = run_next_stage(run);
     const char *path = shell_word(run_path(run), &(struct shell_word){0});
-    if (options->is_dry) {
-        cli_next(cli, "less %s/reports/overages.csv", path);
-    } else if (cli->next[0] != '\0') {
+    if (cli->next[0] != '\0') {
         return true; /* told already */
+    }
+    if (options->is_dry || cli->status == ERR_SET_ASIDE) {
+        cli_next_of_reports(cli, run);
     } else if (next != NULL || cli->status == ERR_UNKNOWN) {
         cli_next(cli, "periodclose run --run-dir %s", path);
     } else if (cli->status == ERR_REFUSED) {
         cli_next(cli, "less %s/reports/invoice_items.csv", path);
     } else if (cli->status == ERR_DRIFT) {
         cli_next(cli, "less %s/reports/invoices.csv", path);
-    } else if (cli->status == ERR_SET_ASIDE) {
-        cli_next(cli, "less %s/reports/exceptions.csv", path);
     } else {
         cli_next(cli, "periodclose verify %s", path);
     }

@@ -147,6 +147,10 @@ static bool run_close_period(struct closing *closing, struct err *err) {
         return false;
     }
     run_tell_start(closing);
+    if (run_pinned(closing->run, PIN_VERSION, pin_refused) != NULL &&
+        !run_pin_anew(closing->run, pin_refused, NULL, err)) {
+        return false;
+    }
     if (!emission_reopen(closing->run, &closing->session, err) ||
         (!run_stage_is_done(closing->run, &stage_emit) &&
          !emission_aids_open(cli, closing->run, false, &closing->session, &closing->aids, err))) {
@@ -158,12 +162,31 @@ static bool run_close_period(struct closing *closing, struct err *err) {
            run_execute_and_tell(closing, err);
 }
 
+/* For status, which would tell to go on otherwise, to be refused again. */
+static void run_note_refusal(struct closing *closing, const struct err *refusal) {
+    struct err err = {0};
+    if (closing->options.is_dry ||
+        (run_pin_anew(closing->run, pin_refused, refusal->message, &err) &&
+         run_save(closing->run, &err))) {
+        return;
+    }
+    console_say(&closing->cli->console, LOG_NOTE, "note: status cannot tell of it: %s",
+                err.message);
+    err_release(&err);
+}
+
 /* What to type next, where the same command would only fail again: never what loses something. */
 static void run_tell_remedy(struct closing *closing, struct err *err) {
-    bool is_state = err->code == ERR_LOCKED || err->code == ERR_MISMATCH ||
-                    err->code == ERR_DAMAGED || err->code == ERR_CONTROL;
-    if (is_state && closing->path[0] != '\0') {
-        cli_next_status(closing->cli, closing->path);
+    bool is_before_record = closing->run != NULL && run_next_stage(closing->run) == &stage_record;
+    if (closing->path[0] != '\0') {
+        cli_next_remedy(closing->cli, closing->path, err);
+    }
+    if (is_before_record && err->code == ERR_CONTROL) { /* a guard: what it stopped is reviewed */
+        cli_next(closing->cli, "periodclose report %s",
+                 shell_word(closing->path, &(struct shell_word){0}));
+    }
+    if (is_before_record && err->code == ERR_MISMATCH && closing->session.database != NULL) {
+        run_note_refusal(closing, err);
     }
     /* What is sealed was computed from the number that is too large. */
     bool is_input = err->code == ERR_RANGE && err->hint[0] == '\0';

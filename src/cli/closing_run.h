@@ -39,9 +39,8 @@ struct closing {
     char path[FILE_PATH_MAX];
 };
 
-/* Pins of closing_pins.c that the source has a say in, too. */
+/* A pin of closing_pins.c that the source has a say in, too. */
 extern const char pin_reprice[];
-extern const char pin_database[];
 
 /* closing_pins.c */
 bool closing_pin_all(struct closing *closing, struct err *err);

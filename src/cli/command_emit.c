@@ -32,14 +32,15 @@ static bool emit_again(struct cli *cli, struct run *run, struct emission_aids *a
     struct stage_session session = {0};
     struct run_options options = {0};
     const char *period = run_pinned(run, PIN_OPTION, pin_period);
+    if (run_is_replay(run) || run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
+        return err_set(err, ERR_MISMATCH, "%s is a %s: it sends nothing", run_path(run),
+                       run_is_replay(run) ? "replay" : "dry run");
+    }
     if (!run_stage_is_done(run, &stage_record)) {
         (void)err_set(err, ERR_MISMATCH, "%s: stage '%s' is not done", run_path(run),
                       stage_record.name);
-        return err_hint(err, "go on with the run first: periodclose run --run-dir RUN");
-    }
-    if (run_is_replay(run) || run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
-        return err_set(err, ERR_MISMATCH, "%s is a replay or a dry run: it sends nothing",
-                       run_path(run));
+        return err_hint(err, "go on with the run first: periodclose run --run-dir %s",
+                        shell_word(run_path(run), &(struct shell_word){0}));
     }
     if (period == NULL || month_parse(text_from(period), &session.month) != NULL) {
         return err_set(err, ERR_DAMAGED, "%s: the pinned period is no month", run_path(run));
@@ -49,6 +50,7 @@ static bool emit_again(struct cli *cli, struct run *run, struct emission_aids *a
     }
     if (session.emission == EMISSION_NONE) {
         (void)err_set(err, ERR_USAGE, "%s was begun with --emit none", run_path(run));
+        cli_next_status(cli, run_path(run));
         return err_hint(err, "nothing of it is to be sent");
     }
     session.sending.retries_failed = true;
@@ -75,8 +77,11 @@ static bool emit_run(struct cli *cli, struct err *err) {
     const char *path;
     struct run *run;
     closing_next_same(cli);
-    if (!cli_run_path(cli, &path, err) ||
-        !run_open(cli->sys, path, stages_all(), RUN_UPDATE, &run, err)) {
+    if (!cli_run_path(cli, &path, err)) {
+        return false;
+    }
+    if (!run_open(cli->sys, path, stages_all(), RUN_UPDATE, &run, err)) {
+        cli_next_remedy(cli, path, err);
         return false;
     }
     struct emission_aids aids = {0};
@@ -84,6 +89,9 @@ static bool emit_run(struct cli *cli, struct err *err) {
         run_tell_command(run, cli->command_line, err) && emit_again(cli, run, &aids, err);
     emission_aids_close(&aids);
     run_close(run);
+    if (!is_fine) {
+        cli_next_remedy(cli, path, err);
+    }
     return is_fine;
 }
 

@@ -95,6 +95,8 @@ static bool metric_charge(const struct explanation *explanation, struct explain_
     }
     (void)err_set(err, ERR_CONTROL, "metric '%s': the sealed cost is not what its usage costs",
                   metric->name);
+    cli_next(explanation->cli, "periodclose verify %s",
+             shell_word(run_path(explanation->run), &(struct shell_word){0}));
     return err_hint(err, "periodclose verify %s",
                     shell_word(run_path(explanation->run), &(struct shell_word){0}));
 }

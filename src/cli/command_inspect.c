@@ -193,9 +193,7 @@ static bool inspect_command(struct cli *cli, struct err *err) {
     }
     if (!run_open_jobs(cli->sys, target.run_path, stages_all(), RUN_INSPECT, jobs, &inspection.run,
                        err)) {
-        if (err->code == ERR_DAMAGED) {
-            cli_next_status(cli, target.run_path);
-        }
+        cli_next_remedy(cli, target.run_path, err);
         return false;
     }
     cli_next(cli, "periodclose status %s", shell_word(target.run_path, &(struct shell_word){0}));

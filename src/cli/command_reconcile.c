@@ -126,11 +126,15 @@ static bool reconcile_prepare(struct comparison *comparison, struct err *err) {
     struct cli *cli = comparison->cli;
     struct run *run = comparison->run;
     const char *period = run_pinned(run, PIN_OPTION, pin_period);
-    if (!run_stage_is_done(run, &stage_record) || run_is_replay(run) ||
-        run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
-        (void)err_set(err, ERR_MISMATCH, "%s: nothing of it was recorded to be sent",
-                      run_path(run));
-        return err_hint(err, "periodclose status tells how far it is");
+    if (run_is_replay(run) || run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
+        return err_set(err, ERR_MISMATCH, "%s is a %s: nothing of it was sent", run_path(run),
+                       run_is_replay(run) ? "replay" : "dry run");
+    }
+    if (!run_stage_is_done(run, &stage_record)) {
+        (void)err_set(err, ERR_MISMATCH, "%s: nothing of it was sent: stage '%s' is not done",
+                      run_path(run), stage_record.name);
+        return err_hint(err, "go on with the run first: periodclose run --run-dir %s",
+                        shell_word(run_path(run), &(struct shell_word){0}));
     }
     if (period == NULL || month_parse(text_from(period), &comparison->session.month) != NULL) {
         return err_set(err, ERR_DAMAGED, "%s: the pinned period is no month", run_path(run));
@@ -144,6 +148,7 @@ static bool reconcile_prepare(struct comparison *comparison, struct err *err) {
     comparison->report.period = period;
     comparison->report.emission = comparison->session.emission;
     if (comparison->session.emission == EMISSION_NONE) {
+        cli_next_status(cli, run_path(run));
         return err_set(err, ERR_USAGE, "%s was begun with --emit none: nothing of it was sent",
                        run_path(run));
     }
@@ -159,7 +164,7 @@ static bool reconcile_prepare(struct comparison *comparison, struct err *err) {
 }
 
 static bool reconcile_command(struct cli *cli, struct err *err) {
-    const char *path;
+    const char *path = NULL;
     if (option_is_set(&cli->options, OPTION_PERIOD)) {
         return reconcile_period(cli, err);
     }
@@ -176,6 +181,9 @@ static bool reconcile_command(struct cli *cli, struct err *err) {
     emission_aids_close(&comparison->aids);
     run_close(comparison->run);
     mem_free(comparison);
+    if (!is_fine && path != NULL) {
+        cli_next_remedy(cli, path, err);
+    }
     return is_fine;
 }
 

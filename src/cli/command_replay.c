@@ -180,13 +180,18 @@ static bool replay_open_previous(struct replay *replay, struct stage_session *se
 
 /* Where the same command would only fail again: which of the two directories it is about. */
 static void replay_tell_remedy(struct replay *replay, const char *path, const char *new_path,
-                               const struct err *err) {
-    if (err->code == ERR_LOCKED) {
-        cli_next_status(replay->cli, new_path);
-    } else if (err->code == ERR_DAMAGED) {
-        cli_next_status(replay->cli, path);
-    } else if (err->code == ERR_MISMATCH) {
-        cli_next(replay->cli, "periodclose replay --help");
+                               struct err *err) {
+    const struct stage *next = run_next_stage(replay->origin);
+    bool is_too_early = next != NULL && next->number < replay->from->number;
+    cli_next_remedy(replay->cli, err->code == ERR_DAMAGED || is_too_early ? path : new_path, err);
+}
+
+/* The folder is to be corrected by what was sealed, which the same command would miss again. */
+static void replay_tell_prices(struct replay *replay, const char *path, const struct err *err) {
+    if (err->code == ERR_MISMATCH) {
+        cli_next(replay->cli, "periodclose inspect %s/%s/%s",
+                 shell_word(path, &(struct shell_word){0}), stage_extract.name,
+                 checkpoint_prices.name);
     }
 }
 
@@ -222,6 +227,7 @@ static bool replay_do(struct replay *replay, struct err *err) {
         return false;
     }
     if (replay->prices_folder != NULL && !replay_replace_prices(replay, err)) {
+        replay_tell_prices(replay, path, err);
         return false;
     }
     if (!closing_execute(cli, replay->run, &session, &replay->options, err)) {

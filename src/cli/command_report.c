@@ -30,8 +30,8 @@ static bool report_run(struct cli *cli, struct err *err) {
         return false;
     }
     bool is_fine = run_tell_command(run, cli->command_line, err) && report_all(cli, run, err);
-    if (is_fine && run_next_stage(run) != NULL && !run_is_replay(run)) {
-        cli_next(cli, "periodclose run --run-dir %s", shell_word(path, &(struct shell_word){0}));
+    if (is_fine && run_next_stage(run) != NULL) {
+        cli_next_of_reports(cli, run); /* for review: they are to be read before it goes on */
     } else if (is_fine) {
         cli_next(cli, "periodclose verify %s", shell_word(path, &(struct shell_word){0}));
     }

@@ -79,6 +79,22 @@ static const char *or_none(const char *text) {
     return text != NULL ? text : "-";
 }
 
+/* Why nothing was recorded; what of a closed run is to be looked at. */
+static const char *status_refused(const struct run *run) {
+    return run_stage_is_done(run, &stage_record) ? NULL : run_pinned(run, PIN_VERSION, pin_refused);
+}
+
+static const char *status_asides(const struct run *run) {
+    return run_next_stage(run) == NULL ? run_pinned(run, PIN_VERSION, pin_asides) : NULL;
+}
+
+static bool status_tell_asides(struct cli *cli, const struct run *run, struct err *err) {
+    const char *refused = status_refused(run);
+    const char *asides = status_asides(run);
+    return (refused == NULL || console_out(&cli->console, err, "refused   %s\n", refused)) &&
+           (asides == NULL || console_out(&cli->console, err, "to check  %s\n", asides));
+}
+
 static bool status_tell(struct cli *cli, const struct status *status, struct err *err) {
     struct run *run = status->run;
     struct stage_list list = run_stages(run);
@@ -88,15 +104,23 @@ static bool status_tell(struct cli *cli, const struct status *status, struct err
                      or_none(run_pinned(run, PIN_OPTION, pin_cutoff)), or_none(run_id(run)))) {
         return false;
     }
+    const char *origin = run_replay_path(run);
     if (run_is_replay(run) &&
-        !console_out(&cli->console, err, "replay of %s\n", or_none(run_replay_origin(run)))) {
+        !console_out(&cli->console, err, "replay of %s%s%s\n", or_none(run_replay_origin(run)),
+                     origin != NULL ? " in " : "", origin != NULL ? origin : "")) {
         return false;
     }
-    if (!console_out(&cli->console, err, "state     %s\n\n", status_word(status, next))) {
+    if (!console_out(&cli->console, err, "state     %s\n", status_word(status, next))) {
+        return false;
+    }
+    if (!status_tell_asides(cli, run, err)) {
         return false;
     }
     if (status->is_held && !console_out(&cli->console, err, "held by   %.*s\n",
                                         (int)status->who.size_bytes, status->who.bytes)) {
+        return false;
+    }
+    if (!console_out(&cli->console, err, "\n")) {
         return false;
     }
     for (size_t index = 0; index < list.stages_count; index++) {
@@ -145,14 +169,15 @@ static bool status_tell_json(struct cli *cli, const struct status *status, struc
     const char *invoices =
         emission_is_done(run) ? run_pinned(run, PIN_VERSION, pin_invoices) : NULL;
     json_t *object = json_pack(
-        "{s:s, s:s?, s:s?, s:s?, s:b, s:s?, s:s, s:s?, s:s?, s:o}", "run", run_path(run), "id",
-        run_id(run), "period", run_pinned(run, PIN_OPTION, pin_period), "cutoff",
-        run_pinned(run, PIN_OPTION, pin_cutoff), "is_replay", (int)run_is_replay(run), "origin",
-        run_replay_origin(run), "state",
+        "{s:s, s:s?, s:s?, s:s?, s:b, s:s?, s:s, s:s?, s:s?, s:s?, s:s?, s:o}", "run",
+        run_path(run), "id", run_id(run), "period", run_pinned(run, PIN_OPTION, pin_period),
+        "cutoff", run_pinned(run, PIN_OPTION, pin_cutoff), "is_replay", (int)run_is_replay(run),
+        "origin", run_replay_origin(run), "state",
         status->is_held ? "at_work"
         : next == NULL  ? "closed"
                         : "stopped",
-        "next_stage", next != NULL ? next->name : NULL, "invoices", invoices, "stages", stages);
+        "next_stage", next != NULL ? next->name : NULL, "invoices", invoices, "refused",
+        status_refused(run), "to_check", status_asides(run), "stages", stages);
     char *text = object != NULL ? json_dumps(object, JSON_INDENT(2)) : NULL;
     json_decref(object);
     if (text == NULL) {
@@ -165,20 +190,11 @@ static bool status_tell_json(struct cli *cli, const struct status *status, struc
 }
 
 static void status_next(struct cli *cli, const struct status *status) {
-    const char *path = shell_word(run_path(status->run), &(struct shell_word){0});
     if (status->is_held) {
-        cli_next(cli, "periodclose status %s", path);
-    } else if (run_next_stage(status->run) == NULL) {
-        cli_next(cli, "periodclose verify %s", path);
-    } else if (run_pinned(status->run, PIN_OPTION, pin_dry_run) != NULL) {
-        cli_next(cli, "less %s/reports/overages.csv", path);
-    } else if (run_is_replay(status->run)) {
-        const char *origin = run_replay_origin(status->run);
-        const char *quoted = origin != NULL ? shell_word(origin, &(struct shell_word){0}) : "RUN";
-        cli_next(cli, "periodclose replay %s --from %s --run-dir %s", quoted,
-                 run_next_stage(status->run)->name, path);
+        cli_next(cli, "periodclose status %s",
+                 shell_word(run_path(status->run), &(struct shell_word){0}));
     } else {
-        cli_next(cli, "periodclose run --run-dir %s", path);
+        cli_next_of_run(cli, status->run);
     }
 }
 

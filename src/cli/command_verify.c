@@ -135,14 +135,27 @@ static bool verify_all(struct verification *verification, struct err *err) {
            tell_disagreements(verification, err);
 }
 
-static void verify_next(const struct verification *verification, const char *path) {
-    const struct run *run = verification->run;
-    const char *word = shell_word(path, &(struct shell_word){0});
-    if (run_stage_is_done(run, &stage_report)) {
-        cli_next(verification->cli, "less %s/reports/overages.csv", word);
+/* Of a run that is verified there is nothing left but to read it; else it goes on. */
+static void verify_next(const struct verification *verification) {
+    struct cli *cli = verification->cli;
+    if (run_stage_is_done(verification->run, &stage_report)) {
+        cli_next_of_reports(cli, verification->run);
     } else {
-        cli_next(verification->cli, "periodclose status %s", word);
+        cli_next_of_run(cli, verification->run);
     }
+}
+
+/* A number that does not agree is no damage: nobody knows yet which side is right. */
+static void verify_next_wrong(const struct verification *verification) {
+    char beside[FILE_PATH_MAX];
+    struct err cut = {0};
+    const char *path = run_path(verification->run);
+    if (path_format(beside, &cut, "%s.%s", path, stage_meter.name)) {
+        cli_next(verification->cli, "periodclose replay %s --from %s --run-dir %s",
+                 shell_word(path, &(struct shell_word){0}), stage_meter.name,
+                 shell_word(beside, &(struct shell_word){0}));
+    }
+    err_release(&cut);
 }
 
 static bool verify_run(struct cli *cli, struct err *err) {
@@ -157,7 +170,9 @@ static bool verify_run(struct cli *cli, struct err *err) {
     verification->cli = cli;
     bool is_fine = verify_all(verification, err);
     if (is_fine) {
-        verify_next(verification, path);
+        verify_next(verification);
+    } else if (err->code == ERR_CONTROL) {
+        verify_next_wrong(verification);
     }
     run_close(verification->run);
     return is_fine;

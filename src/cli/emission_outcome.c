@@ -126,7 +126,7 @@ static bool tell_tried(struct cli *cli, struct run *run, struct err *err) {
                        (unsigned long long)counts.not_emitted, (unsigned long long)counts.held);
 }
 
-bool emission_tell(struct cli *cli, struct run *run, struct err *err) {
+bool emission_tell(struct cli *cli, struct run *run, struct buffer *asides, struct err *err) {
     struct item_counts counts;
     struct invoice_counts invoices;
     if (emission_is_tried(run)) {
@@ -149,5 +149,8 @@ bool emission_tell(struct cli *cli, struct run *run, struct err *err) {
                      (unsigned long long)counts.failed, (unsigned long long)counts.unknown)) {
         return false;
     }
-    return tell_invoices(cli, run, &invoices, err);
+    return closing_add_aside(asides, counts.held, "item", "held", err) &&
+           closing_add_aside(asides, counts.failed, "item", "refused", err) &&
+           closing_add_aside(asides, counts.unknown, "item", "unknown", err) &&
+           tell_invoices(cli, run, &invoices, err);
 }

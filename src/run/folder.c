@@ -13,7 +13,7 @@ static bool ends_with(const char *name, const char *ending) {
 /* What a start leaves when it dies before its first manifest, and what a mounted disk has. */
 static bool is_fresh_name(const char *name) {
     static const char *const NAMES[] = {LOCK_FILE,      MANIFEST_FILE ".tmp", PROGRESS_FILE,
-                                        DRY_RUN_FOLDER, PROGRESS_FILE ".tmp", "lost+found"};
+                                        RUN_DRY_FOLDER, PROGRESS_FILE ".tmp", "lost+found"};
     for (size_t index = 0; index < sizeof NAMES / sizeof NAMES[0]; index++) {
         if (strcmp(name, NAMES[index]) == 0) {
             return true;

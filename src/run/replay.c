@@ -13,6 +13,8 @@
 #include "core/memory.h"
 #include "run_internal.h"
 
+const char pin_replay_path[] = "replay_of_path";
+
 void replay_release(struct run *run) {
     for (size_t index = 0; index < run->carried_count; index++) {
         sealed_stage_release(&run->carried[index]);
@@ -97,14 +99,16 @@ static bool prepare_manifest(struct run *replay, const struct run *run, const st
         const struct pins *pins = &run->manifest.pins[group];
         for (size_t row = 0; row < pins->rows_count; row++) {
             struct pin pin = {.name = pins->rows[row].name, .value = pins->rows[row].value};
-            if (!pins_add(&manifest->pins[group], pin, err)) {
+            bool is_own = group == PIN_VERSION && strcmp(pin.name, pin_replay_path) == 0;
+            if (!is_own && !pins_add(&manifest->pins[group], pin, err)) {
                 return false;
             }
         }
     }
     memcpy(manifest->replay_of, origin, RUN_ID_TEXT_MAX);
     manifest->replay_from = from;
-    return run_save(replay, err);
+    return run_pin(replay, PIN_VERSION, pin_replay_path, run->path, false, err) &&
+           run_save(replay, err);
 }
 
 /* --- carrying ------------------------------------------------------------------------------- */

@@ -83,6 +83,20 @@ static bool load_manifest(struct run *run, struct err *err) {
 
 #define HINT_NAME_A_RUN "name a folder that `periodclose run --run-dir` was given"
 
+/* A dry run lies below the folder that it was made for, which is no run before its first start. */
+static bool refuse_fresh(const struct run *run, struct err *err) {
+    char path[FILE_PATH_MAX];
+    enum path_kind kind;
+    if (!run_path_format(run, path, RUN_DRY_FOLDER "/" MANIFEST_FILE, err) ||
+        !path_kind(run->sys, path, &kind, err)) {
+        return false;
+    }
+    (void)err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has %s", run->path,
+                  kind == PATH_FILE ? "only a dry run in it" : "no " MANIFEST_FILE);
+    return kind == PATH_FILE ? err_hint(err, "the dry run is %.300s/" RUN_DRY_FOLDER, run->path)
+                             : err_hint(err, HINT_NAME_A_RUN);
+}
+
 /* Refuses what is not, or no longer, a run directory. *is_run: there is a manifest to load. */
 static bool check_folder(const struct run *run, bool *is_run, struct err *err) {
     enum folder_kind kind;
@@ -98,10 +112,7 @@ static bool check_folder(const struct run *run, bool *is_run, struct err *err) {
                (err_set(err, ERR_FILE, "there is no run directory '%.700s'", run->path),
                 err_hint(err, HINT_NAME_A_RUN));
     case FOLDER_FRESH:
-        return run->mode == RUN_CREATE ||
-               (err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has no %s",
-                        run->path, MANIFEST_FILE),
-                err_hint(err, HINT_NAME_A_RUN));
+        return run->mode == RUN_CREATE || refuse_fresh(run, err);
     case FOLDER_TORN:
         (void)err_set(err, ERR_DAMAGED, "'%.600s/%s' is missing, and there are checkpoints",
                       run->path, MANIFEST_FILE);
@@ -246,7 +257,7 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
 bool run_pin_anew(struct run *run, const char *name, const char *value, struct err *err) {
     assert(run_is_locked(run) && run->performance.stage == NULL);
     pins_drop(&run->manifest.pins[PIN_VERSION], name);
-    return run_pin(run, PIN_VERSION, name, value, false, err);
+    return value == NULL || run_pin(run, PIN_VERSION, name, value, false, err);
 }
 
 static bool is_kept(const struct pin *pin, const char *const *kept, size_t kept_count) {
@@ -315,6 +326,14 @@ bool run_is_replay(const struct run *run) {
 
 const char *run_replay_origin(const struct run *run) {
     return run_is_replay(run) ? run->manifest.replay_of : NULL;
+}
+
+const char *run_replay_path(const struct run *run) {
+    return run_is_replay(run) ? run_pinned(run, PIN_VERSION, pin_replay_path) : NULL;
+}
+
+const struct stage *run_replay_from(const struct run *run) {
+    return run->manifest.replay_from;
 }
 
 const struct run_options *run_current_options(const struct run *run) {

@@ -41,8 +41,8 @@ enum {
 #define HINT_RESTORE                                                                               \
     "restore the file from a backup, or begin anew: run with --restart, replay into another "      \
     "--run-dir"
+extern const char pin_replay_path[]; /* where the origin of a replay was; told, not compared */
 #define HINT_REPLAY_ELSEWHERE "take another --run-dir"
-#define DRY_RUN_FOLDER "dry-run"
 
 /* --- manifest.c ------------------------------------------------------------------------------- */
 

@@ -70,6 +70,30 @@ bool verify_file(const struct run *run, const struct stage *stage, const struct 
     return true;
 }
 
+bool run_find_damage(const struct run *run, bool *is_found, struct run_damage *damage,
+                     struct err *err) {
+    *is_found = false;
+    for (size_t index = 0; index < run->manifest.stages_count; index++) {
+        const struct sealed_stage *sealed = &run->manifest.stages[index];
+        for (size_t row = 0; row < sealed->files_count; row++) {
+            struct err damaged = {0};
+            const struct run_file *file = &sealed->files[row];
+            if (verify_file(run, sealed->stage, file, &damaged)) {
+                continue;
+            }
+            *is_found = damaged.code == ERR_DAMAGED;
+            if (*is_found) {
+                *damage = (struct run_damage){.stage = sealed->stage, .path = file->path};
+                err_release(&damaged);
+                return true;
+            }
+            *err = damaged;
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool verify_one(void *context, size_t index, struct err *err) {
     const struct verification *verification = context;
     const struct sealed_file *sealed = &verification->files[index];

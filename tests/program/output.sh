@@ -63,12 +63,102 @@ check 'who reads a folder that is no run is told what to name' says_which status
 check 'replay is not told to --restart, which it has not' says_which replay "$scratch/empty" \
     --from rate --run-dir "$scratch/new"
 check 'verify of a damaged one too' next_is 12 verify "$scratch/flipped"
-shows_status() { # shows_status STATUS COMMAND ARGUMENT...
-    next_is "$@" && tail -n 1 "$scratch/err" | grep -qx "next: periodclose status $scratch/flipped"
+shows_repair() { # shows_repair STATUS COMMAND ARGUMENT...
+    next_is "$@" && tail -n 1 "$scratch/err" | grep -qx "next: periodclose replay $scratch/flipped \
+--from meter --run-dir $scratch/flipped.meter; cp $scratch/flipped.meter/20-meter/usage.arrow \
+$scratch/flipped/20-meter/usage.arrow"
 }
-check 'of a damaged one it is the way to see how it stands' shows_status 12 explain \
-    "$scratch/flipped" --org alder
-check 'of a table of it, too' shows_status 12 inspect "$scratch/flipped/meter/usage"
+check 'of a damaged one it is what repairs it' shows_repair 12 explain "$scratch/flipped" --org alder
+check 'of a table of it, too' shows_repair 12 inspect "$scratch/flipped/meter/usage"
+check 'of two runs, that of the damaged one' shows_repair 12 diff "$run" "$scratch/flipped"
+
+# The whole line, as a shell would take it: a file to be read must be there, a command must succeed.
+type_next() {
+    local told
+    told=$(tail -n 1 "$scratch/err" | sed -n 's/^next: //p')
+    echo "typed: $told"
+    case $told in
+    'less '*) eval "test -f ${told#less }" ;;
+    *) eval "$told" && { [ "$status" -eq 0 ] || [ "$status" -eq 4 ]; } ;;
+    esac || {
+        cat "$scratch/err"
+        return 1
+    }
+}
+
+next_works() { # next_works STATUS COMMAND ARGUMENT...
+    expect "$@" && type_next
+}
+
+acme=(--source "$root/fixtures/acme/dataset" --period 2024-02 --cutoff 2024-03-31T02:00:00Z
+    --now 2024-05-01T00:00:00Z)
+expect 4 run "${acme[@]}" --run-dir "$scratch/acme"
+expect 4 replay "$scratch/acme" --from rate --run-dir "$scratch/acme-replay"
+expect 4 run "${acme[@]}" --run-dir "$scratch/acme-dry" --dry-run
+dry_in_place() {
+    tail -n 1 "$scratch/err" | grep -qx "next: less $scratch/acme-dry/dry-run/reports/exceptions.csv"
+}
+check 'a dry run that set orgs aside shows its own exceptions' dry_in_place
+expect 0 run "${acme[@]}" --run-dir "$scratch/acme-until" --until rate
+for until in extract meter rate; do
+    check "a dry run until $until names what is there, or what writes it" next_works 0 run \
+        "${acme[@]}" --run-dir "$scratch/acme-dry-$until" --dry-run --until $until
+    check "so does a report of it" next_works 0 report "$scratch/acme-dry-$until/dry-run"
+done
+for path in acme-replay acme-dry acme-dry/dry-run acme-dry-rate/dry-run acme-until; do
+    for command in emit reconcile; do
+        check "$command of $path tells a command that does not fail, too" \
+            next_works 13 "$command" "$scratch/$path"
+    done
+done
+check 'emit of a run that sends nothing, too' next_works 2 emit "$scratch/acme"
+check 'reconcile, too' next_works 2 reconcile "$scratch/acme"
+for command in status verify report; do
+    check "$command of a folder with a dry run alone shows the way to it" next_works 13 \
+        "$command" "$scratch/acme-dry"
+    check "$command of the dry run names a report that is there" next_works 0 \
+        "$command" "$scratch/acme-dry/dry-run"
+done
+
+# No loop: what is told repairs the run.
+repaired() { # repaired RUN FILE
+    cp -r "$scratch/$1" "$scratch/damaged"
+    printf '\125' | dd of="$scratch/damaged/$2" bs=1 seek=300 conv=notrunc status=none
+    next_works 12 verify "$scratch/damaged" && expect 0 verify "$scratch/damaged" &&
+        next_works 0 status "$scratch/damaged"
+}
+for file in 10-extract/orgs.arrow 20-meter/usage.arrow 30-rate/charges.arrow \
+    40-project/estimates.arrow 50-record/records.arrow 60-emit/items.arrow reports/usage.csv; do
+    check "what is told of a damaged $file brings the run back" repaired acme "$file"
+    rm -rf "$scratch"/damaged*
+done
+check 'of a run that is half done, too' repaired acme-until 20-meter/usage.arrow
+rm -rf "$scratch"/damaged*
+
+# A what-if is corrected by what was sealed.
+wrong_prices() {
+    mkdir "$scratch/wrong-prices"
+    grep -v ^basic,visitors "$tiny/prices.csv" >"$scratch/wrong-prices/prices.csv"
+    [ ! -e "$tiny/tiers.csv" ] || cp "$tiny/tiers.csv" "$scratch/wrong-prices"
+    next_works 13 replay "$run" --from rate --prices "$scratch/wrong-prices" \
+        --run-dir "$scratch/wrong-what-if"
+}
+check 'prices that do not fit show the way to those that were sealed' wrong_prices
+
+stopped_replay() { # as one that was killed before its first stage
+    cp -r "$scratch/acme-replay" "$scratch/half"
+    expect 13 replay "$scratch/acme-until" --from report --run-dir "$scratch/half-2" || return 1
+    type_next && expect 0 status "$scratch/acme-replay" && grep -q "in $scratch/acme$" "$scratch/out"
+}
+check 'a replay of a run that is not so far shows how that stands; status says where it was' \
+    stopped_replay
+
+tells_asides() {
+    expect 0 status "$scratch/acme" && grep -qx 'to check  5 orgs set aside, 1 record held' \
+        "$scratch/out" && expect 0 status "$scratch/acme" --json &&
+        grep -q '"to_check": "5 orgs set aside, 1 record held"' "$scratch/out"
+}
+check 'status tells what a close left to look at' tells_asides
 
 # Every command that succeeds says what to type next, too; help alone ends there.
 succeeds() {

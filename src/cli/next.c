@@ -1,0 +1,309 @@
+/*
+ * The next command to type: how a run stands decides it, or what is wrong with it. It must work
+ * when it is typed as it is told, and must never lose anything.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cli/closing.h"
+#include "cli/emission.h"
+#include "stage/stages.h"
+
+void cli_next(struct cli *cli, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(cli->next, sizeof cli->next, format, arguments);
+    va_end(arguments);
+}
+
+/* --- how a run stands ---------------------------------------------------------------------------
+ */
+
+static bool has_file(const struct cli *cli, const char *run_path, const char *relative) {
+    char path[FILE_PATH_MAX];
+    enum path_kind kind = PATH_MISSING;
+    struct err err = {0};
+    bool is_there = path_format(path, &err, "%s/%s", run_path, relative) &&
+                    path_kind(cli->sys, path, &kind, &err) && kind == PATH_FILE;
+    err_release(&err); /* what cannot be seen is not named */
+    return is_there;
+}
+
+static bool is_run(const struct cli *cli, const char *path) {
+    struct run *run;
+    struct err err = {0};
+    if (run_open(cli->sys, path, stages_all(), RUN_STATUS, &run, &err)) {
+        run_close(run);
+        return true;
+    }
+    err_release(&err); /* the failure to tell of is another one */
+    return false;
+}
+
+void cli_next_of_reports(struct cli *cli, const struct run *run) {
+    static const char exceptions[] = "reports/exceptions.csv";
+    static const char overages[] = "reports/overages.csv";
+    const char *path = shell_word(run_path(run), &(struct shell_word){0});
+    bool has_overages = has_file(cli, run_path(run), overages);
+    bool has_exceptions = has_file(cli, run_path(run), exceptions);
+    if (!has_overages && !has_exceptions) {
+        cli_next(cli, "periodclose report %s", path);
+        return;
+    }
+    bool is_exceptions = !has_overages || (has_exceptions && cli->status == ERR_SET_ASIDE);
+    cli_next(cli, "less %s/%s", path, is_exceptions ? exceptions : overages);
+}
+
+void cli_next_of_run(struct cli *cli, const struct run *run) {
+    const struct stage *next = run_next_stage(run);
+    const char *path = shell_word(run_path(run), &(struct shell_word){0});
+    const char *origin = run_replay_path(run);
+    if (run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
+        cli_next_of_reports(cli, run);
+    } else if (next == NULL) {
+        bool has_asides = run_pinned(run, PIN_VERSION, pin_asides) != NULL;
+        cli_next(cli, has_asides ? "less %s/reports/exceptions.csv" : "periodclose verify %s",
+                 path);
+    } else if (!run_is_replay(run) && run_pinned(run, PIN_VERSION, pin_refused) != NULL &&
+               !run_stage_is_done(run, &stage_record)) {
+        cli_next(cli, "periodclose report %s", path); /* going on would be refused again */
+    } else if (!run_is_replay(run)) {
+        cli_next(cli, "periodclose run --run-dir %s", path);
+    } else if (origin != NULL && run_replay_from(run) != NULL) {
+        cli_next(cli, "periodclose replay %s --from %s --run-dir %s",
+                 shell_word(origin, &(struct shell_word){0}), run_replay_from(run)->name, path);
+    } else {
+        cli_next(cli, "periodclose replay --help");
+    }
+}
+
+void cli_next_status(struct cli *cli, const char *run_path) {
+    char dry[FILE_PATH_MAX];
+    struct err err = {0};
+    const char *path = run_path;
+    if (!is_run(cli, path)) {
+        bool is_named = path_format(dry, &err, "%s/" RUN_DRY_FOLDER, run_path);
+        err_release(&err);
+        path = is_named && is_run(cli, dry) ? dry : NULL;
+    }
+    if (path != NULL) {
+        cli_next(cli, "periodclose status %s", shell_word(path, &(struct shell_word){0}));
+    } else {
+        cli_next(cli, "periodclose run --help");
+    }
+}
+
+/* --- a run that is damaged ----------------------------------------------------------------------
+ */
+
+/* Options that a run keeps under a name; what is usual need not be typed. */
+static const struct kept_option {
+    enum option option;
+    const char *pin;
+    const char *usual;
+    const char *flag; /* the value for which the option is typed, as it has none; NULL: it has */
+} kept_options[] = {
+    {OPTION_CUTOFF, "cutoff", NULL, NULL},
+    {OPTION_EMIT, "emit", "none", NULL},
+    {OPTION_ATTACH, "attach", "upcoming", NULL},
+    {OPTION_BATCH, "batch", "items", NULL},
+    {OPTION_MAX_WAIT, "max_wait", "45", NULL},
+    {OPTION_NO_STANDALONE, "standalone", NULL, "false"},
+    {OPTION_DISCOUNTABLE, "discountable", NULL, "true"},
+    {OPTION_FINALIZE, "finalize", NULL, "true"},
+    {OPTION_OVERAGE_BILLING, "overage_billing", "true", NULL},
+    {OPTION_REPRICE, "reprice", NULL, "true"},
+    {OPTION_REASON, "reason", "", NULL},
+};
+
+static bool append_word(struct buffer *line, const char *option, const char *value,
+                        struct err *err) {
+    return buffer_append_format(line, err, " --%s %s", option,
+                                shell_word(value, &(struct shell_word){0}));
+}
+
+static bool append_kept(struct buffer *line, const struct run *run, struct err *err) {
+    bool is_fine = true;
+    for (size_t row = 0; is_fine && row < sizeof kept_options / sizeof kept_options[0]; row++) {
+        const struct kept_option *kept = &kept_options[row];
+        const char *name = option_table[kept->option].name;
+        const char *value = run_pinned(run, PIN_OPTION, kept->pin);
+        if (value == NULL || (kept->usual != NULL && strcmp(value, kept->usual) == 0)) {
+            continue;
+        }
+        if (kept->flag == NULL) {
+            is_fine = append_word(line, name, value, err);
+        } else if (strcmp(value, kept->flag) == 0) {
+            is_fine = buffer_append_format(line, err, " --%s", name);
+        }
+    }
+    return is_fine;
+}
+
+/* Ids with commas between them; a backslash stands before what belongs to an id. */
+static bool append_orgs(struct buffer *line, const char *list, struct err *err) {
+    struct buffer id = {0};
+    bool is_fine = true;
+    for (const char *at = list; is_fine && list[0] != '\0'; at++) {
+        if (*at != ',' && *at != '\0') {
+            at += *at == '\\' && at[1] != '\0' ? 1 : 0;
+            is_fine = buffer_append(&id, (struct text){at, 1}, err);
+            continue;
+        }
+        is_fine = buffer_append(&id, (struct text){"", 1}, err) &&
+                  append_word(line, option_table[OPTION_ORG].name, id.bytes, err);
+        buffer_clear(&id);
+        if (*at == '\0') {
+            break;
+        }
+    }
+    buffer_release(&id);
+    return is_fine;
+}
+
+/* The command that the run began with, out of what it keeps. False: it does not keep enough. */
+static bool append_command(struct buffer *line, const struct run *run, const char *run_dir,
+                           struct err *err) {
+    const char *period = run_pinned(run, PIN_OPTION, pin_period);
+    const char *folder = run_pinned(run, PIN_VERSION, pin_source);
+    const char *database = run_pinned(run, PIN_VERSION, pin_database);
+    const char *previous = run_pinned(run, PIN_VERSION, pin_previous_path);
+    const char *orgs = run_pinned(run, PIN_OPTION, "orgs");
+    const char *forced = run_pinned(run, PIN_VERSION, "forced");
+    if (period == NULL || (folder == NULL && database == NULL)) {
+        return false;
+    }
+    return buffer_append(line, text_from("periodclose run"), err) &&
+           append_word(line, option_table[OPTION_PERIOD].name, period, err) &&
+           append_word(line, option_table[folder != NULL ? OPTION_SOURCE : OPTION_DATABASE].name,
+                       folder != NULL ? folder : database, err) &&
+           append_word(line, option_table[OPTION_RUN_DIR].name, run_dir, err) &&
+           (previous == NULL ||
+            append_word(line, option_table[OPTION_PREVIOUS].name, previous, err)) &&
+           (forced == NULL || (buffer_append(line, text_from(" --force"), err) &&
+                               append_word(line, option_table[OPTION_REASON].name, forced, err))) &&
+           (orgs == NULL || append_orgs(line, orgs, err)) && append_kept(line, run, err);
+}
+
+/* Begins anew; the damaged run is moved aside. False: nobody knows any more how it began. */
+static bool next_anew(struct cli *cli, const struct run *run) {
+    struct buffer line = {0};
+    struct err err = {0};
+    char path[FILE_PATH_MAX];
+    bool is_dry = run_pinned(run, PIN_OPTION, pin_dry_run) != NULL;
+    bool is_told = path_format(path, &err, "%s", run_path(run));
+    char *slash = is_told ? strrchr(path, '/') : NULL;
+    if (is_dry && slash != NULL) {
+        *slash = '\0'; /* a dry run lies in the folder that it was made for */
+    }
+    is_told = is_told && append_command(&line, run, path, &err) &&
+              buffer_append(&line, text_from(is_dry ? " --dry-run" : " --restart"), &err) &&
+              buffer_append(&line, (struct text){"", 1}, &err) &&
+              line.size_bytes <= sizeof cli->next;
+    if (is_told) {
+        cli_next(cli, "%s", line.bytes);
+    }
+    buffer_release(&line);
+    err_release(&err); /* help is told instead */
+    return is_told;
+}
+
+/* Are the stage's files a function of those before it alone, so that a replay leaves the same? */
+static bool is_recomputed(const struct run *run, const struct stage *stage) {
+    const char *emit = run_pinned(run, PIN_OPTION, pin_emit);
+    bool is_sent = emit != NULL && strcmp(emit, "none") != 0;
+    switch (stage->effect) {
+    case EFFECT_NONE:
+        return true;
+    case EFFECT_DATABASE:
+        return run_pinned(run, PIN_VERSION, pin_database) == NULL;
+    case EFFECT_SENDS:
+        return run_pinned(run, PIN_VERSION, pin_database) == NULL && !is_sent;
+    case EFFECT_SOURCE:
+    case EFFECT_REPORTS:
+        break;
+    }
+    return false;
+}
+
+static void repair_by_replay(struct cli *cli, const struct run *run,
+                             const struct run_damage *damage, struct err *err) {
+    char beside[FILE_PATH_MAX];
+    char from[FILE_PATH_MAX];
+    char to[FILE_PATH_MAX];
+    struct err cut = {0};
+    if (!path_format(beside, &cut, "%s.%s", run_path(run), damage->stage->name) ||
+        !path_format(from, &cut, "%s/%s", beside, damage->path) ||
+        !path_format(to, &cut, "%s/%s", run_path(run), damage->path)) {
+        err_release(&cut); /* so deep a folder has no room beside it */
+        cli_next(cli, "periodclose replay --help");
+        return;
+    }
+    (void)err_hint(err, "it is computed again in a folder beside, the same bytes, and taken from "
+                        "there; or restore the file from a backup");
+    cli_next(cli, "periodclose replay %s --from %s --run-dir %s; cp %s %s",
+             shell_word(run_path(run), &(struct shell_word){0}), damage->stage->name,
+             shell_word(beside, &(struct shell_word){0}), shell_word(from, &(struct shell_word){0}),
+             shell_word(to, &(struct shell_word){0}));
+}
+
+/* What brings the run back whose file is not as sealed. */
+static void repair(struct cli *cli, const struct run *run, const struct run_damage *damage,
+                   struct err *err) {
+    const struct stage *from = run_replay_from(run);
+    bool is_carried = from != NULL && damage->stage->number < from->number;
+    if (damage->stage->effect == EFFECT_REPORTS) {
+        cli_next(cli, "periodclose report %s", shell_word(run_path(run), &(struct shell_word){0}));
+    } else if (is_carried || (run_is_replay(run) && !is_recomputed(run, damage->stage))) {
+        (void)err_hint(err, "restore the file from a backup, or replay into another --run-dir");
+        if (run_replay_path(run) != NULL) {
+            cli_next(cli, "periodclose verify %s",
+                     shell_word(run_replay_path(run), &(struct shell_word){0}));
+        } else {
+            cli_next(cli, "periodclose replay --help");
+        }
+    } else if (is_recomputed(run, damage->stage) &&
+               run_pinned(run, PIN_OPTION, pin_dry_run) == NULL) {
+        repair_by_replay(cli, run, damage, err);
+    } else if (!next_anew(cli, run)) {
+        cli_next(cli, "periodclose run --help");
+    }
+}
+
+/* False: every sealed file of it is as sealed, or nothing can be told. */
+static bool next_repair(struct cli *cli, const char *path, struct err *err) {
+    struct run *run;
+    struct err ignored = {0};
+    struct run_damage damage;
+    bool is_found = false;
+    if (!run_open(cli->sys, path, stages_all(), RUN_STATUS, &run, &ignored)) {
+        err_release(&ignored); /* told already */
+        return false;
+    }
+    if (!run_find_damage(run, &is_found, &damage, &ignored)) {
+        err_release(&ignored);
+    } else if (is_found) {
+        repair(cli, run, &damage, err);
+    }
+    run_close(run);
+    return is_found;
+}
+
+/* The run that the command works on, or another one that it reads. */
+static bool next_repair_any(struct cli *cli, const char *path, struct err *err) {
+    const char *previous = option_value(&cli->options, OPTION_PREVIOUS);
+    bool is_told =
+        next_repair(cli, path, err) || (previous != NULL && next_repair(cli, previous, err));
+    for (size_t index = 0; !is_told && index < cli->positionals_count; index++) {
+        is_told = next_repair(cli, cli->positionals[index], err);
+    }
+    return is_told;
+}
+
+void cli_next_remedy(struct cli *cli, const char *path, struct err *err) {
+    bool is_state = err->code == ERR_DAMAGED || err->code == ERR_LOCKED ||
+                    err->code == ERR_MISMATCH || err->code == ERR_CONTROL;
+    if (is_state && (err->code != ERR_DAMAGED || !next_repair_any(cli, path, err))) {
+        cli_next_status(cli, path);
+    }
+}
