@@ -69,15 +69,16 @@ static void backfill_say(struct cli *cli, const struct backfill_options *options
     }
 }
 
-/* After a comparison that found drift: the same, writing. */
+/* After a comparison that found drift: the same, writing. After writing: the comparison. */
 static void backfill_next(struct cli *cli, const struct backfill_options *options) {
     const char *value = options->truth_path != NULL ? options->truth_path : options->query;
     const char *name = options->truth_path != NULL ? "--truth "
                        : value != NULL             ? "--query "
                                                    : "--seats";
-    cli_next(cli, "periodclose backfill %s%s --database %s", name,
+    cli_next(cli, "periodclose backfill %s%s%s%s", name,
              value != NULL ? shell_word(value, &(struct shell_word){0}) : "",
-             cli_database_word(cli, &(struct shell_word){0}));
+             options->only_compares ? "" : " --verify",
+             cli_database_again(cli, &(struct database_words){0}));
 }
 
 static bool backfill_command(struct cli *cli, struct err *err) {
@@ -106,8 +107,11 @@ static bool backfill_command(struct cli *cli, struct err *err) {
         backfill_next(cli, &options);
         return false;
     }
-    cli_next(cli, "periodclose check --org ID --action NAME --database %s",
-             cli_database_word(cli, &(struct shell_word){0}));
+    if (options.only_compares) {
+        cli_next_close(cli);
+    } else {
+        backfill_next(cli, &options);
+    }
     return true;
 }
 

@@ -39,9 +39,8 @@ static bool check_command(struct cli *cli, struct err *err) {
     db_result_release(&row);
     db_close(db);
     if (is_fine) {
-        cli_next(cli, "periodclose seats --org %s --database %s",
-                 shell_word(org_id, &(struct shell_word){0}),
-                 cli_database_word(cli, &(struct shell_word){0}));
+        cli_next(cli, "periodclose seats --org %s%s", shell_word(org_id, &(struct shell_word){0}),
+                 cli_database_again(cli, &(struct database_words){0}));
     }
     return is_fine;
 }

@@ -4,6 +4,8 @@
 #include "cli/commands.h"
 #include "database_option.h"
 #include "db/migrate.h"
+#include "stage/stages.h"
+#include "sys/process.h"
 
 static bool claims_tell(struct cli *cli, const struct db_result *claims, size_t row,
                         struct err *err) {
@@ -32,6 +34,37 @@ static bool claims_tell(struct cli *cli, const struct db_result *claims, size_t 
         (int)started_by.size_bytes, started_by.bytes, since);
 }
 
+/* Here, where its folder is, the run is gone on with; elsewhere somebody must know whether it
+ * lives. */
+static void claims_next(struct cli *cli, const struct db_result *claims) {
+    char host[256];
+    int64_t run_id;
+    struct text run_dir;
+    struct text claimed_on;
+    struct err err = {0};
+    struct run *run = NULL;
+    process_host_name(host, sizeof host);
+    if (claims->rows_count == 0 || !db_result_int64(claims, 0, 0, &run_id, &err) ||
+        !db_result_text(claims, 0, 3, &run_dir, &err) ||
+        !db_result_text(claims, 0, 4, &claimed_on, &err)) {
+        err_release(&err);
+        cli_next(cli, "periodclose run --help");
+        return;
+    }
+    char path[FILE_PATH_MAX];
+    bool is_here = text_equals(claimed_on, text_from(host)) &&
+                   path_format(path, &err, "%.*s", (int)run_dir.size_bytes, run_dir.bytes) &&
+                   run_open(cli->sys, path, stages_all(), RUN_STATUS, &run, &err);
+    run_close(run);
+    err_release(&err); /* then it is not here */
+    if (is_here) {
+        cli_next(cli, "periodclose status %s", shell_word(path, &(struct shell_word){0}));
+    } else {
+        cli_next(cli, "periodclose claims%s --release %lld --reason TEXT",
+                 cli_database_again(cli, &(struct database_words){0}), (long long)run_id);
+    }
+}
+
 static bool claims_list(struct cli *cli, struct db *db, struct err *err) {
     struct db_result claims = {0};
     bool is_done = db_run(db, "record/claims.sql", NULL, &claims, err);
@@ -40,8 +73,9 @@ static bool claims_list(struct cli *cli, struct db *db, struct err *err) {
     }
     if (is_done && claims.rows_count == 0) {
         is_done = console_out(&cli->console, err, "no period is claimed\n");
-    } else if (is_done) {
-        cli_next(cli, "periodclose claims --database CONNINFO --release RUN --reason TEXT");
+    }
+    if (is_done) {
+        claims_next(cli, &claims);
     }
     db_result_release(&claims);
     return is_done;
@@ -70,6 +104,7 @@ static bool claims_release(struct cli *cli, struct db *db, struct err *err) {
         }
         return false;
     }
+    cli_next(cli, "periodclose claims%s", cli_database_again(cli, &(struct database_words){0}));
     return console_out(&cli->console, err, "run %lld holds no claim any more\n", run_id);
 }
 

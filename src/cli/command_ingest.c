@@ -113,8 +113,7 @@ static bool ingest_command(struct cli *cli, struct err *err) {
     }
     db_close(db);
     if (is_fine) {
-        cli_next(cli, "periodclose run --period YYYY-MM --database %s --run-dir RUN",
-                 cli_database_word(cli, &(struct shell_word){0}));
+        cli_next_close(cli);
     }
     return is_fine;
 }

@@ -38,9 +38,10 @@ static bool migrate_all(struct cli *cli, struct db *db, struct err *err) {
         return false;
     }
     if (migrating.is_dry) {
-        cli_next(cli, "periodclose migrate --database CONNINFO");
+        cli_next(cli, "periodclose migrate%s",
+                 cli_database_again(cli, &(struct database_words){0}));
     } else {
-        cli_next(cli, "periodclose run --period YYYY-MM --database CONNINFO --run-dir RUN");
+        cli_next_close(cli);
     }
     return console_out(&cli->console, err, "%zu %s\n", count,
                        migrating.is_dry ? "to be applied" : "applied");

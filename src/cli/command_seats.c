@@ -127,9 +127,9 @@ static bool seats_command(struct cli *cli, struct err *err) {
     }
     db_close(db);
     if (is_fine) {
-        cli_next(cli, "periodclose check --org %s --action add_seat --database %s",
+        cli_next(cli, "periodclose check --org %s --action add_seat%s",
                  shell_word(org_id, &(struct shell_word){0}),
-                 cli_database_word(cli, &(struct shell_word){0}));
+                 cli_database_again(cli, &(struct database_words){0}));
     }
     return is_fine;
 }

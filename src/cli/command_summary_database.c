@@ -136,9 +136,9 @@ bool summary_database(struct cli *cli, struct err *err) {
     }
     db_close(db);
     if (is_fine) {
-        cli_next(cli, "periodclose seats --org %s --database %s",
+        cli_next(cli, "periodclose seats --org %s%s",
                  shell_word(first_org, &(struct shell_word){0}),
-                 cli_database_word(cli, &(struct shell_word){0}));
+                 cli_database_again(cli, &(struct database_words){0}));
     }
     return is_fine;
 }

@@ -223,14 +223,49 @@ static bool transact(struct waiving *waiving, struct err *err) {
     return is_done;
 }
 
+/* The same without --dry-run; afterwards what the org, or the period, is billed now. */
+static void tell_next(const struct waiving *waiving, bool is_dry) {
+    struct cli *cli = waiving->cli;
+    struct buffer line = {0};
+    struct err err = {0};
+    const struct stage_session *session = &waiving->session;
+    const char *period = option_value(&cli->options, OPTION_PERIOD);
+    const char *database = cli_database_again(cli, &(struct database_words){0});
+    bool is_told = buffer_append_format(&line, &err, "periodclose %s --period %s%s",
+                                        is_dry ? waiving->kind : "summary", period, database);
+    for (size_t index = 0; is_told && index < session->selected_orgs_count; index++) {
+        is_told = buffer_append_format(
+            &line, &err, " --org %s",
+            shell_word(session->selected_orgs[index].bytes, &(struct shell_word){0}));
+    }
+    if (is_told && is_dry && waiving->metric != NULL) {
+        is_told = buffer_append_format(&line, &err, " --metric %s",
+                                       shell_word(waiving->metric, &(struct shell_word){0}));
+    }
+    if (is_told && is_dry) {
+        is_told = buffer_append_format(&line, &err, " --reason %s",
+                                       shell_word(waiving->reason, &(struct shell_word){0}));
+    }
+    if (!is_dry && session->selected_orgs_count == 0) {
+        cli_next(cli, "periodclose run --period %s%s --run-dir run-%s-%s --dry-run", period,
+                 database, period, waiving->kind);
+    } else if (is_told && line.size_bytes < sizeof cli->next) {
+        cli_next(cli, "%.*s", (int)line.size_bytes, line.bytes);
+    } else {
+        cli_next(cli, "periodclose %s --help", waiving->kind);
+    }
+    err_release(&err);
+    buffer_release(&line);
+}
+
 static bool tell(struct waiving *waiving, struct err *err) {
     struct cli *cli = waiving->cli;
     const char *period = option_value(&cli->options, OPTION_PERIOD);
     bool is_dry = option_is_set(&cli->options, OPTION_DRY_RUN);
+    tell_next(waiving, is_dry && waiving->records_count > 0);
     if (waiving->records_count == 0) {
         return console_out(&cli->console, err, "period %s: at zero already\n", period);
     }
-    cli_next(cli, "periodclose run --period %s --database CONNINFO --run-dir RUN", period);
     return console_out(&cli->console, err, "period %s: %s\n%.*s", period,
                        is_dry                               ? "would be taken back"
                        : strcmp(waiving->kind, "void") == 0 ? "voided"

@@ -1,6 +1,10 @@
 #include "database_option.h"
 
+#include <stdio.h>
+
+#include "core/calendar.h"
 #include "db/migrate.h"
+#include "sys/clock.h"
 
 bool cli_database(const struct cli *cli, const char **conninfo, struct err *err) {
     bool has_password;
@@ -36,7 +40,22 @@ bool cli_open_database(const struct cli *cli, bool sees_all_rows, struct db **db
     return true;
 }
 
-const char *cli_database_word(const struct cli *cli, struct shell_word *word) {
-    const char *conninfo = option_value(&cli->options, OPTION_DATABASE);
-    return cli->options.is_typed[OPTION_DATABASE] ? shell_word(conninfo, word) : "CONNINFO";
+const char *cli_database_again(const struct cli *cli, struct database_words *room) {
+    room->text[0] = '\0';
+    if (cli->options.is_typed[OPTION_DATABASE]) {
+        const char *conninfo = option_value(&cli->options, OPTION_DATABASE);
+        (void)snprintf(room->text, sizeof room->text, " --database %s",
+                       shell_word(conninfo, &(struct shell_word){0}));
+    }
+    return room->text;
+}
+
+void cli_next_close(struct cli *cli) {
+    char period[INSTANT_TEXT_MAX];
+    int64_t days = clock_now(cli->sys).us / INSTANT_DAY_US;
+    struct civil_date today = civil_from_days((int32_t)days);
+    struct month month = {.year = today.year, .month = today.month};
+    (void)month_format(month_add(month, -1), period);
+    cli_next(cli, "periodclose run --period %s%s --run-dir run-%s --dry-run", period,
+             cli_database_again(cli, &(struct database_words){0}), period);
 }

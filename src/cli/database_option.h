@@ -14,7 +14,14 @@ bool cli_database(const struct cli *cli, const char **conninfo, struct err *err)
  */
 bool cli_open_database(const struct cli *cli, bool sees_all_rows, struct db **db, struct err *err);
 
-/* --database as it is typed again in a next command. */
-const char *cli_database_word(const struct cli *cli, struct shell_word *word);
+/* " --database WORD" at the end of a next command; nothing where the environment names it. */
+struct database_words {
+    char text[SHELL_WORD_MAX + 16];
+};
+const char *cli_database_again(const struct cli *cli, struct database_words *room);
+
+/* Next: a close of the month that ended last out of the database, which only shows what it would
+ * be. */
+void cli_next_close(struct cli *cli);
 
 #endif

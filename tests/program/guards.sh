@@ -49,7 +49,8 @@ write_dataset
 check 'a total as high as allowed passes' all close_with 0 --max-total usd=10 --max-total JPY=300 \
     -- told_once rate -- told_once record
 check 'a higher one stops before anything is recorded' all close_with 14 --max-total usd=9.99 -- \
-    nothing_recorded -- error_says '10.00 USD' 'usd=9.99' 'periodclose report'
+    nothing_recorded -- error_says '10.00 USD' 'usd=9.99' 'next: periodclose report' -- type_next -- \
+    error_says "next: less $run/reports/overages.csv" -- type_next
 check 'also in the second currency' all close_with 14 --max-total usd=10 --max-total jpy=299 -- \
     error_says '300 JPY' jpy=299
 check 'reports can be read before deciding' all expect 0 report "$run" -- \

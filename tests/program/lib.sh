@@ -83,6 +83,27 @@ error_says() {
     done
 }
 
+# Types the next command that the last one told, as a shell takes it: a file to be read must be there,
+# a command must succeed.
+type_next() {
+    local told
+    told=$(tail -n 1 "$scratch/err" | sed -n 's/^next: //p')
+    echo "typed: $told"
+    case $told in
+    'less '*) eval "test -f ${told#less }" ;;
+    'periodclose '*) eval "$told" && { [ "$status" -eq 0 ] || [ "$status" -eq 4 ]; } ;;
+    *) false ;;
+    esac || {
+        cat "$scratch/err"
+        return 1
+    }
+}
+
+# next_works STATUS ARGUMENT...: the command that is told next can be typed.
+next_works() {
+    expect "$@" && type_next
+}
+
 # The options of a fixture: one word a line.
 # shellcheck disable=SC2034 # args is the answer
 args_of() {

@@ -72,24 +72,6 @@ check 'of a damaged one it is what repairs it' shows_repair 12 explain "$scratch
 check 'of a table of it, too' shows_repair 12 inspect "$scratch/flipped/meter/usage"
 check 'of two runs, that of the damaged one' shows_repair 12 diff "$run" "$scratch/flipped"
 
-# The whole line, as a shell would take it: a file to be read must be there, a command must succeed.
-type_next() {
-    local told
-    told=$(tail -n 1 "$scratch/err" | sed -n 's/^next: //p')
-    echo "typed: $told"
-    case $told in
-    'less '*) eval "test -f ${told#less }" ;;
-    *) eval "$told" && { [ "$status" -eq 0 ] || [ "$status" -eq 4 ]; } ;;
-    esac || {
-        cat "$scratch/err"
-        return 1
-    }
-}
-
-next_works() { # next_works STATUS COMMAND ARGUMENT...
-    expect "$@" && type_next
-}
-
 acme=(--source "$root/fixtures/acme/dataset" --period 2024-02 --cutoff 2024-03-31T02:00:00Z
     --now 2024-05-01T00:00:00Z)
 expect 4 run "${acme[@]}" --run-dir "$scratch/acme"

@@ -96,10 +96,12 @@ check "a period that another run holds is not closed, and that run is named" all
     march 11 march -- error_says "claimed by run $other: /srv/march on db9" "--release $other --reason"
 check "another period is" unchanged close_as 4 third
 check "a run that is not to record asks for no claim" march 4 look --until report --dry-run
-check "claims lists the run" all expect 0 claims --database "" -- grep -q "^run $other: period 2024-03, all orgs, in /srv/march on db9" "$scratch/out"
+check "claims lists the run" all expect 0 claims --database "" -- grep -q "^run $other: period 2024-03, all orgs, in /srv/march on db9" "$scratch/out" -- \
+    error_says "next: periodclose claims --database '' --release $other --reason TEXT"
 check "a claim is not released without a reason" expect 2 claims --database "" --release "$other"
 check "nor one that is not there" expect 13 claims --database "" --release 99 --reason gone
 check "but with one" expect 0 claims --database "" --release "$other" --reason "host is gone"
+check "then it is gone" all type_next -- grep -q "no period is claimed" "$scratch/out" -- type_next
 check "who and why is kept" is "select state, reason from billing.close_runs where run_id = $other" \
     "abandoned|claim released by postgres: host is gone"
 other=$(claim '["peak", "acme"]')
@@ -124,10 +126,16 @@ refused() {
         "acme, tokens: recorded usage 750000 cost 25.00 usd, now usage 850000 cost 35.00" "--force --reason"
 }
 check "taken in, it is another result: refused with the list, at the terms of then" refused
+no_loop() { # not sent from one to the other and back: status knows that it was refused
+    type_next && error_says "next: periodclose report" && grep -q "^refused .*another result is recorded" "$scratch/out" &&
+        type_next && type_next && expect 0 status "$scratch/taken" --json && grep -q '"refused": "stage' "$scratch/out"
+}
+check "what is told next then leads to the reports" no_loop
+not_refused() { ! grep -q "^refused" "$scratch/out"; }
 check "--force alone is not enough" close_as 2 taken --force
 check "with a reason it is the next revision" close_as 0 taken --cutoff 2999-01-01T00:00:00Z --force --reason "import was late" --until project
 check "which is pinned from then on" all close_as 13 taken --force --reason "import came late" -- \
-    error_says "'import was late'" "'import came late'" -- expect 4 run --run-dir "$scratch/taken"
+    error_says "'import was late'" "'import came late'" -- expect 4 run --run-dir "$scratch/taken" -- expect 0 status "$scratch/taken" -- not_refused
 check "of which the difference is billed" is \
     "select revision, trim_scale(cost), trim_scale(previous_cost), trim_scale(billed) from billing.org_billing_overages where org_id = 'acme' and metric_type = 'tokens' order by revision" \
     "1|25|0|25
@@ -147,11 +155,13 @@ waive() { # STATUS OPTION...
 
 check "a waiver that is only tried writes nothing" unchanged waive 0 --dry-run
 check "one for nothing is refused" expect 13 waive --period 2024-02 --database "" --org capped --metric nonsense --reason "outage"
-check "a waiver takes back what was billed" all waive 0 -- grep -q "1 record, billed -16.12 usd" "$scratch/out"
+check "a waiver takes back what was billed, as the trial told to type it" all waive 0 --dry-run -- type_next -- grep -q "1 record, billed -16.12 usd" "$scratch/out"
+check "and tells how to see it" all type_next -- grep -q '"tokens":{"amount":"[0-9]*","unitPrice":"0.0001","cost":0}' "$scratch/out"
 check "as the next revision, at zero" is "select revision, trim_scale(cost), trim_scale(billed), is_waived from billing.org_billing_overages where org_id = 'capped' and metric_type = 'tokens' order by revision" \
     "1|16.12|16.12|f
 2|0|-16.12|t"
 check "once" unchanged waive 0
+check "which tells how to see it, too" type_next
 check "and the same result leaves it so" unchanged close_as 4 after-waiver
 shows_waiver() { rows_of after-waiver overages.csv "capped," | grep ",tokens," | grep ",25.00,25.00,0.00,16.12,-16.12,2,recorded,"; }
 check "the reports show it as reduction" shows_waiver
@@ -164,7 +174,9 @@ stays_waived() {
 check "late usage does not bill it again" stays_waived
 check "who, when and why is kept of it" is "select kind, scope, reason from billing.close_runs where kind = 'waive'" \
     'waive|{"orgs": ["capped"], "metric": "tokens"}|outage'
-check "a whole org is voided" expect 0 void --period 2024-02 --database "" --org models --reason "test account"
+void_for_all() { unchanged expect 0 void --period 2024-02 --database "" --reason "it's all wrong" --dry-run && grep -q "'it'" "$scratch/err"; }
+check "a whole period could be voided, by what is told" void_for_all
+check "a whole org is voided" next_works 0 void --period 2024-02 --database "" --org models --reason "test account"
 check "with all of its records" is "select trim_scale(sum(billed)), count(*) filter (where is_waived) from billing.org_billing_overages where org_id = 'models'" "0|4"
 
 # --- one org again ------------------------------------------------------------------------------
