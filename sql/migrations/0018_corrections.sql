@@ -537,3 +537,4 @@ begin
     grant execute on function billing.cache_seats(text) to billing_close;
 end
 $$;
+call billing.note_migration('0018_corrections.sql', 'abca4a21fc6b39451a9522f8f179a6d123645e7c1592f2b4ed88bbc8b8ad8443', 'a7f8a9ea84baf0f6ebd6c9a484d33aa7a4ebf2047a0100e4424be0bd5c0e0a07');
