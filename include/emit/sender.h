@@ -58,6 +58,7 @@ struct emit_work {
     bool has_double;      /* the same: another with its key */
     bool is_compared;     /* the same */
     bool is_lined;        /* the same: the lines of its invoice were read */
+    bool is_sought;       /* the same: it was asked for by its id */
     struct text customer; /* where it was sent to; empty: it was not */
     bool is_kept;         /* its key will for ever be answered by the same failure */
     bool is_added;        /* Stripe says that its line was added: only its id is asked for */

@@ -37,7 +37,8 @@ bool reconcile_is_earlier(const struct reconcile *reconcile, const char *run_id)
 
 static bool is_held(const struct slot *slot, const struct emit_work *work) {
     bool is_open = work->result.status == EMIT_OPEN && !work->is_unsettled;
-    return work->result.status == EMIT_HELD || (is_open && slot->group.held_reason != NULL);
+    bool is_kept = slot->group.held_reason != NULL || customer_of(slot, work).size_bytes == 0;
+    return work->result.status == EMIT_HELD || (is_open && is_kept);
 }
 
 static bool tell(struct sender *sender, const struct slot *slot, enum reconcile_kind kind,
@@ -68,9 +69,10 @@ static bool tell(struct sender *sender, const struct slot *slot, enum reconcile_
 /* --- events of meters, which cannot be listed ---------------------------------------------------
  */
 
+static const struct http_answer nobody_asked = {.fate = HTTP_NOT_SENT};
+
 static bool compare_event(struct sender *sender, struct slot *slot, struct emit_work *work,
                           struct err *err) {
-    static const struct http_answer nobody = {.fate = HTTP_NOT_SENT};
     struct reconcile *reconcile = sender->reconcile;
     reconcile->counts.items++;
     if (work->result.status == EMIT_SENT || is_held(slot, work) ||
@@ -89,7 +91,7 @@ static bool compare_event(struct sender *sender, struct slot *slot, struct emit_
     }
     reconcile->counts.resent++;
     work->place = PLACE_METER;
-    return work_answered(sender, slot, work, OUTCOME_ABSENT, &nobody, NULL, "", err);
+    return work_answered(sender, slot, work, OUTCOME_ABSENT, &nobody_asked, NULL, "", err);
 }
 
 static bool compare_metered(struct sender *sender, struct slot *slot, struct err *err) {
@@ -104,6 +106,9 @@ static bool compare_metered(struct sender *sender, struct slot *slot, struct err
 
 /* --- asking -------------------------------------------------------------------------------------
  */
+
+static bool finish_customer(struct sender *sender, struct slot *slot,
+                            const struct http_answer *answer, struct err *err);
 
 /* The items of an org may stand with several customers: one listing of each. */
 bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err) {
@@ -126,18 +131,26 @@ bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err
             slot_ready(sender, slot, STEP_RECONCILE);
             return true;
         }
-        if (!work->is_compared) { /* nobody to ask for: held */
-            work->is_compared = true;
-            sender->reconcile->counts.items++;
-            sender->reconcile->counts.agreed++;
+        if (!work->is_compared) { /* no customer to list: what was sent has an id */
+            slot->listed = customer;
+            return finish_customer(sender, slot, &nobody_asked, err);
         }
     }
     slot_finish(sender, slot);
     return true;
 }
 
+static bool ask_sought(const struct slot *slot, struct http_call *call, struct err *err) {
+    const struct emit_work *work = &slot->group.works[slot->work_index];
+    return buffer_append(&call->url, text_from("/v1/invoiceitems/"), err) &&
+           form_encode(&call->url, text_from(work->result.object_id), err);
+}
+
 bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *call,
                    struct err *err) {
+    if (slot->step == STEP_SOUGHT) {
+        return ask_sought(slot, call, err);
+    }
     struct buffer query = {0};
     struct instant end =
         slot->group.works_count > 0 ? slot->group.works[0].item.period_end : slot->group.period_end;
@@ -257,22 +270,34 @@ static bool take_absent(struct sender *sender, struct slot *slot, struct emit_wo
 }
 
 /*
- * All of the customer's items are read. What was sent and is not among them may be a line that was
- * added to an invoice with others: its invoice is asked for its lines.
+ * What was sent and is not among the customer's items: where else it may be. It is a line that was
+ * added to an invoice with others, or the org has another customer now than it was sent to.
  */
-static bool finish_customer(struct sender *sender, struct slot *slot,
-                            const struct http_answer *answer, struct err *err) {
+static bool ask_elsewhere(struct sender *sender, struct slot *slot) {
     for (size_t index = 0; index < slot->group.works_count; index++) {
-        const struct emit_work *work = &slot->group.works[index];
-        if (!work->is_compared && !work->is_found && !work->is_lined &&
-            work->result.status == EMIT_SENT && work->result.invoice_id[0] != '\0' &&
-            text_equals(customer_of(slot, work), slot->listed)) {
+        struct emit_work *work = &slot->group.works[index];
+        bool is_missed = !work->is_compared && !work->is_found &&
+                         work->result.status == EMIT_SENT &&
+                         text_equals(customer_of(slot, work), slot->listed);
+        bool has_lines = is_missed && !work->is_lined && work->result.invoice_id[0] != '\0';
+        bool has_id = is_missed && !work->is_sought && work->result.object_id[0] != '\0';
+        if (has_lines || has_id) {
+            work->is_sought = work->is_sought || !has_lines;
             slot->work_index = index;
             slot->page_after[0] = '\0';
             slot->tries = 0;
-            slot_ready(sender, slot, STEP_LINES);
+            slot_ready(sender, slot, has_lines ? STEP_LINES : STEP_SOUGHT);
             return true;
         }
+    }
+    return false;
+}
+
+/* All of the customer's items are read. */
+static bool finish_customer(struct sender *sender, struct slot *slot,
+                            const struct http_answer *answer, struct err *err) {
+    if (ask_elsewhere(sender, slot)) {
+        return true;
     }
     for (size_t index = 0; index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
@@ -288,8 +313,8 @@ static bool finish_customer(struct sender *sender, struct slot *slot,
     return reconcile_advance(sender, slot, err);
 }
 
-bool reconcile_lines_read(struct sender *sender, struct slot *slot,
-                          const struct http_answer *answer, struct err *err) {
+static bool lines_read(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                       struct err *err) {
     char invoice_id[EMIT_ID_MAX];
     memcpy(invoice_id, slot->group.works[slot->work_index].result.invoice_id, sizeof invoice_id);
     for (size_t index = 0; index < slot->group.works_count; index++) {
@@ -331,12 +356,31 @@ bool reconcile_take_lines(struct sender *sender, struct slot *slot,
         }
     }
     if (!json_is_true(json_object_get(object, "has_more")) || last_id[0] == '\0') {
-        return reconcile_lines_read(sender, slot, answer, err);
+        return lines_read(sender, slot, answer, err);
     }
     keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
     slot->tries = 0;
     slot_ready(sender, slot, STEP_LINES);
     return true;
+}
+
+bool reconcile_take_gone(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                         struct err *err) {
+    return slot->step == STEP_LINES ? lines_read(sender, slot, answer, err)
+                                    : finish_customer(sender, slot, answer, err);
+}
+
+bool reconcile_take_sought(struct sender *sender, struct slot *slot,
+                           const struct http_answer *answer, const json_t *object,
+                           struct err *err) {
+    struct emit_work *work = &slot->group.works[slot->work_index];
+    struct emit_key key;
+    const char *text = object_text(json_object_get(object, "metadata"), "item_key");
+    bool is_there = !json_is_true(json_object_get(object, "deleted")) &&
+                    emit_key_parse(text_from(text), &key) &&
+                    memcmp(key.bytes, work->item.key.bytes, sizeof key.bytes) == 0;
+    return (!is_there || compare(sender, slot, work, answer, object, err)) &&
+           finish_customer(sender, slot, answer, err);
 }
 
 bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,

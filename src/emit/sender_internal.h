@@ -47,6 +47,7 @@ enum step {
     STEP_SHOW,  /* an invoice */
     STEP_FINALIZE,
     STEP_RECONCILE, /* alone: nothing else is asked for meanwhile */
+    STEP_SOUGHT,    /* the same: an item by its id */
     STEPS_COUNT,
 };
 
@@ -259,11 +260,15 @@ bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *c
                    struct err *err);
 bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                     const json_t *object, struct err *err);
-/* The lines of the invoice of the item at hand; read: to their end, or it is gone. */
+/* The item at hand, by its id, whoever's it is now. */
+bool reconcile_take_sought(struct sender *sender, struct slot *slot,
+                           const struct http_answer *answer, const json_t *object, struct err *err);
+/* What was asked for, the item or the lines of an invoice, is gone. */
+bool reconcile_take_gone(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                         struct err *err);
+/* The lines of the invoice of the item at hand. */
 bool reconcile_take_lines(struct sender *sender, struct slot *slot,
                           const struct http_answer *answer, const json_t *object, struct err *err);
-bool reconcile_lines_read(struct sender *sender, struct slot *slot,
-                          const struct http_answer *answer, struct err *err);
 bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,
                       const struct judgement *judgement, struct err *err);
 

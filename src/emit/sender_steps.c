@@ -75,6 +75,7 @@ bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, 
     case STEP_FINALIZE:
         return closing_ask(sender, slot, call, err);
     case STEP_RECONCILE:
+    case STEP_SOUGHT:
         return reconcile_ask(sender, slot, call, err);
     case STEPS_COUNT:
         break;
@@ -256,9 +257,9 @@ static bool give_up(struct sender *sender, struct slot *slot, const struct http_
         return closing_give_up(sender, slot, answer, judgement, err);
     }
     if (sender->reconcile != NULL) {
-        bool is_gone = slot->step == STEP_LINES && answer->status == 404 &&
-                       judgement->verdict == VERDICT_REFUSED;
-        return is_gone ? reconcile_lines_read(sender, slot, answer, err)
+        bool is_gone = (slot->step == STEP_LINES || slot->step == STEP_SOUGHT) &&
+                       answer->status == 404 && judgement->verdict == VERDICT_REFUSED;
+        return is_gone ? reconcile_take_gone(sender, slot, answer, err)
                        : reconcile_failed(slot, answer, judgement, err);
     }
     if (slot->step == STEP_ITEM) {
@@ -380,6 +381,8 @@ static bool take_done(struct sender *sender, struct slot *slot, const struct htt
         return closing_take(sender, slot, answer, object, err);
     case STEP_RECONCILE:
         return reconcile_take(sender, slot, answer, object, err);
+    case STEP_SOUGHT:
+        return reconcile_take_sought(sender, slot, answer, object, err);
     case STEPS_COUNT:
         break;
     }

@@ -80,6 +80,22 @@ assert.equal(result.status, 13, result.out);
 result = await run(['reconcile', '--period', period, '--database', '']);
 assert.equal(result.status, 2, result.out);
 
+// an org that has another customer now: its items are looked for by their ids, where they were sent to
+sql(`update billing.orgs set stripe_customer_id = 'cus_9' where org_id in ('org_3', 'org_4')`);
+told = await reconcile();
+assert.equal(told.status, 0, told.out);
+assert.deepEqual([told.first.items, told.first.as_recorded], [ITEMS, ITEMS]);
+// … or none at all
+sql(`update billing.orgs set stripe_customer_id = null where org_id = 'org_4'`);
+const ofFourth = (await dump()).items.filter((item) => item.metadata.org_id === 'org_4');
+await simulator.ask({ do: 'remove', item: ofFourth[0].id });
+told = await reconcile();
+assert.equal(told.status, 15, told.out);
+assert.deepEqual([kinds(told.first), told.first.as_recorded], [{ removed_at_stripe: 1 }, ITEMS - 1]);
+sql(`update billing.orgs set stripe_customer_id = 'cus_' || substr(org_id, 5) where org_id in ('org_3', 'org_4')`);
+told = await reconcile(['--resend', ofFourth[0].metadata.item_key, '--run-dir', path.join(folder, 'fourth')]);
+assert.equal(told.status, 4, told.out);
+
 // removed, and extra at a customer that is billed nothing: told, never sent again by itself, deleted by nobody
 const items = (await dump()).items;
 const removed = items.find((item) => item.metadata.org_id === 'org_12' && item.metadata.metric === 'runs');
