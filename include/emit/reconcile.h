@@ -48,6 +48,7 @@ struct reconcile {
         uint64_t agreed;
         uint64_t findings;
         uint64_t resent;
+        uint64_t held; /* of those that agree: they were held, and may be sendable by now */
     } counts;
 };
 

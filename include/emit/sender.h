@@ -50,6 +50,7 @@ struct emit_result {
 struct emit_work {
     struct emit_item item;
     const char *held_reason; /* it is not sent now: a constant; NULL: it may be */
+    bool was_held;           /* when it was last looked at: to be compared, it is still */
     const char *recorded_id; /* its record says it was sent, under this id; NULL: it does not */
     bool has_intent;         /* durable, under the attempt at hand */
     bool is_unsettled;       /* a request may have been carried out */

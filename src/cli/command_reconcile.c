@@ -53,7 +53,8 @@ static bool repair(struct comparison *comparison, const struct reconcile *reconc
                    struct err *err) {
     const uint64_t *kinds = comparison->report.kinds;
     bool has_work = kinds[RECONCILE_NEVER_SENT] > 0 || kinds[RECONCILE_UNRECORDED] > 0 ||
-                    kinds[RECONCILE_UNKNOWN] > 0 || reconcile->counts.resent > 0;
+                    kinds[RECONCILE_UNKNOWN] > 0 || reconcile->counts.resent > 0 ||
+                    reconcile->counts.held > 0;
     if (!has_work) {
         return true;
     }
@@ -73,7 +74,7 @@ static bool reconcile_all(struct comparison *comparison, struct err *err) {
     if (repairs && !reconcile_check_resent(comparison->resend_count, &reconcile, err)) {
         return false;
     }
-    if (repairs && reconcile.counts.findings > 0) {
+    if (repairs && (reconcile.counts.findings > 0 || reconcile.counts.held > 0)) {
         if (!repair(comparison, &reconcile, err) || !compare(comparison, false, &reconcile, err)) {
             return false;
         }

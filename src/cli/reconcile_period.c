@@ -58,7 +58,7 @@ static bool send(struct settling *settling, struct err *err) {
 static bool has_work(const struct settling *settling, const struct reconcile *reconcile) {
     const uint64_t *kinds = settling->report.kinds;
     return kinds[RECONCILE_NEVER_SENT] > 0 || kinds[RECONCILE_UNRECORDED] > 0 ||
-           reconcile->counts.resent > 0;
+           reconcile->counts.resent > 0 || (settling->repairs && reconcile->counts.held > 0);
 }
 
 static bool settle_all(struct settling *settling, struct err *err) {

@@ -37,7 +37,8 @@ bool reconcile_is_earlier(const struct reconcile *reconcile, const char *run_id)
 
 static bool is_held(const struct slot *slot, const struct emit_work *work) {
     bool is_open = work->result.status == EMIT_OPEN && !work->is_unsettled;
-    bool is_kept = slot->group.held_reason != NULL || customer_of(slot, work).size_bytes == 0;
+    bool is_kept = slot->group.held_reason != NULL || work->was_held ||
+                   customer_of(slot, work).size_bytes == 0;
     return work->result.status == EMIT_HELD || (is_open && is_kept);
 }
 
@@ -253,6 +254,7 @@ static bool take_absent(struct sender *sender, struct slot *slot, struct emit_wo
                         const struct http_answer *answer, struct err *err) {
     if (is_held(slot, work)) {
         sender->reconcile->counts.agreed++;
+        sender->reconcile->counts.held += work->was_held ? 1 : 0;
         return true;
     }
     if (work->result.status != EMIT_SENT) {

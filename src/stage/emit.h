@@ -25,6 +25,8 @@ struct emit_shard {
     struct table *charges;
     struct table *limits;
     struct table_writer *items; /* NULL: nothing is written */
+    struct table *last_items;   /* what became of them, to be compared; NULL: not known */
+    struct terms_walk last_item;
     bool is_dodo;               /* whose customer ids are taken */
     bool gives_all;             /* also closed orgs without an item, to be compared */
     bool has_no_keys;           /* items are only counted: their keys are not worked out */
@@ -41,6 +43,10 @@ struct emit_shard {
 bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct stage_session *session,
                      const struct terms *terms, const char *period, size_t shard_index,
                      struct err *err);
+/* Also what the last emission held is told. */
+bool emit_shard_open_compared(struct emit_shard *shard, struct run *run,
+                              const struct stage_session *session, const struct terms *terms,
+                              const char *period, size_t shard_index, struct err *err);
 void emit_shard_close(struct emit_shard *shard);
 /* For struct emit_feed; the context is the shard. */
 bool emit_shard_next(void *context, struct emit_group *group, bool *is_found, struct err *err);

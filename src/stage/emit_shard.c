@@ -1,6 +1,7 @@
 /* The items of one shard: from its records to groups, and from their results to rows. */
 #include "core/memory.h"
 #include "emit.h"
+#include "stage/stages.h"
 
 bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct stage_session *session,
                      const struct terms *terms, const char *period, size_t shard_index,
@@ -24,6 +25,29 @@ bool emit_shard_open(struct emit_shard *shard, struct run *run, const struct sta
     return true;
 }
 
+bool emit_shard_open_compared(struct emit_shard *shard, struct run *run,
+                              const struct stage_session *session, const struct terms *terms,
+                              const char *period, size_t shard_index, struct err *err) {
+    if (!emit_shard_open(shard, run, session, terms, period, shard_index, err)) {
+        return false;
+    }
+    if (!run_stage_is_done(run, &stage_emit)) {
+        return true;
+    }
+    if (!run_input_open(run, &checkpoint_items, shard_index, &shard->last_items, err)) {
+        emit_shard_close(shard);
+        return false;
+    }
+    shard->last_item = terms_walk_start(shard->last_items);
+    return true;
+}
+
+static bool was_held(struct emit_shard *shard, const struct emit_item *item) {
+    return shard->last_items != NULL &&
+           terms_walk_to(&shard->last_item, item->org_id, item->metric) &&
+           text_equals(table_get_text(&shard->last_item.cursor, ITEMS_STATUS), text_from("held"));
+}
+
 void emit_shard_close(struct emit_shard *shard) {
     emit_earlier_walk_close(shard->earlier);
     shard->earlier = NULL;
@@ -34,6 +58,8 @@ void emit_shard_close(struct emit_shard *shard) {
     table_close(shard->records);
     table_close(shard->charges);
     table_close(shard->limits);
+    table_close(shard->last_items);
+    shard->last_items = NULL;
     shard->items = NULL;
     shard->orgs = NULL;
     shard->records = NULL;
@@ -106,6 +132,7 @@ static bool add_records(struct emit_shard *shard, struct emit_group *group,
             if (work == NULL || !fill_item(shard, plan, &work->item, err)) {
                 return false;
             }
+            work->was_held = was_held(shard, &work->item);
             bool waits = is_behind(shard);
             waits =
                 !emit_earlier_is_settled(shard->earlier, group->org_id, work->item.metric) || waits;

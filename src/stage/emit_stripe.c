@@ -233,7 +233,7 @@ bool emit_stripe(struct run *run, const struct stage_session *session, struct er
 static bool reconcile_shard(struct emission_run *emission, size_t shard_index,
                             struct reconcile *reconcile, struct err *err) {
     struct emit_shard shard;
-    if (!emit_shard_open(&shard, emission->run, emission->session, &emission->terms,
+    if (!emit_shard_open_compared(&shard, emission->run, emission->session, &emission->terms,
                          emission->period, shard_index, err)) {
         return false;
     }

@@ -135,6 +135,7 @@ static bool read_state(const struct settle_page *page, bool is_suspended, struct
     }
     bool is_held = text_equals(status, text_from("held"));
     bool is_negative = work->item.amount < 0 && page->options->emission != EMISSION_STRIPE;
+    work->was_held = is_held;
     work->held_reason = text_equals(status, text_from("disabled")) ? "disabled"
                         : is_held && is_suspended                  ? "suspended"
                         : is_behind                                ? "earlier_revision"

@@ -226,6 +226,30 @@ assert.equal(result.status, 0, result.out);
 assert.deepEqual(statuses(), { sent: ITEMS });
 await assertBilled();
 
+// what waits for an invoice to come is held, and not taken for never sent; a repair looks whether it still has to wait
+freshDatabase('waiting');
+await reset();
+const waiting = path.join(folder, 'waiting');
+result = await run([...closeWords(waiting), '--no-standalone']);
+assert.equal(result.status, 4, result.out);
+assert.deepEqual(statuses(), { held: ITEMS });
+told = await reconcile(['--no-standalone']);
+assert.equal(told.status, 0, told.out);
+assert.deepEqual([kinds(told.first), told.first.as_recorded], [{}, ITEMS]);
+const wait = ['reconcile', waiting, '--json', '--test-key'];
+result = await run(wait);
+assert.equal(result.status, 0, result.out);
+result = await run([...wait, '--repair']);
+assert.equal(result.status, 4, result.out);
+assert.equal((await dump()).items.length, 0);
+await simulator.ask({ do: 'add', subscriptions: [{ id: 'sub_1', object: 'subscription', customer: 'cus_1', status: 'active', currency: 'usd',
+  items: { data: [{ current_period_end: Math.floor(Date.now() / 1000) + 86400 }] } }] });
+sql("update billing.orgs set stripe_subscription_id = 'sub_1' where org_id = 'org_1'");
+told = await reconcile(['--no-standalone', '--repair', '--run-dir', path.join(folder, 'waiting-repairs')]);
+assert.equal(told.status, 4, told.out);
+assert.deepEqual(kinds(told.last), {});
+assert.deepEqual(statuses(), { held: ITEMS - 2, sent: 2 });
+
 // Dodo: the same
 freshDatabase('dodo');
 await reset();
