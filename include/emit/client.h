@@ -8,7 +8,8 @@
  *     client_destroy(client)
  *
  * Keeps a pace of so many requests a minute, obeys 429 and Retry-After, and tries again, with
- * pauses, what nobody saw or what was asked only. A POST that may have been carried out is given
+ * pauses, what nobody saw or what was asked only; a server that cannot be reached a few times, or
+ * until the deadline, as the caller says. A POST that may have been carried out is given
  * back as CLIENT_UNSURE at once: the caller knows how to find out. Errors, where nobody may go on:
  * the key is not taken (ERR_REFUSED), a signal or the deadline (ERR_INTERRUPTED).
  */
@@ -36,13 +37,16 @@ struct client_options {
     int64_t timeout_ms;
     int64_t retry_delay_ms;
     int64_t deadline_us; /* monotonic; 0: none */
+    /* For people: the other side cannot be reached, and that it can be again. NULL: nobody. */
+    void (*note)(void *context, const char *text);
+    void *note_context;
 };
 
 enum client_fate {
     CLIENT_DONE,      /* 2xx with a JSON object */
     CLIENT_NOT_THERE, /* 404, in the API's own words */
     CLIENT_REFUSED,   /* a definite no: nothing was done */
-    CLIENT_NOT_SENT,  /* nobody saw it, however often it was tried */
+    CLIENT_NOT_SENT,  /* nobody saw it, however often it was tried; not if it is tried on */
     CLIENT_UNSURE,    /* a POST that may have been carried out; a GET that was never answered */
 };
 
@@ -65,6 +69,8 @@ bool client_get(struct client *client, struct text path, struct client_reply *re
 bool client_post(struct client *client, struct text path, struct text body,
                  struct client_reply *reply, struct err *err);
 void client_reply_release(struct client_reply *reply);
+/* Whether a connection is tried until the deadline: while something is sent, not to look only. */
+void client_keep_connecting(struct client *client, bool keeps_connecting);
 /* The pause before the next try of a caller that tries again itself. */
 bool client_rest(struct client *client, unsigned tries, struct err *err);
 

@@ -3,6 +3,10 @@
 #include "cli/emission.h"
 #include "sys/clock.h"
 
+static void note(void *context, const char *text) {
+    console_say(context, LOG_NOTE, "note: %s", text);
+}
+
 bool api_client_open(struct cli *cli, enum client_dialect dialect, struct client **client,
                      struct err *err) {
     struct stage_sending sending = {0};
@@ -23,6 +27,8 @@ bool api_client_open(struct cli *cli, enum client_dialect dialect, struct client
             .timeout_ms = sending.timeout_ms,
             .retry_delay_ms = sending.retry_delay_ms,
             .deadline_us = clock_monotonic_us(cli->sys) + sending.deadline_s * 1000000,
+            .note = note,
+            .note_context = &cli->console,
         };
         is_fine = client_create(&options, client, err);
     }

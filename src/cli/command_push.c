@@ -74,6 +74,7 @@ static bool push_all(struct cli *cli, struct db *db, struct db *reader, struct c
     struct pushing pushing = {.cli = cli, .is_fine = true};
     struct push_options options = {.tell = push_tell, .context = &pushing};
     struct push_counts counts;
+    client_keep_connecting(client, true);
     bool is_fine = push_run(cli->sys, db, reader, client, &options, &counts, err);
     struct err printing = {0};
     bool is_told = pushing.is_fine && push_print(cli, &counts, &printing);

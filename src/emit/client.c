@@ -5,6 +5,7 @@
 
 #include "answer.h"
 #include "core/memory.h"
+#include "reach.h"
 #include "sys/clock.h"
 #include "sys/process.h"
 
@@ -13,6 +14,8 @@ enum { CLIENT_TRIES_MAX = 6, CLIENT_DELAY_MS_MAX = 8000, MINUTE_US = 60000000 };
 struct client {
     struct client_options options;
     struct http *http;
+    struct reach reach;
+    bool keeps_connecting;
     int64_t next_us; /* when the next request may go */
     uint64_t random;
     uint64_t requests;
@@ -26,6 +29,14 @@ bool client_create(const struct client_options *options, struct client **client,
     }
     *made =
         (struct client){.options = *options, .random = (uint64_t)clock_now(options->sys).us | 1};
+    made->reach.options = (struct reach_options){.sys = options->sys,
+                                                 .base = options->base,
+                                                 .base_name = options->dialect == DIALECT_DODO
+                                                                  ? "DODO_PAYMENTS_API_BASE"
+                                                                  : "STRIPE_API_BASE",
+                                                 .deadline_us = options->deadline_us,
+                                                 .note = options->note,
+                                                 .note_context = options->note_context};
     struct http_options http_options = {.sys = options->sys,
                                         .base = options->base,
                                         .secret = options->secret,
@@ -57,6 +68,10 @@ const char *client_text(const json_t *object, const char *name) {
     return object_text(object, name);
 }
 
+void client_keep_connecting(struct client *client, bool keeps_connecting) {
+    client->keeps_connecting = keeps_connecting;
+}
+
 uint64_t client_requests(const struct client *client) {
     return client->requests;
 }
@@ -65,15 +80,7 @@ uint64_t client_requests(const struct client *client) {
  */
 
 static bool client_check(const struct client *client, struct err *err) {
-    int64_t deadline_us = client->options.deadline_us;
-    if (!interrupt_check(err)) {
-        return false;
-    }
-    if (deadline_us == 0 || clock_monotonic_us(client->options.sys) < deadline_us) {
-        return true;
-    }
-    (void)err_set(err, ERR_INTERRUPTED, "the deadline for sending is over");
-    return err_hint(err, "type the same command again: it goes on where this one stopped");
+    return reach_check_time(&client->reach, clock_monotonic_us(client->options.sys), err);
 }
 
 static bool client_pause(struct client *client, int64_t until_us, struct err *err) {
@@ -190,13 +197,35 @@ static bool client_settles(const struct client_request *request, enum verdict ve
     return request->is_post || tries >= CLIENT_TRIES_MAX;
 }
 
+/* Connections that do not come about are tried on here; then there is an answer, or its lack. */
+static bool client_reach(struct client *client, const struct client_request *request,
+                         struct http_call **call, struct err *err) {
+    for (unsigned misses = 1;; misses++) {
+        if (!client_exchange(client, request, call, err)) {
+            return false;
+        }
+        if ((*call)->answer.fate != HTTP_NOT_SENT) {
+            reach_made(&client->reach);
+            return true;
+        }
+        if (!client->keeps_connecting) {
+            return true;
+        }
+        reach_missed(&client->reach, (*call)->answer.problem);
+        http_finish(client->http, *call);
+        if (!client_rest(client, misses, err)) {
+            return false;
+        }
+    }
+}
+
 static bool client_ask(struct client *client, const struct client_request *request,
                        struct client_reply *reply, struct err *err) {
     *reply = (struct client_reply){0};
     for (unsigned tries = 1;; tries++) {
         struct http_call *call;
         struct judgement judgement;
-        if (!client_exchange(client, request, &call, err)) {
+        if (!client_reach(client, request, &call, err)) {
             return false;
         }
         if (client->options.dialect == DIALECT_DODO) {

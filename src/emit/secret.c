@@ -43,10 +43,10 @@ static bool secret_unread(const char *variable, struct err *err) {
 static bool secret_from_file(const struct sys *sys, const char *path, const char *variable,
                              struct secret *secret, struct err *err) {
     struct buffer content = {0};
-    bool is_fine = (file_load(sys, path, SECRET_FILE_BYTES_MAX, &content, err) ||
-                    secret_unread(variable, err)) &&
-                   (secret_keep(buffer_text(&content), path, secret, err) ||
-                    err_wrap(err, "%s", variable));
+    bool is_fine =
+        (file_load(sys, path, SECRET_FILE_BYTES_MAX, &content, err) ||
+         secret_unread(variable, err)) &&
+        (secret_keep(buffer_text(&content), path, secret, err) || err_wrap(err, "%s", variable));
     if (content.bytes != NULL) {
         explicit_bzero(content.bytes, content.capacity_bytes);
     }

@@ -58,6 +58,12 @@ bool sender_create(const struct sender_options *options, struct journal *journal
     }
     made->options = *options;
     made->journal = journal;
+    made->reach.options = (struct reach_options){.sys = options->sys,
+                                                 .base = options->base,
+                                                 .base_name = "STRIPE_API_BASE",
+                                                 .deadline_us = options->deadline_us,
+                                                 .note = options->note,
+                                                 .note_context = options->note_context};
     made->window_groups = window_for(options->rate);
     made->random = (uint64_t)clock_now(options->sys).us | 1;
     for (size_t step = 0; step < STEPS_COUNT; step++) {
@@ -251,7 +257,7 @@ static bool take_answers(struct sender *sender, struct err *err) {
         struct slot *slot = call->owner;
         sender->has_connected = true;
         if (call->answer.fate != HTTP_NOT_SENT) {
-            sender_reached(sender);
+            reach_made(&sender->reach);
         }
         bool is_fine = step_take(sender, slot, &call->answer, err);
         http_finish(sender->http, call);
@@ -268,7 +274,7 @@ static bool sender_round(struct sender *sender, const struct emit_feed *feed, bo
     int64_t now_us = clock_monotonic_us(sender->options.sys);
     int64_t until_us = now_us + IDLE_WAIT_US;
     /* What is ready goes out first: the other side works on it while the window is looked after. */
-    if (!sender_check_time(sender, now_us, err) || !start_ready(sender, now_us, &until_us, err)) {
+    if (!reach_check_time(&sender->reach, now_us, err) || !start_ready(sender, now_us, &until_us, err)) {
         return false;
     }
     http_push(sender->http);

@@ -11,7 +11,7 @@
  *   reconcile.c      comparing with what stands at Stripe
  *   preview.c        what would be asked, for a dry run
  *   sweep.c          asking for everything since a time
- *   sender_reach.c   when no connection comes about
+ *   reach.c          when no connection comes about
  */
 #ifndef PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
 #define PERIODCLOSE_SRC_EMIT_SENDER_INTERNAL_H
@@ -19,6 +19,7 @@
 #include "answer.h"
 #include "emit/pace.h"
 #include "emit/sender.h"
+#include "reach.h"
 
 enum {
     WINDOW_GROUPS_MAX = 1024,
@@ -107,14 +108,6 @@ struct slot {
     char page_after[EMIT_ID_MAX]; /* of a listing */
 };
 
-/* Connections that do not come about, since the last one that did. */
-struct reach {
-    bool is_lost;
-    bool is_told;
-    int64_t lost_us; /* monotonic: since when */
-    char problem[200];
-};
-
 struct ready_queue {
     struct slot *first;
     struct slot *last;
@@ -152,12 +145,6 @@ struct sender {
 
 /* sender.c */
 int64_t retry_delay_us(struct sender *sender, unsigned tries);
-
-/* sender_reach.c */
-void sender_missed(struct sender *sender, const char *problem); /* no connection came about */
-void sender_reached(struct sender *sender);
-/* ERR_INTERRUPTED after a signal, or past the deadline. */
-bool sender_check_time(const struct sender *sender, int64_t now_us, struct err *err);
 
 /* sender_window.c */
 struct slot *window_slot(struct sender *sender, size_t index); /* the oldest is 0 */

@@ -346,7 +346,7 @@ static void try_again(struct sender *sender, struct slot *slot, const struct htt
 static void try_connecting(struct sender *sender, struct slot *slot,
                            const struct http_answer *answer) {
     int64_t now_us = clock_monotonic_us(sender->options.sys);
-    sender_missed(sender, answer->problem);
+    reach_missed(&sender->reach, answer->problem);
     slot_pause(sender, slot, slot->step, now_us + retry_delay_us(sender, ++slot->misses));
 }
 

@@ -186,9 +186,9 @@ static bool list_take(struct sender *sender, const struct listing *listing, stru
                     ++place->tries >= TRIES_MAX);
     place->misses = is_missed ? place->misses + 1 : 0;
     if (is_missed) {
-        sender_missed(sender, call->answer.problem);
+        reach_missed(&sender->reach, call->answer.problem);
     } else {
-        sender_reached(sender);
+        reach_made(&sender->reach);
     }
     if (is_done) {
         place->tries = 0;
@@ -206,7 +206,7 @@ static bool list_all(struct sender *sender, const struct listing *listing, struc
     while (place.has_more) {
         struct http_call *call;
         int64_t now_us = clock_monotonic_us(sender->options.sys);
-        if (!sender_check_time(sender, now_us, err) ||
+        if (!reach_check_time(&sender->reach, now_us, err) ||
             !list_exchange(sender, listing, place.page_after, &call, err)) {
             return false;
         }

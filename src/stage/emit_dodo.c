@@ -130,8 +130,14 @@ static bool open_client(struct dodo_run *sending, struct err *err) {
         .timeout_ms = how->timeout_ms,
         .retry_delay_ms = how->retry_delay_ms,
         .deadline_us = clock_monotonic_us(sys) + how->deadline_s * 1000000,
+        .note = sending->session->note,
+        .note_context = sending->session->note_context,
     };
-    return client_create(&options, &sending->client, err);
+    if (!client_create(&options, &sending->client, err)) {
+        return false;
+    }
+    client_keep_connecting(sending->client, !sending->is_comparing);
+    return true;
 }
 
 static bool open_journal(struct dodo_run *sending, struct err *err) {

@@ -142,6 +142,8 @@ static bool open_client(struct settle *settle, struct err *err) {
         .timeout_ms = sending->timeout_ms,
         .retry_delay_ms = sending->retry_delay_ms,
         .deadline_us = clock_monotonic_us(sys) + sending->deadline_s * 1000000,
+        .note = settle->options.note,
+        .note_context = settle->options.note_context,
     };
     return settle->client != NULL || client_create(&options, &settle->client, err);
 }
@@ -376,9 +378,7 @@ static bool complete_journal(struct settle *settle, struct err *err) {
     return sender_sweep(settle->sender, from, err) && open_sender(settle, err);
 }
 
-bool settle_send(struct settle *settle, struct settle_counts *counts, struct err *err) {
-    *counts = (struct settle_counts){0};
-    settle->counts = counts;
+static bool send_all(struct settle *settle, struct err *err) {
     if (!open_sender(settle, err) || !complete_journal(settle, err) ||
         (is_dodo(settle) && !dodo_load(settle->dodo, err))) {
         return false;
@@ -390,4 +390,17 @@ bool settle_send(struct settle *settle, struct settle_counts *counts, struct err
         }
     }
     return true;
+}
+
+bool settle_send(struct settle *settle, struct settle_counts *counts, struct err *err) {
+    *counts = (struct settle_counts){0};
+    settle->counts = counts;
+    if (settle->client != NULL) {
+        client_keep_connecting(settle->client, true);
+    }
+    bool is_fine = send_all(settle, err);
+    if (settle->client != NULL) {
+        client_keep_connecting(settle->client, false);
+    }
+    return is_fine;
 }

@@ -232,6 +232,18 @@ result = await run(simulator, ['run', '--run-dir', path.join(folder, 'unknown'),
 assert.equal(result.status, 4, result.out);
 assert.deepEqual(stable(await checkExactlyOnce(simulator, path.join(folder, 'unknown'))), stable(calmRows));
 
+// where nobody listens it is tried until the deadline, nothing is called failed, and the same command goes on
+await reset(simulator);
+const unreached = path.join(folder, 'unreached');
+result = await run(simulator, closeWords(dataset, unreached, ['--deadline', '1']), { DODO_PAYMENTS_API_BASE: 'http://127.0.0.1:1' });
+assert.equal(result.status, 40, result.out);
+assert.match(result.out, /the deadline for sending is over, and http:\/\/127.0.0.1:1 cannot be reached.*DODO_PAYMENTS_API_BASE/s);
+await simulator.ask({ do: 'faults', plan: { seed: 1, faults_max: 1, refuse_ms: 1500, script: [
+  { method: 'POST', path: '/events/ingest', nth: 1, times: 1, kind: 'refuse' }] } });
+result = await run(simulator, closeWords(dataset, unreached));
+assert.equal(result.status, 4, result.out);
+assert.deepEqual(stable(await checkExactlyOnce(simulator, unreached)), stable(calmRows));
+
 // whatever goes wrong on the way, seed by seed; started again until it is done
 async function survive(seed) {
   await reset(simulator, { seed, per_mille: 100, faults_max: 80, kills_max: 4, stall_ms: 30, refuse_ms: 5,

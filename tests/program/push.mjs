@@ -14,8 +14,8 @@ const FAULT_KINDS = ['refuse', 'reset_before', 'reset_after', 'close_after', '50
 const sql = (text) => execFileSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1'], { input: text, encoding: 'utf8' })
   .trim();
 
-function start(simulator, { by = program, ...env } = {}) {
-  const child = spawn(by, ['push', '--database', '', '--rate', 'none', '--retry-delay', '1', '--timeout', '2000'], {
+function start(simulator, { by = program, words = [], ...env } = {}) {
+  const child = spawn(by, ['push', '--database', '', '--rate', 'none', '--retry-delay', '1', '--timeout', '2000', ...words], {
     env: { ...process.env, DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env },
   });
   return { child, done: new Promise((resolve) => {
@@ -175,6 +175,15 @@ assert.equal(result.status, 0, result.out);
 assert.match(result.out, /sent +\d+\ntoo old +0\n/);
 assert.equal(sql('select count(*) from billing.push_unsent'), listed);
 assert.equal((await eventsOf(simulator)).length, 1500 - 75 + 2);
+
+// where nobody listens it is tried until the deadline; the same command goes on
+await reset(simulator);
+write(100);
+result = await push(simulator, { words: ['--deadline', '1'], DODO_PAYMENTS_API_BASE: 'http://127.0.0.1:1' });
+assert.equal(result.status, 40, result.out);
+assert.match(result.out, /the deadline for sending is over, and http:\/\/127.0.0.1:1 cannot be reached.*DODO_PAYMENTS_API_BASE/s);
+assert.equal((await push(simulator)).status, 0);
+assert.equal((await eventsOf(simulator)).length, 100 - 5 + 2);
 
 // whatever goes wrong on the way; started again until it is done
 for (let seed = 1; seed <= SEEDS; seed += 1) {
