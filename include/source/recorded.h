@@ -36,6 +36,17 @@ enum {
 /* checkpoint_records, and behind its columns: */
 enum { RECORDED_RECORDS_IS_WAIVED = checkpoint_records_columns_count };
 
+/* Parts of limits that orgs are told of, sorted; of the org "": of all that have none of their own.
+ */
+enum { RECORDED_THRESHOLDS_ORG_ID, RECORDED_THRESHOLDS_THRESHOLD };
+/* Alerts of the period, and those expected of the next one, that stand; sorted by these columns. */
+enum {
+    RECORDED_ALERTS_ORG_ID,
+    RECORDED_ALERTS_METRIC,
+    RECORDED_ALERTS_IS_PROJECTED,
+    RECORDED_ALERTS_THRESHOLD,
+};
+
 extern const struct recorded_table recorded_orgs;
 extern const struct recorded_table recorded_limits;
 extern const struct recorded_table recorded_plans;
@@ -45,6 +56,8 @@ extern const struct recorded_table recorded_records;
 extern const struct recorded_table recorded_usage;
 extern const struct recorded_table recorded_negatives;
 extern const struct recorded_table recorded_charges;
+extern const struct recorded_table recorded_thresholds;
+extern const struct recorded_table recorded_alerts;
 
 bool recorded_settings(struct db *db, const struct recorded_scope *scope, struct err *err);
 /* A word for what is recorded by others: another one when that has changed. */

@@ -20,6 +20,18 @@ static const struct table_column orgs_columns[] = {
 static const struct table_column records_columns[] = {
     RECORDS_COLUMNS(COLUMN_ROW) COLUMN_ROW(RECORDED_RECORDS_IS_WAIVED, "is_waived", BOOL, false)};
 
+static const struct table_column thresholds_columns[] = {
+    {.name = "org_id", .type = TABLE_UTF8},
+    {.name = "threshold", .type = TABLE_DECIMAL, .is_nullable = true},
+};
+
+static const struct table_column alerts_columns[] = {
+    {.name = "org_id", .type = TABLE_UTF8},
+    {.name = "metric", .type = TABLE_UTF8},
+    {.name = "is_projected", .type = TABLE_BOOL},
+    {.name = "threshold", .type = TABLE_DECIMAL},
+};
+
 static const struct table_schema orgs_schema = {
     .name = "recorded_orgs",
     .columns = orgs_columns,
@@ -34,6 +46,18 @@ static const struct table_schema records_schema = {
     .key_columns_count = 2,
 };
 
+static const struct table_schema thresholds_schema = {
+    .name = "recorded_thresholds",
+    .columns = thresholds_columns,
+    .columns_count = sizeof thresholds_columns / sizeof *thresholds_columns,
+};
+
+static const struct table_schema alerts_schema = {
+    .name = "recorded_alerts",
+    .columns = alerts_columns,
+    .columns_count = sizeof alerts_columns / sizeof *alerts_columns,
+};
+
 const struct recorded_table recorded_orgs = {"recorded/orgs.sql", &orgs_schema};
 const struct recorded_table recorded_limits = {"recorded/limits.sql", &checkpoint_limits};
 const struct recorded_table recorded_plans = {"recorded/plans.sql", &checkpoint_plans};
@@ -43,6 +67,8 @@ const struct recorded_table recorded_records = {"recorded/records.sql", &records
 const struct recorded_table recorded_usage = {"recorded/usage.sql", &checkpoint_usage};
 const struct recorded_table recorded_negatives = {"recorded/negatives.sql", &checkpoint_negatives};
 const struct recorded_table recorded_charges = {"recorded/charges.sql", &checkpoint_charges};
+const struct recorded_table recorded_thresholds = {"recorded/thresholds.sql", &thresholds_schema};
+const struct recorded_table recorded_alerts = {"recorded/alerts.sql", &alerts_schema};
 
 /* --- settings -------------------------------------------------------------------------------- */
 

@@ -105,6 +105,12 @@ static bool copy_table(struct writing *writing, const struct written_table *tabl
     return true;
 }
 
+bool writing_copy_alerts(struct writing *writing, struct err *err) {
+    static const struct written_table alerts = {"record/copy_alerts.sql", writing_look_at_alerts,
+                                                writing_put_alerts};
+    return copy_table(writing, &alerts, err);
+}
+
 /* --- all of it ------------------------------------------------------------------------------- */
 
 static bool write_all(struct writing *writing, struct err *err) {
@@ -139,7 +145,9 @@ static bool forget_run(struct ledger *ledger, struct err *err) {
 bool ledger_write(struct ledger *ledger, struct err *err) {
     struct writing writing = {.ledger = ledger};
     const struct civil_date first = {ledger->session->month.year, ledger->session->month.month, 1};
+    const struct month next = month_add(ledger->session->month, 1);
     writing.period_days = civil_to_days(first);
+    writing.next_period_days = civil_to_days((struct civil_date){next.year, next.month, 1});
     bool is_nothing = ledger->counts[LEDGER_NEW] + ledger->counts[LEDGER_CHANGED] == 0;
     bool is_done = is_nothing ? forget_run(ledger, err) : write_all(&writing, err);
     sealed_digests_release(&writing.sealed);

@@ -3,6 +3,7 @@
  *
  *   record_write.c     the passes over the shards: one COPY after the other
  *   record_rows.c      the rows of each table, field by field; what was sent is added up
+ *   record_alerts.c    which parts of limits were reached
  *   record_written.c   the sums as the tables have them; the mark that the result is written
  */
 #ifndef PERIODCLOSE_SRC_STAGE_RECORD_WRITE_H
@@ -34,15 +35,32 @@ struct written_sums {
 
 enum { CURRENCIES_MAX = 64 };
 
+/* Parts of a limit, ascending. */
+struct thresholds {
+    struct decimal *parts;
+    size_t count;
+    size_t capacity;
+};
+
+struct writing_alerts {
+    struct terms_walk settings; /* recorded_thresholds */
+    struct terms_walk standing; /* recorded_alerts */
+    struct thresholds common;
+    struct thresholds own; /* of the org at hand, if is_own */
+    bool is_own;
+};
+
 struct writing {
     struct ledger *ledger;
     struct sealed_digests sealed;
     int32_t period_days;
+    int32_t next_period_days;
     struct db_copy_in copy;
     struct rated_walk walk;
     const struct ledger_org *org;
     struct terms_walk limits;      /* of copy_terms, org by org */
     struct previous_walk recorded; /* records that stand */
+    struct writing_alerts alerts;
     struct buffer scratch;
     uint64_t progress;
     /* what was sent */
@@ -65,10 +83,17 @@ bool writing_put_usage(struct writing *writing, struct err *err);
 bool writing_put_record(struct writing *writing, struct err *err);
 bool writing_put_mark(struct writing *writing, struct err *err);
 
+/* record_alerts.c */
+bool writing_look_at_alerts(struct writing *writing, struct err *err); /* of an org, before */
+bool writing_put_alerts(struct writing *writing, struct err *err);
+bool writing_note_alerts(struct writing *writing, struct err *err);
+
+/* record_write.c: the pass that writes them */
+bool writing_copy_alerts(struct writing *writing, struct err *err);
+
 /* record_written.c */
 /* ERR_CONTROL when the tables have not what was sent. */
 bool writing_check_sums(const struct writing *writing, struct err *err);
-bool writing_note_alerts(const struct writing *writing, struct err *err);
 bool writing_mark_done(const struct writing *writing, struct err *err);
 
 #endif

@@ -173,14 +173,6 @@ static void put_word(struct db_params *params, const char *word) {
     }
 }
 
-/* Of limits that were reached: not part of the result, and not held against anything. */
-bool writing_note_alerts(const struct writing *writing, struct err *err) {
-    struct db_params params = {0};
-    db_params_text(&params, text_from(writing->ledger->day));
-    db_params_int64(&params, writing_run_number(writing));
-    return db_run(writing->ledger->db, "record/note_alerts.sql", &params, NULL, err);
-}
-
 bool writing_mark_done(const struct writing *writing, struct err *err) {
     const struct ledger *ledger = writing->ledger;
     const struct stage_session *session = ledger->session;

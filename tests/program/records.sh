@@ -17,6 +17,7 @@ for file in "$root"/fixtures/acme/dataset/*.csv; do
 done
 periodclose migrate --database ""
 periodclose ingest --database "" "$scratch/dataset"
+PGDATABASE=postgres createdb --template records alerts
 
 # close_as STATUS RUN OPTION...: February 2024, as of May.
 close_as() {
@@ -312,6 +313,52 @@ finds_by_index() {
         and ((recorded_xid::text)::bigint >= 900 or recorded_at > '2024-05-01Z')" | tee "$scratch/plan" | grep -q BitmapOr
 }
 check "which is found by when it was written" finds_by_index
+
+# --- alerts that stand before -------------------------------------------------------------------
+
+alerts() { # TABLE
+    sql -c "copy (select org_id, metric, period, threshold, usage, usage_limit, is_projected from $1 order by 1, 2, 3, 4, 7) to stdout csv"
+}
+# What the orgs' settings and the recorded usage say, in SQL.
+alerts_due="(select org_id, metric, case when is_projected then '2024-03-01' else '2024-02-01' end::date as period,
+        part::numeric(38, 15) as threshold, reached as usage, usage_limit, is_projected
+    from billing.org_billing_usage_monthly
+    cross join lateral (values (usage, false), (projected, true)) as said (reached, is_projected)
+    cross join lateral jsonb_array_elements_text(billing.settings(org_id) -> 'alert.thresholds') as parts (part)
+    where period = '2024-02-01' and usage_limit > 0 and reached > 0 and reached >= usage_limit * part::numeric) as due"
+alerts_close() { # DATABASE STATEMENT
+    PGDATABASE=postgres createdb --template alerts "$1" || return 1
+    PGDATABASE=$1 sql -c "insert into billing.org_settings values ('acme', 'alert.thresholds', '[2, 0.5]'), ('suspended', 'alert.thresholds', '[]')" \
+        -c "$2" && PGDATABASE=$1 close_as 4 "$1" &&
+        PGDATABASE=$1 alerts "$alerts_due" >"$scratch/due.csv" && PGDATABASE=$1 alerts billing.usage_alerts >"$scratch/told.csv" &&
+        same_file "$scratch/due.csv" "$scratch/told.csv" && grep -q '^acme,tokens,2024-02-01,0.5' "$scratch/due.csv" &&
+        [ "$(wc -l <"$scratch/due.csv")" -gt 20 ]
+}
+# Of an application: of the closed period, and of what was expected of it.
+of_application="insert into billing.usage_alerts (org_id, metric, period, threshold, usage, usage_limit, is_projected)
+    select org_id, metric, period, threshold, usage, usage_limit, is_projected from (values
+        ('acme', 'tokens', date '2024-02-01', 0.5, 750000, 500000, false), ('acme', 'tokens', '2024-02-01', 0.5, 1, 500000, true)
+    ) as told (org_id, metric, period, threshold, usage, usage_limit, is_projected)"
+stand_already() {
+    PGDATABASE=postgres createdb --template alerts standing || return 1
+    PGDATABASE=standing sql -c "insert into billing.org_settings values ('acme', 'alert.thresholds', '[2, 0.5]')" -c "$of_application" &&
+        PGDATABASE=standing close_as 4 standing || return 1
+    PGDATABASE=standing is "select string_agg(concat_ws(' ', trim_scale(threshold), is_projected, coalesce(run_id::text, 'told')), ', ' order by period, threshold, is_projected)
+        from billing.usage_alerts where org_id = 'acme' and metric = 'tokens' and period = '2024-02-01'" \
+        "0.5 f told, 0.5 t told"
+}
+# Somebody else writes each of them just before the run does: a trigger plays that part.
+raced="create function pg_temp_free() returns trigger language plpgsql as \$\$
+    begin
+        if pg_trigger_depth() = 1 then
+            insert into billing.usage_alerts select new.* on conflict do nothing;
+        end if;
+        return new;
+    end \$\$;
+    create trigger races before insert on billing.usage_alerts for each row execute function pg_temp_free()"
+check "alerts are those of the orgs' own thresholds, or of the common ones" alerts_close told "select 1"
+check "those that stand already are left as they are" stand_already
+check "an alert that somebody writes meanwhile is not in the way" alerts_close raced "$raced"
 
 # --- a database that is not as it should be --------------------------------------------------------
 
