@@ -26,6 +26,10 @@ struct usage_run {
     const char *org;            /* --org; NULL: all */
     const struct sys *sys;      /* for the reading of usage; NULL: the real one */
     bool (*memory_fault)(void); /* during it: see mem_set_fault */
+    /* Usage from elsewhere, behind that of the folder; NULL: none. */
+    bool (*feed_more)(void *context, struct usage *usage, struct problems *problems,
+                      struct err *err);
+    void *context;
 };
 
 enum { USAGE_RUN_TABLES = 6 };
@@ -210,6 +214,7 @@ static inline bool usage_run_read(struct usage *usage, struct dataset *dataset,
                                   struct problems *problems, const struct usage_run *run,
                                   struct err *err) {
     if (!usage_read_csv(usage, problems, err) || !usage_read_seats_csv(usage, problems, err) ||
+        (run->feed_more != NULL && !run->feed_more(run->context, usage, problems, err)) ||
         !usage_settle_events(usage, problems, err) || !problems_check(problems, err)) {
         return false;
     }
