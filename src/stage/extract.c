@@ -210,6 +210,20 @@ static bool extract_pin_files(const struct extraction *extraction, struct err *e
     return true;
 }
 
+/* Rows of a file are corrected; the ledger keeps its own. */
+static bool extract_check_problems(const struct extraction *extraction, struct err *err) {
+    if (problems_check(extraction->problems, err)) {
+        return true;
+    }
+    if (extraction->session->conninfo != NULL && err->code == ERR_INPUT) {
+        (void)err_hint(err,
+                       "nothing was recorded. The ledger keeps its rows: correct what they are "
+                       "judged by (the aggregation in billing.prices that they were written for, "
+                       "an org that is missing), or close the other orgs with --org meanwhile");
+    }
+    return false;
+}
+
 static bool extract_read(struct extraction *extraction, struct err *err) {
     const struct run_options *run_options = run_current_options(extraction->run);
     const struct usage_options options = {
@@ -227,7 +241,7 @@ static bool extract_read(struct extraction *extraction, struct err *err) {
     if (!usage_create(run_sys(extraction->run), catalog, &options, &extraction->usage, err) ||
         !extract_read_usage(extraction, err) ||
         !usage_settle_events(extraction->usage, extraction->problems, err) ||
-        !problems_check(extraction->problems, err)) {
+        !extract_check_problems(extraction, err)) {
         return false;
     }
     catalog_settle(catalog);

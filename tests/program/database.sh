@@ -306,6 +306,22 @@ refused_row() {
         closing 10 --database "" && error_says "billing.usage_ledger: org_id 'nobody': is not in billing.orgs"
 }
 
+# A row that no plan of its org can have, in a ledger that keeps it: the others can be closed.
+row_of_another_plan() {
+    fresh_database contrary && expect 0 migrate --database "" || return 1
+    sql -c "insert into billing.orgs (org_id) values ('good'), ('bad')" \
+        -c "insert into billing.plans (plan_id) values ('pro')" \
+        -c "insert into billing.prices (plan_id, metric, aggregation, included, unit_price) values ('pro', 'disk', 'last', 10, 1)" \
+        -c "insert into billing.subscriptions (org_id, plan_id, starts_at) values ('good', 'pro', '2024-01-01Z'), ('bad', 'pro', '2024-01-01Z')" \
+        -c "select billing.set_usage('bad', 'disk', 5, p_occurred_at => '2024-02-10Z'), billing.increment_usage('good', 'disk', 50, p_occurred_at => '2024-02-20Z')" \
+        -c "update billing.prices set aggregation = 'sum'" >"$scratch/sql"
+    all expect 10 run --database "" --period 2024-02 --run-dir "$scratch/contrary" -- \
+        error_says "(org_id bad, metric disk)" "hint: nothing was recorded. The ledger keeps its rows" -- \
+        expect 0 run --database "" --period 2024-02 --run-dir "$scratch/contrary-good" --org good -- \
+        sql -c "update billing.prices set aggregation = 'last'" -- \
+        expect 0 run --database "" --period 2024-02 --run-dir "$scratch/contrary-all"
+}
+
 administrative_rows() {
     sql -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at, recorded_at, reason)
             select org_id, metric, 'set', 0, occurred_at, occurred_at, 'monthly_reset' from billing.usage_ledger
@@ -343,5 +359,7 @@ check "extract is content with a server that only reads, migrate is not" reads_f
 check "resets and migrations of flows are administrative, not usage" administrative_rows
 check "usage of an unknown org is bad input" refused_row
 check "a column of another type, too, before anything is read" wrong_type
+
+check "a row that the plan cannot have stops its org alone, until the plan can" row_of_another_plan
 
 finish
