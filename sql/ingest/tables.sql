@@ -1,4 +1,10 @@
--- Staging of one ingest, in this session alone.
+-- Staging of one ingest, in this session alone. Batches are sorted and folded in memory.
+do $$
+begin
+    perform set_config('work_mem', greatest(
+        pg_size_bytes(current_setting('work_mem')), pg_size_bytes('64MB')) / 1024 || 'kB', false);
+end
+$$;
 create temporary table ingest_usage (
     file integer not null,
     line bigint not null,

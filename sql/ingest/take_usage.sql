@@ -6,24 +6,24 @@
 with batch as materialized (
     select
         line, org_id, metric, judged_kind as kind, quantity, occurred_at, event_id, unique_key,
-        case
-            when event_id is null then recorded_at
-            when bool_or(recorded_at is null) over same then null
-            else min(recorded_at) over same
-        end as recorded_at
+        recorded_at
     from pg_temp.ingest_rows
     where file = $1::integer
         and line > $2::bigint
         and line <= $3::bigint
         and (event_id is not null or line > $4::bigint)
-    window same as (
-        partition by org_id, event_id, metric, judged_kind, quantity, occurred_at, unique_key,
-            case when event_id is null then line end
-    )
 ), events as (
-    select distinct on (org_id, event_id) *
+    select distinct on (org_id, event_id)
+        line, org_id, metric, kind, quantity, occurred_at, event_id, unique_key,
+        case
+            when bool_or(recorded_at is null) over same then null
+            else min(recorded_at) over same
+        end as recorded_at
     from batch
     where event_id is not null
+    window same as (
+        partition by org_id, event_id, metric, kind, quantity, occurred_at, unique_key
+    )
     order by org_id, event_id, line
 ), keyed as (
     insert into billing.usage_keys (org_id, event_id, content, occurred_at)
