@@ -41,7 +41,7 @@ die() {
 sql() { psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
 
 clean_up() {
-    rm -rf "$data"/db-run-* "$data"/db-*.txt "$data/db-measured" "$results"
+    rm -rf "$data"/db-run-* "$data"/db-*.txt "$data/db-small" "$data/db-measured" "$results"
     [ -n "${KEEP:-}" ] || rm -rf "$dataset"
     rmdir "$data" 2>/dev/null || true
 }
@@ -75,10 +75,23 @@ pg_ctlcluster "$(sql -d postgres -c "select split_part(current_setting('server_v
 PGDATABASE=postgres createdb --template template0 --encoding UTF8 bench
 export PGDATABASE=bench
 "$program" migrate --database "" --quiet >/dev/null
-say "ingests $(wc -l <"$dataset/usage.csv") lines of usage"
 began=$SECONDS
-"$program" ingest "$dataset" --database "" --quiet >"$data/db-ingest.txt"
-say "ingested in $((SECONDS - began)) s"
+# All but usage by ingest. Usage by COPY, with the values that ingest would give: it has no ids, so
+# there are no keys, and nothing but changes. The cache is what they add up to.
+mkdir -p "$data/db-small"
+for file in "$dataset"/*.csv; do
+    [ "$(basename "$file")" = usage.csv ] || ln -sf "$(realpath "$file")" "$data/db-small/"
+done
+say "ingests orgs, plans and seats"
+"$program" ingest "$data/db-small" --database "" --quiet >/dev/null
+say "copies $(($(wc -l <"$dataset/usage.csv") - 1)) rows of usage"
+sql -c "select billing.ensure_ledger_partition('2026-09-15Z')" >/dev/null
+sed -E '1d; s/$/,delta,/' "$dataset/usage.csv" | sql -c "copy billing.usage_ledger
+    (org_id, metric, quantity, occurred_at, kind, recorded_at) from stdin (format csv)"
+sql -c "set work_mem = '256MB'" -c "insert into billing.usage_cache (org_id, metric, count, changed_at)
+    select org_id, metric, sum(quantity), max(occurred_at)
+    from billing.usage_ledger group by org_id, metric order by org_id, metric"
+say "loaded in $((SECONDS - began)) s"
 sql -c "vacuum (analyze)" -c checkpoint
 rows=$(sql -c "select count(*) from billing.usage_ledger")
 postmaster=$(head -n 1 "$(sql -c 'show data_directory')/postmaster.pid")
