@@ -11,6 +11,8 @@
  *  1. A stage is done if and only if the manifest lists it and every file it lists has the listed
  *     size and SHA-256.
  *  2. The manifest changes only by file_replace, after all files of the stage are durable.
+ *     While they become so, the next stages may be performed from what was written, unless they
+ *     touch the outside (stage.h): a death then takes them along.
  *  3. Stages are done in order: a stage is never listed without those before it.
  *  4. One process at a time: everything but status and inspect-like reading holds the lock.
  *  5. Files of a stage that is not listed are leftovers and are overwritten or removed.
@@ -143,10 +145,10 @@ struct run_event {
 };
 
 /*
- * Performs the stages not yet done, up to `until`. Each is sealed before the next begins; a failure
- * (with the stage's name in front) leaves no sealed stage behind it. ERR_INTERRUPTED between stages
- * and shards. ERR_CONTROL when totals do not agree, ERR_MISMATCH when stages were sealed by other
- * versions of them.
+ * Performs the stages not yet done, up to `until`. All that are done are sealed when it returns,
+ * and before and after a stage that touches the outside; a failure (with the stage's name in front)
+ * leaves no sealed stage behind it. ERR_INTERRUPTED between stages and shards. ERR_CONTROL when
+ * totals do not agree, ERR_MISMATCH when stages were sealed by other versions of them.
  *
  * is_dry: stages that touch the database or send are performed, must ask run_is_dry, and only leave
  * their tables as if computed. These stages and all after them count as done for the rest of this
@@ -181,7 +183,8 @@ struct totals *run_totals(struct run *run); /* of the stage being performed */
 /* Threads ok. unit: a plain word. Costs a clock call and a mutex: tell it every few thousand rows.
  */
 void run_progress(struct run *run, uint64_t done, uint64_t total, const char *unit);
-const char *run_scratch_path(const struct run *run); /* exists while a stage is performed */
+/* Exists while a stage is performed that reads the source or may write to the database. */
+const char *run_scratch_path(const struct run *run);
 
 size_t run_shards_count(const struct run *run); /* as sealed with the first stage; 0 before */
 /* By the first stage while it is performed; 1 if it does not. */
@@ -234,6 +237,7 @@ struct run_file {
     struct digest digest;
     bool is_checked;    /* its values were looked at by this process: no second look is needed */
     bool is_unverified; /* carried by a replay that does not read it: verified if it is opened */
+    bool is_temporary;  /* of a stage that is not sealed yet: it still is at PATH.tmp */
 };
 
 /* Files and totals of a finished stage; none when it is not done. Valid until the run changes. */

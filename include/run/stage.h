@@ -13,7 +13,9 @@
  * shards. What a pure stage leaves says (key input_sha256) what it was computed from: the SHA-256
  * of the lines "SHA256  TABLE.arrow" of the shard's input files, sorted by name.
  *
- * An effect stage is given the run itself and the session of the command.
+ * An effect stage is given the run itself and the session of the command. One that writes to the
+ * database or sends may say that it will not this time (touches NULL: it always may): then it need
+ * not wait until the stages before it are sealed.
  */
 #ifndef PERIODCLOSE_RUN_STAGE_H
 #define PERIODCLOSE_RUN_STAGE_H
@@ -61,6 +63,7 @@ struct stage {
     bool (*compute)(const struct stage_shard *shard, struct err *err);
     bool (*perform)(struct run *run, const struct stage *stage, struct stage_session *session,
                     struct err *err);
+    bool (*touches)(const struct run *run, const struct stage_session *session);
 };
 
 struct stage_list {

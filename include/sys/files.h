@@ -13,6 +13,12 @@
  * After commit or abort the replacement is empty; aborting an empty one does nothing, so it can
  * stand in every out: path. A death at any point leaves the old file or the new one, whole, and at
  * most a PATH.tmp, which the next file_replace_begin of the same path overwrites.
+ *
+ * Of many files in one folder the commit can be taken apart, so that the folder is flushed once:
+ *
+ *     file_replace_leave(&replacement, err)       fsync, close: PATH.tmp is whole and durable
+ *     file_replace_adopt(sys, path, err)          rename
+ *     directory_sync(sys, folder, err)            for all that were adopted
  */
 #ifndef PERIODCLOSE_SYS_FILES_H
 #define PERIODCLOSE_SYS_FILES_H
@@ -74,6 +80,11 @@ bool file_replace_begin(const struct sys *sys, const char *path,
                         struct file_replacement *replacement, struct err *err);
 bool file_replace_commit(struct file_replacement *replacement, struct err *err);
 void file_replace_abort(struct file_replacement *replacement);
+/* Leaves the replacement empty, like a commit; after a failure there is no PATH.tmp. */
+bool file_replace_leave(struct file_replacement *replacement, struct err *err);
+bool file_replace_adopt(const struct sys *sys, const char *path, struct err *err);
+/* PATH.tmp: where it is until it is adopted. */
+bool file_replace_path(const char *path, char temporary[FILE_PATH_MAX], struct err *err);
 /* begin, append, commit in one. */
 bool file_replace(const struct sys *sys, const char *path, struct text content, struct err *err);
 

@@ -8,6 +8,11 @@
  *     saver_finish(saver, &digest, err)       waits until the file is there, durable
  *     saver_destroy(saver)                    instead, at any point: leaves no PATH.tmp
  *
+ * Of many files in one folder, that are read before they must be durable, in place of saver_finish:
+ *
+ *     saver_digest(saver, &digest, err)       waits until all is in PATH.tmp
+ *     saver_leave(saver, err)                 waits until PATH.tmp is durable: file_replace_adopt
+ *
  * A saver has a thread of its own from its first buffer on, because SHA-256, writing and waiting
  * for the disk take as long as computing what is written. Where no thread can be had the caller
  * does all of it, in the same order: that is how the tests that count calls see it. What the thread
@@ -51,7 +56,12 @@ bool saver_give_pieces(struct saver *saver, struct buffer *buffer, const struct 
 /* Waits until nothing lent is needed any more. A failure is told later. */
 void saver_settle(struct saver *saver);
 void saver_end(struct saver *saver);
-/* SHA-256 of the whole content. The saver is gone afterwards, also after a failure. */
+/* SHA-256 of the whole content, ended. */
+bool saver_digest(struct saver *saver, struct digest *digest, struct err *err);
+/* Would saver_leave come back at once? True also where there is no thread to wait for. */
+bool saver_is_left(struct saver *saver);
+/* The saver is gone after both, also after a failure. */
+bool saver_leave(struct saver *saver, struct err *err);
 bool saver_finish(struct saver *saver, struct digest *digest, struct err *err);
 void saver_destroy(struct saver *saver); /* NULL is fine */
 

@@ -18,6 +18,12 @@
  *                                               whether it succeeds or not
  *     table_writer_destroy(writer)              instead, on failure: leaves no file; NULL is fine
  *
+ * Of many tables in one folder, in place of the commit, when they are ended (sys/files.h):
+ *
+ *     table_writer_seal(writer, &seal, err)     waits until all is in PATH.tmp, and may be read
+ *     table_writer_leave(writer, err)           waits until PATH.tmp is durable: to be adopted;
+ *                                               destroys the writer like a commit
+ *
  * After any failure a writer can only be destroyed.
  *
  * A column that was not put in a row is null there if nullable (asserted otherwise). Batches are
@@ -134,6 +140,9 @@ void table_writer_destroy(struct table_writer *writer);
 /* No row may follow, only a commit or a destroy; the memory of rows is given back. */
 bool table_writer_end(struct table_writer *writer, struct err *err);
 bool table_writer_commit(struct table_writer *writer, struct table_seal *seal, struct err *err);
+bool table_writer_seal(struct table_writer *writer, struct table_seal *seal, struct err *err);
+bool table_writer_leave(struct table_writer *writer, struct err *err);
+bool table_writer_is_left(struct table_writer *writer); /* table_writer_leave comes back at once */
 
 /* Not for callers: the rare cases of table_put_text and table_end_row. */
 bool table_writer_reserve_text(struct table_writer *writer, size_t column, size_t size_bytes);

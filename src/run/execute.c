@@ -1,5 +1,6 @@
 /*
- * Stage after stage: begin, perform or compute, check, seal.
+ * Stage after stage: begin, perform or compute, check, seal. The last step takes as long as the
+ * disk needs, so the next stage does not wait for it, unless one of the two touches the outside.
  *
  * A dry run performs the stages that touch the outside (run_is_dry tells them not to), and the ones
  * after them, but writes none of these into the manifest: their files serve the later stages of the
@@ -12,117 +13,6 @@
 #include "sys/clock.h"
 #include "sys/process.h"
 
-static bool touches_outside(const struct stage *stage) {
-    return stage->effect == EFFECT_DATABASE || stage->effect == EFFECT_SENDS;
-}
-
-bool performance_begin(struct run *run, const struct stage *stage, struct err *err) {
-    struct performance *performance = &run->performance;
-    assert(performance->stage == NULL);
-    assert((stage->compute == NULL) != (stage->perform == NULL));
-    char folder[FILE_PATH_MAX];
-    char path[FILE_PATH_MAX];
-    bool has_folder = stage->outputs_count > 0 || touches_outside(stage);
-    if (!directory_create(run->sys, run->scratch_path, err)) {
-        return false;
-    }
-    if (has_folder &&
-        (!stage_folder_format(folder, stage, err) || !run_path_format(run, path, folder, err) ||
-         !directory_create(run->sys, path, err))) {
-        return false;
-    }
-    if (stage->effect == EFFECT_REPORTS && (!run_path_format(run, path, REPORTS_FOLDER, err) ||
-                                            !directory_create(run->sys, path, err))) {
-        return false;
-    }
-    struct sealed_stage sealed;
-    if (!sealed_stage_init(&sealed, stage, err)) {
-        return false;
-    }
-    sealed.is_own = true;
-    *performance = (struct performance){.stage = stage,
-                                        .sealed = sealed,
-                                        .shards_count_before = run->manifest.shards_count,
-                                        .started_us = clock_monotonic_us(run->sys)};
-    return true;
-}
-
-static void remove_scratch(struct run *run) {
-    /* What cannot be removed now is removed at the next start. */
-    struct err ignored = {0};
-    (void)path_remove_tree(run->sys, run->scratch_path, &ignored);
-    err_release(&ignored);
-}
-
-void performance_drop(struct run *run) {
-    outputs_drop(run);
-    sealed_stage_release(&run->performance.sealed);
-    for (size_t group = 0; group < PIN_GROUPS_COUNT; group++) {
-        pins_drop_tentative(&run->manifest.pins[group]);
-    }
-    run->manifest.shards_count = run->performance.shards_count_before;
-    run->performance = (struct performance){0};
-    remove_scratch(run);
-}
-
-/* A stage that forgot an output is our own bug. */
-static void assert_outputs_complete(const struct run *run) {
-    const struct sealed_stage *sealed = &run->performance.sealed;
-    for (size_t index = 0; index < sealed->stage->outputs_count; index++) {
-        const struct stage_output *output = &sealed->stage->outputs[index];
-        size_t files_count = output->is_sharded ? run->manifest.shards_count : 1;
-        for (size_t shard_index = 0; shard_index < files_count; shard_index++) {
-            char path[FILE_PATH_MAX];
-            struct err err = {0};
-            bool is_there =
-                table_path_format(path, sealed->stage, output->schema, shard_index, &err) &&
-                sealed_stage_find(sealed, path) != NULL;
-            assert(is_there);
-            (void)is_there;
-        }
-    }
-}
-
-/* Takes the last stage back out of the manifest in memory. */
-static void manifest_pop(struct manifest *manifest, struct sealed_stage *sealed) {
-    *sealed = manifest->stages[--manifest->stages_count];
-    if (manifest->stages_count == 0) {
-        manifest->id[0] = '\0';
-    }
-}
-
-bool performance_seal(struct run *run, bool is_volatile, struct err *err) {
-    struct performance *performance = &run->performance;
-    struct manifest *manifest = &run->manifest;
-    assert(performance->stage == manifest->list.stages[manifest->stages_count]);
-    if (manifest->shards_count == 0) {
-        manifest->shards_count = 1;
-    }
-    if (!outputs_finish(run, err)) {
-        return false;
-    }
-    assert_outputs_complete(run);
-    if (!totals_check(performance->sealed.totals, performance->stage->name, err)) {
-        return false;
-    }
-    int64_t elapsed_us = clock_monotonic_us(run->sys) - performance->started_us;
-    performance->sealed.elapsed_us = elapsed_us > 0 ? elapsed_us : 0;
-    performance->sealed.is_volatile = is_volatile;
-    manifest->stages[manifest->stages_count++] = performance->sealed;
-    if (!manifest_update_id(manifest, err) || (!is_volatile && !save_manifest(run, err))) {
-        manifest_pop(manifest, &performance->sealed);
-        return false;
-    }
-    for (size_t group = 0; group < PIN_GROUPS_COUNT; group++) {
-        for (size_t row = 0; row < manifest->pins[group].rows_count; row++) {
-            manifest->pins[group].rows[row].is_tentative = false;
-        }
-    }
-    run->performance = (struct performance){0};
-    remove_scratch(run);
-    return true;
-}
-
 static bool perform(struct run *run, const struct stage *stage, struct stage_session *session,
                     struct err *err) {
     return stage->compute != NULL ? compute_stage(run, stage, run->options->jobs, err)
@@ -134,17 +24,51 @@ static bool execute_stage(struct run *run, const struct stage *stage, struct sta
     const struct manifest *manifest = &run->manifest;
     bool is_after_volatile =
         manifest->stages_count > 0 && manifest->stages[manifest->stages_count - 1].is_volatile;
-    bool is_volatile = is_after_volatile || (run->options->is_dry && touches_outside(stage));
+    bool is_volatile = is_after_volatile || (run->options->is_dry && stage_touches(stage));
     if (!performance_begin(run, stage, err)) {
         return err_wrap(err, "stage '%s'", stage->name);
     }
     progress_begin(run, stage);
-    if (!perform(run, stage, session, err) || !performance_seal(run, is_volatile, err)) {
+    if (!perform(run, stage, session, err) || !performance_end(run, is_volatile, err)) {
         performance_drop(run);
         return err_wrap(err, "stage '%s'", stage->name);
     }
     progress_tell(run, RUN_STAGE_ENDS, stage, run_stage_elapsed_us(run, stage));
     return true;
+}
+
+/* Will it write to the database, or send, this time? */
+static bool touches_now(const struct run *run, const struct stage *stage,
+                        const struct stage_session *session) {
+    return stage_touches(stage) && !run->options->is_dry &&
+           (stage->touches == NULL || stage->touches(run, session));
+}
+
+/* What the outside is told is told by a run that cannot fall back behind it, and is kept at once.
+ * Otherwise the stage before this one has had its time by now. */
+static bool execute_and_seal(struct run *run, const struct stage *stage,
+                             struct stage_session *session, struct err *err) {
+    if (touches_now(run, stage, session)) {
+        return seal_pending(run, 0, err) && execute_stage(run, stage, session, err) &&
+               seal_pending(run, 0, err);
+    }
+    return execute_stage(run, stage, session, err) &&
+           (!seal_is_ready(run, 1) || seal_pending(run, 1, err));
+}
+
+/* What is done is sealed, whatever came of the stage after it. */
+static bool seal_rest(struct run *run, bool is_fine, struct err *err) {
+    struct err unsealed = {0};
+    if (is_fine) {
+        return seal_pending(run, 0, err);
+    }
+    if (!seal_pending(run, 0, &unsealed) && err->code == ERR_INTERRUPTED) {
+        err_release(err);
+        *err = unsealed;
+        return false;
+    }
+    err_release(&unsealed);
+    return false;
 }
 
 static bool execute_stages(struct run *run, struct stage_session *session, struct err *err) {
@@ -155,14 +79,14 @@ static bool execute_stages(struct run *run, struct stage_session *session, struc
         const struct stage *stage = list.stages[index];
         if (run_stage_is_done(run, stage)) {
             progress_tell(run, RUN_STAGE_SKIPPED, stage, run_stage_elapsed_us(run, stage));
-        } else if (!interrupt_check(err) || !execute_stage(run, stage, session, err)) {
-            return false;
+        } else if (!interrupt_check(err) || !execute_and_seal(run, stage, session, err)) {
+            return seal_rest(run, false, err);
         }
         if (stage == until) {
             break;
         }
     }
-    return true;
+    return seal_rest(run, true, err);
 }
 
 /* What is sealed by another version of a stage does not go with what this one would compute. */

@@ -79,7 +79,8 @@ bool pins_add(struct pins *pins, struct pin pin, struct err *err) {
         pins->rows = rows;
         pins->rows_capacity = capacity;
     }
-    struct pin kept = {.name = duplicate(pin.name, err), .is_tentative = pin.is_tentative};
+    struct pin kept = {
+        .name = duplicate(pin.name, err), .is_tentative = pin.is_tentative, .stage = pin.stage};
     if (kept.name == NULL) {
         return false;
     }
@@ -107,10 +108,19 @@ void pins_drop(struct pins *pins, const char *name) {
             (pins->rows_count - place) * sizeof *pins->rows);
 }
 
-void pins_drop_tentative(struct pins *pins) {
+void pins_keep_tentative(struct pins *pins, const struct stage *stage) {
+    for (size_t row = 0; row < pins->rows_count; row++) {
+        if (pins->rows[row].stage == stage) {
+            pins->rows[row].is_tentative = false;
+            pins->rows[row].stage = NULL;
+        }
+    }
+}
+
+void pins_drop_tentative(struct pins *pins, const struct stage *stage) {
     size_t kept = 0;
     for (size_t row = 0; row < pins->rows_count; row++) {
-        if (pins->rows[row].is_tentative) {
+        if (pins->rows[row].is_tentative && pins->rows[row].stage == stage) {
             mem_free((void *)pins->rows[row].name);
             mem_free((void *)pins->rows[row].value);
         } else {
@@ -170,6 +180,12 @@ void sealed_stage_mark_unverified(struct sealed_stage *sealed, const char *path,
     sealed->files[place].is_unverified = is_unverified;
 }
 
+void sealed_stage_mark_temporary(struct sealed_stage *sealed, const char *path) {
+    size_t place = file_place(sealed, path);
+    assert(place < sealed->files_count && strcmp(sealed->files[place].path, path) == 0);
+    sealed->files[place].is_temporary = true;
+}
+
 bool sealed_stage_add(struct sealed_stage *sealed, const char *path, const struct table_seal *seal,
                       struct err *err) {
     size_t place = file_place(sealed, path);
@@ -195,6 +211,15 @@ bool sealed_stage_add(struct sealed_stage *sealed, const char *path, const struc
                                              .digest = seal->digest};
     sealed->files_count++;
     return true;
+}
+
+size_t manifest_pending_count(const struct manifest *manifest) {
+    size_t count = 0;
+    while (count < manifest->stages_count &&
+           manifest->stages[manifest->stages_count - 1 - count].is_pending) {
+        count++;
+    }
+    return count;
 }
 
 struct sealed_stage *manifest_find(const struct manifest *manifest, const struct stage *stage) {
@@ -262,8 +287,8 @@ static bool append_replay(struct buffer *content, const struct manifest *manifes
 }
 
 bool manifest_update_id(struct manifest *manifest, struct err *err) {
-    manifest->id[0] = '\0';
     if (manifest->stages_count == 0) {
+        manifest->id[0] = '\0';
         return true;
     }
     struct buffer content = {0};

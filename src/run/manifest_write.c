@@ -73,9 +73,20 @@ static bool put(json_t *object, const char *key, json_t *value) {
     return json_object_set_new(object, key, value) == 0;
 }
 
-static json_t *pins_to_json(const struct pins *pins) {
+/* Is it of a stage that is not written down yet either? */
+static bool pin_is_pending(const struct manifest *manifest, const struct pin *pin) {
+    const struct sealed_stage *sealed =
+        pin->is_tentative ? manifest_find(manifest, pin->stage) : NULL;
+    return sealed != NULL && sealed->is_pending;
+}
+
+static json_t *pins_to_json(const struct manifest *manifest, enum pin_group group) {
+    const struct pins *pins = &manifest->pins[group];
     json_t *object = json_object();
     for (size_t row = 0; object != NULL && row < pins->rows_count; row++) {
+        if (pin_is_pending(manifest, &pins->rows[row])) {
+            continue;
+        }
         if (!put(object, pins->rows[row].name, json_string(pins->rows[row].value))) {
             json_decref(object);
             object = NULL;
@@ -154,8 +165,9 @@ static json_t *stage_to_json(const struct sealed_stage *sealed) {
 static json_t *stages_to_json(const struct manifest *manifest) {
     json_t *array = json_array();
     for (size_t index = 0; array != NULL && index < manifest->stages_count; index++) {
-        if (!manifest->stages[index].is_volatile &&
-            json_array_append_new(array, stage_to_json(&manifest->stages[index])) != 0) {
+        const struct sealed_stage *sealed = &manifest->stages[index];
+        if (!sealed->is_volatile && !sealed->is_pending &&
+            json_array_append_new(array, stage_to_json(sealed)) != 0) {
             json_decref(array);
             array = NULL;
         }
@@ -184,9 +196,9 @@ static json_t *to_json(const struct manifest *manifest) {
         !put(root, "run_id", manifest->id[0] == '\0' ? json_null() : json_string(manifest->id)) ||
         !put(root, "replay", replay_to_json(manifest)) ||
         !put(root, "shards", json_integer((json_int_t)manifest->shards_count)) ||
-        !put(root, "options", pins_to_json(&manifest->pins[PIN_OPTION])) ||
-        !put(root, "inputs", pins_to_json(&manifest->pins[PIN_INPUT])) ||
-        !put(root, "versions", pins_to_json(&manifest->pins[PIN_VERSION])) ||
+        !put(root, "options", pins_to_json(manifest, PIN_OPTION)) ||
+        !put(root, "inputs", pins_to_json(manifest, PIN_INPUT)) ||
+        !put(root, "versions", pins_to_json(manifest, PIN_VERSION)) ||
         !put(root, "stages", stages_to_json(manifest))) {
         json_decref(root);
         return NULL;

@@ -39,26 +39,54 @@ static bool add_file(struct run *run, const char *relative, const struct table_s
     return is_added;
 }
 
-/* Waits until the table is durable, and lists it. */
-static bool finish_output(struct run *run, const struct ended_output *ended, struct err *err) {
+/* Waits until the table can be read, and lists it; it is at its temporary place until it is sealed.
+ */
+static bool list_output(struct run *run, const struct ended_output *ended, struct err *err) {
     struct table_seal seal;
     char relative[FILE_PATH_MAX];
-    return table_writer_commit(ended->writer, &seal, err) &&
-           table_path_format(relative, run->performance.stage, ended->schema, ended->shard_index,
-                             err) &&
-           add_file(run, relative, &seal, err);
+    assert(ended->stage == run->performance.stage);
+    if (!table_writer_seal(ended->writer, &seal, err) ||
+        !table_path_format(relative, ended->stage, ended->schema, ended->shard_index, err)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    bool is_added = sealed_stage_add(&run->performance.sealed, relative, &seal, err);
+    if (is_added) {
+        sealed_stage_mark_temporary(&run->performance.sealed, relative);
+    }
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return is_added;
 }
 
-/* Takes the one that has been at it longest; false when there is none. */
+/* Waits until it is durable, too. The writer is gone afterwards. */
+static bool leave_output(struct run *run, const struct ended_output *ended, struct err *err) {
+    if (!ended->is_listed && !list_output(run, ended, err)) {
+        table_writer_destroy(ended->writer);
+        return false;
+    }
+    return table_writer_leave(ended->writer, err);
+}
+
+/* Under the mutex. */
+static struct ended_output remove_ended(struct run *run, size_t index) {
+    struct ended_output removed = run->ended[index];
+    run->ended_count--;
+    memmove(run->ended + index, run->ended + index + 1,
+            (run->ended_count - index) * sizeof run->ended[0]);
+    return removed;
+}
+
+/* Takes one that is durable already, or else the one that has been at it longest; false when there
+ * is none. */
 static bool take_ended(struct run *run, struct ended_output *ended) {
-    struct performance *performance = &run->performance;
     (void)pthread_mutex_lock(&run->outputs_mutex);
-    bool is_taken = performance->ended_count > 0;
+    bool is_taken = run->ended_count > 0;
+    size_t index = 0;
+    while (index < run->ended_count && !table_writer_is_left(run->ended[index].writer)) {
+        index++;
+    }
     if (is_taken) {
-        *ended = performance->ended[0];
-        performance->ended_count--;
-        memmove(performance->ended, performance->ended + 1,
-                performance->ended_count * sizeof performance->ended[0]);
+        *ended = remove_ended(run, index < run->ended_count ? index : 0);
     }
     (void)pthread_mutex_unlock(&run->outputs_mutex);
     return is_taken;
@@ -66,11 +94,10 @@ static bool take_ended(struct run *run, struct ended_output *ended) {
 
 /* False: there are too many already. */
 static bool keep_ended(struct run *run, const struct ended_output *ended) {
-    struct performance *performance = &run->performance;
     (void)pthread_mutex_lock(&run->outputs_mutex);
-    bool has_room = performance->ended_count < ENDED_OUTPUTS_MAX;
+    bool has_room = run->ended_count < ENDED_OUTPUTS_MAX;
     if (has_room) {
-        performance->ended[performance->ended_count++] = *ended;
+        run->ended[run->ended_count++] = *ended;
     }
     (void)pthread_mutex_unlock(&run->outputs_mutex);
     return has_room;
@@ -78,15 +105,17 @@ static bool keep_ended(struct run *run, const struct ended_output *ended) {
 
 bool run_output_commit(struct run *run, const struct table_schema *schema, size_t shard_index,
                        struct table_writer *writer, struct err *err) {
-    const struct ended_output ended = {
-        .schema = schema, .shard_index = shard_index, .writer = writer};
+    const struct ended_output ended = {.stage = run->performance.stage,
+                                       .schema = schema,
+                                       .shard_index = shard_index,
+                                       .writer = writer};
     if (!table_writer_end(writer, err)) {
         table_writer_destroy(writer);
         return false;
     }
     while (!keep_ended(run, &ended)) {
         struct ended_output oldest;
-        if (take_ended(run, &oldest) && !finish_output(run, &oldest, err)) {
+        if (take_ended(run, &oldest) && !leave_output(run, &oldest, err)) {
             table_writer_destroy(writer);
             return false;
         }
@@ -94,20 +123,60 @@ bool run_output_commit(struct run *run, const struct table_schema *schema, size_
     return true;
 }
 
+/* One that is not listed yet, and is from now on; false when there is none. */
+static bool take_unlisted(struct run *run, struct ended_output *ended) {
+    bool is_taken = false;
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    for (size_t index = 0; !is_taken && index < run->ended_count; index++) {
+        is_taken = !run->ended[index].is_listed;
+        run->ended[index].is_listed = true;
+        *ended = run->ended[index];
+    }
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return is_taken;
+}
+
 bool outputs_finish(struct run *run, struct err *err) {
     struct ended_output ended;
-    while (take_ended(run, &ended)) {
-        if (!finish_output(run, &ended, err)) {
+    while (take_unlisted(run, &ended)) {
+        if (!list_output(run, &ended, err)) {
             return false;
         }
     }
     return true;
 }
 
-void outputs_drop(struct run *run) {
+/* Has the stage, or one before it, tables that may not be durable yet? They stand in front. */
+static bool has_ended(const struct run *run, const struct stage *stage) {
+    return run->ended_count > 0 && run->ended[0].stage->number <= stage->number;
+}
+
+bool outputs_settle(struct run *run, const struct stage *stage, struct err *err) {
     struct ended_output ended;
-    while (take_ended(run, &ended)) {
-        table_writer_destroy(ended.writer);
+    while (has_ended(run, stage)) {
+        ended = remove_ended(run, 0);
+        if (!leave_output(run, &ended, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool outputs_are_settled(struct run *run, const struct stage *stage) {
+    for (size_t index = 0; index < run->ended_count; index++) {
+        if (run->ended[index].stage->number <= stage->number &&
+            !table_writer_is_left(run->ended[index].writer)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void outputs_drop(struct run *run, const struct stage *stage) {
+    for (size_t index = run->ended_count; index-- > 0;) {
+        if (run->ended[index].stage == stage) {
+            table_writer_destroy(remove_ended(run, index).writer);
+        }
     }
 }
 
@@ -161,6 +230,18 @@ static bool verify_unread(struct run *run, struct sealed_stage *sealed, const ch
     return is_fine;
 }
 
+/* Where a listed file is by now. */
+static bool place_format(struct run *run, const struct sealed_stage *sealed, const char *relative,
+                         char path[FILE_PATH_MAX], struct err *err) {
+    char final_path[FILE_PATH_MAX];
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    bool is_temporary = sealed_stage_find(sealed, relative)->is_temporary;
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return is_temporary ? run_path_format(run, final_path, relative, err) &&
+                              file_replace_path(final_path, path, err)
+                        : run_path_format(run, path, relative, err);
+}
+
 /* Several shards may open a table that is not sharded at once. */
 static bool is_checked(struct run *run, const struct sealed_stage *sealed, const char *relative) {
     (void)pthread_mutex_lock(&run->outputs_mutex);
@@ -199,7 +280,8 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
                       stage->name);
         return err_hint(err, "type the command that began this run again, it goes on there");
     }
-    if (!verify_unread(run, sealed, relative, err)) {
+    if (!verify_unread(run, sealed, relative, err) ||
+        !place_format(run, sealed, relative, path, err)) {
         return false;
     }
     if (sealed->is_own || is_checked(run, sealed, relative)) {

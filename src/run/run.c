@@ -3,8 +3,8 @@
  *
  * The invariants of include/run/run.h and what keeps them:
  *  1. done = listed, and every listed file is as listed     verify_stages, from run_open
- *  2. the manifest changes by file_replace, last            save_manifest, from performance_seal
- *  3. stages are listed in order                            performance_seal (asserted), read_stage
+ *  2. the manifest changes by file_replace, last            save_manifest, from seal_pending
+ *  3. stages are listed in order                            performance_end (asserted), read_stage
  *  4. one process at a time                                 lock_take, from run_open
  *  5. files of unlisted stages are leftovers                folder_clean, from run_open
  */
@@ -54,7 +54,7 @@ void run_close(struct run *run) {
     if (run == NULL) {
         return;
     }
-    assert(run->performance.stage == NULL);
+    assert(run->performance.stage == NULL && run->ended_count == 0);
     progress_end(run);
     replay_release(run);
     manifest_release(&run->manifest);
@@ -200,7 +200,7 @@ bool save_manifest(struct run *run, struct err *err) {
 }
 
 bool run_save(struct run *run, struct err *err) {
-    assert(run_is_locked(run) && run->performance.stage == NULL);
+    assert(run_is_locked(run) && run->performance.stage == NULL && run->ended_count == 0);
     return save_manifest(run, err);
 }
 
@@ -250,7 +250,10 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
         /* What is sealed was computed without it, and the run id is known by now. */
         return !is_compared || refuse_pin(group, name, NULL, value, err);
     }
-    struct pin pin = {.name = name, .value = value, .is_tentative = run->performance.stage != NULL};
+    struct pin pin = {.name = name,
+                      .value = value,
+                      .is_tentative = run->performance.stage != NULL,
+                      .stage = run->performance.stage};
     return pins_add(pins, pin, err);
 }
 
@@ -280,7 +283,7 @@ void run_forget_unsealed(struct run *run, const char *const *kept_options, size_
             pins->rows[row].is_tentative =
                 group != PIN_OPTION || !is_kept(&pins->rows[row], kept_options, kept_count);
         }
-        pins_drop_tentative(pins);
+        pins_drop_tentative(pins, NULL);
     }
 }
 

@@ -9,6 +9,7 @@
  *   verify.c           sealed files are what the manifest says
  *   run.c              opening, pinning, saving, closing; what is sealed
  *   execute.c          stage after stage
+ *   performance.c      the stage at hand; stages that are done become sealed
  *   compute.c          the shards of a pure stage
  *   output.c           tables and files of the stage being performed; reading sealed ones
  *   progress.c         RUN/progress.json and the observer
@@ -49,7 +50,8 @@ extern const char pin_replay_path[]; /* where the origin of a replay was; told, 
 struct pin {
     const char *name; /* in a list of pins: owned by it */
     const char *value;
-    bool is_tentative; /* pinned by the stage being performed: goes with it if it fails */
+    bool is_tentative;         /* goes with its stage if that is not sealed after all */
+    const struct stage *stage; /* of a tentative one: it was pinned while this was performed */
 };
 
 struct pins {
@@ -68,6 +70,7 @@ struct sealed_stage {
     struct totals *totals;
     bool is_own;      /* performed by this process: its tables need no second look */
     bool is_volatile; /* of a dry run: known to this process, never written down */
+    bool is_pending;  /* performed, not yet sealed: not to be written down before it is durable */
 };
 
 struct manifest {
@@ -88,13 +91,15 @@ const struct pin *pins_find(const struct pins *pins, const char *name);
 /* Copies name and value; the name must not be there yet. */
 bool pins_add(struct pins *pins, struct pin pin, struct err *err);
 void pins_drop(struct pins *pins, const char *name); /* fine when it is not there */
-void pins_drop_tentative(struct pins *pins);
+void pins_drop_tentative(struct pins *pins, const struct stage *stage);
+void pins_keep_tentative(struct pins *pins, const struct stage *stage);
 
 bool sealed_stage_init(struct sealed_stage *sealed, const struct stage *stage, struct err *err);
 void sealed_stage_release(struct sealed_stage *sealed);
 /* Kept sorted; a path that is there already is asserted not to be. */
 bool sealed_stage_add(struct sealed_stage *sealed, const char *path, const struct table_seal *seal,
                       struct err *err);
+void sealed_stage_mark_temporary(struct sealed_stage *sealed, const char *path);
 void sealed_stage_mark_checked(struct sealed_stage *sealed, const char *path);
 void sealed_stage_mark_unverified(struct sealed_stage *sealed, const char *path,
                                   bool is_unverified);
@@ -103,9 +108,14 @@ const struct run_file *sealed_stage_find(const struct sealed_stage *sealed, cons
 /* NULL when the stage is not sealed. */
 struct sealed_stage *manifest_find(const struct manifest *manifest, const struct stage *stage);
 const struct run_file *manifest_find_file(const struct manifest *manifest, const char *path);
-/* Sets the id when the first stage is sealed, empties it otherwise. */
+/* Sets the id when the first stage is there, empties it before; a failure leaves it alone. */
 bool manifest_update_id(struct manifest *manifest, struct err *err);
 
+/* How many of the last are not sealed yet. */
+size_t manifest_pending_count(const struct manifest *manifest);
+
+/* Can it write to the database, or send? */
+bool stage_touches(const struct stage *stage);
 /* Asserted to be in the list. */
 size_t stage_index(struct stage_list list, const struct stage *stage);
 /* NUMBER-NAME */
@@ -144,20 +154,21 @@ bool manifest_parse_content(struct manifest *manifest, struct stage_list list, s
 
 /* A table whose writer is at its end, while its file is being finished (see sys/saver.h). */
 struct ended_output {
+    const struct stage *stage;
     const struct table_schema *schema;
     size_t shard_index;
     struct table_writer *writer;
+    bool is_listed; /* among the files of its stage */
 };
 
-/* Each may have a thread and a few buffers. */
-enum { ENDED_OUTPUTS_MAX = 32 };
+/* Each may have a thread that waits for the disk. With fewer than a close of a few shards has
+ * tables in all, its later stages would wait for the first. */
+enum { ENDED_OUTPUTS_MAX = 128 };
 
 /* The stage being performed. */
 struct performance {
     const struct stage *stage; /* NULL: none */
     struct sealed_stage sealed;
-    struct ended_output ended[ENDED_OUTPUTS_MAX]; /* in the order they ended */
-    size_t ended_count;
     size_t shards_count_before;
     int64_t started_us;
 };
@@ -181,7 +192,10 @@ struct run {
     bool is_verified;                  /* what it lists was read */
     const struct run_options *options; /* while executing */
     struct performance performance;
-    pthread_mutex_t outputs_mutex; /* guards performance.sealed and .ended */
+    struct ended_output ended[ENDED_OUTPUTS_MAX]; /* in the order they ended, stage after stage */
+    size_t ended_count;
+    size_t shards_count_sealed;    /* while stages are pending: what it was before them */
+    pthread_mutex_t outputs_mutex; /* guards performance.sealed and ended */
     struct progress progress;
     /* a replay that is being made, see replay.c */
     struct sealed_stage *carried;
@@ -224,10 +238,18 @@ bool verify_is_read(const struct run *run, const struct stage *stage, const stru
 bool verify_file(const struct run *run, const struct stage *stage, const struct run_file *file,
                  struct err *err);
 
-/* execute.c */
+/* performance.c */
 bool performance_begin(struct run *run, const struct stage *stage, struct err *err);
-bool performance_seal(struct run *run, bool is_volatile, struct err *err);
 void performance_drop(struct run *run);
+/* The stage at hand is done: from now on it counts as such for this process, and is pending. */
+bool performance_end(struct run *run, bool is_volatile, struct err *err);
+/*
+ * Seals the stages that are pending, but for the last kept_count, and waits for them. Those that
+ * cannot be sealed are forgotten, and all after them.
+ */
+bool seal_pending(struct run *run, size_t kept_count, struct err *err);
+/* Are there any, and could they be sealed without waiting for their files? */
+bool seal_is_ready(struct run *run, size_t kept_count);
 
 /* compute.c */
 bool compute_stage(struct run *run, const struct stage *stage, size_t jobs, struct err *err);
@@ -235,9 +257,12 @@ bool compute_stage(struct run *run, const struct stage *stage, size_t jobs, stru
 /* output.c */
 bool output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
                    const char *input_sha256, struct table_writer **writer, struct err *err);
-/* Waits for the tables of the stage at hand that have ended, and lists them. */
+/* Waits until the tables of the stage at hand that have ended can be read, and lists them. */
 bool outputs_finish(struct run *run, struct err *err);
-void outputs_drop(struct run *run);
+/* Waits until the tables of the stage, and of those before it, are durable. */
+bool outputs_settle(struct run *run, const struct stage *stage, struct err *err);
+bool outputs_are_settled(struct run *run, const struct stage *stage);
+void outputs_drop(struct run *run, const struct stage *stage);
 
 /* progress.c */
 void progress_begin(struct run *run, const struct stage *stage);

@@ -3,6 +3,10 @@
 #include <assert.h>
 #include <string.h>
 
+bool stage_touches(const struct stage *stage) {
+    return stage->effect == EFFECT_DATABASE || stage->effect == EFFECT_SENDS;
+}
+
 const struct stage *stage_find(struct stage_list list, const char *name) {
     for (size_t index = 0; index < list.stages_count; index++) {
         if (strcmp(list.stages[index]->name, name) == 0) {

@@ -6,6 +6,7 @@
 
 #include "core/memory.h"
 #include "stage/stages.h"
+#include "sys/process.h"
 
 static const struct table_schema *const emit_inputs[] = {
     &checkpoint_orgs,  &checkpoint_records, &checkpoint_charges, &checkpoint_limits,
@@ -72,14 +73,22 @@ static bool emit_rows(struct table *orgs, struct table *records, struct table_wr
     return true;
 }
 
-static bool emit_shard(struct run *run, size_t shard_index, struct err *err) {
+/* A close that sends nothing: its shards, each with totals of its own. */
+struct emit_unsent {
+    struct run *run;
+    struct totals **totals;
+};
+
+static bool emit_shard(void *context, size_t shard_index, struct err *err) {
+    const struct emit_unsent *unsent = context;
+    struct run *run = unsent->run;
     struct table *orgs = NULL;
     struct table *records = NULL;
     struct table_writer *items = NULL;
     bool is_fine = run_input_open(run, &checkpoint_orgs, shard_index, &orgs, err) &&
                    run_input_open(run, &checkpoint_records, shard_index, &records, err) &&
                    run_output_create(run, &checkpoint_items, shard_index, &items, err) &&
-                   emit_rows(orgs, records, items, run_totals(run), err);
+                   emit_rows(orgs, records, items, unsent->totals[shard_index], err);
     if (is_fine) {
         is_fine = run_output_commit(run, &checkpoint_items, shard_index, items, err);
     } else {
@@ -87,6 +96,29 @@ static bool emit_shard(struct run *run, size_t shard_index, struct err *err) {
     }
     table_close(orgs);
     table_close(records);
+    return is_fine;
+}
+
+/* Merged in the order of shards. */
+static bool emit_all_shards(struct run *run, struct err *err) {
+    size_t shards_count = run_shards_count(run);
+    bool is_fine = true;
+    struct emit_unsent unsent = {.run = run,
+                                 .totals = mem_alloc(shards_count * sizeof(struct totals *))};
+    if (unsent.totals == NULL) {
+        return err_memory(err, shards_count * sizeof(struct totals *));
+    }
+    for (size_t index = 0; is_fine && index < shards_count; index++) {
+        unsent.totals[index] = totals_create(err);
+        is_fine = unsent.totals[index] != NULL;
+    }
+    is_fine = is_fine && process_parallel(run_current_options(run)->jobs, shards_count, emit_shard,
+                                          &unsent, err);
+    for (size_t index = 0; index < shards_count; index++) {
+        is_fine = is_fine && totals_merge(run_totals(run), unsent.totals[index], err);
+        totals_destroy(unsent.totals[index]);
+    }
+    mem_free(unsent.totals);
     return is_fine;
 }
 
@@ -103,19 +135,18 @@ static bool emit_send(struct run *run, struct stage_session *session, struct err
     return is_fine;
 }
 
+static bool emit_touches(const struct run *run, const struct stage_session *session) {
+    return session->emission != EMISSION_NONE && !run_is_replay(run);
+}
+
 static bool emit_perform(struct run *run, const struct stage *stage, struct stage_session *session,
                          struct err *err) {
     (void)stage;
-    if (session->emission != EMISSION_NONE && !run_is_replay(run)) {
+    if (emit_touches(run, session)) {
         return run_is_dry(run) ? emit_dry(run, session, err) && emit_no_invoices(run, err)
                                : emit_send(run, session, err);
     }
-    for (size_t shard_index = 0; shard_index < run_shards_count(run); shard_index++) {
-        if (!emit_shard(run, shard_index, err)) {
-            return false;
-        }
-    }
-    return emit_no_invoices(run, err);
+    return emit_all_shards(run, err) && emit_no_invoices(run, err);
 }
 
 const struct stage stage_emit = {
@@ -129,4 +160,5 @@ const struct stage stage_emit = {
     .outputs = emit_outputs,
     .outputs_count = sizeof emit_outputs / sizeof emit_outputs[0],
     .perform = emit_perform,
+    .touches = emit_touches,
 };

@@ -459,6 +459,10 @@ static bool record_in_folder(struct recorder *recorder, struct stage_session *se
     return is_done;
 }
 
+static bool record_touches(const struct run *run, const struct stage_session *session) {
+    return session->conninfo != NULL && !run_is_replay(run);
+}
+
 static bool record_perform(struct run *run, const struct stage *stage,
                            struct stage_session *session, struct err *err) {
     (void)stage;
@@ -474,9 +478,8 @@ static bool record_perform(struct run *run, const struct stage *stage,
     if (is_fine) {
         struct recorder recorder = {
             .run = run, .session = session, .terms = &terms, .reason = session->reason};
-        bool is_in_folder = session->conninfo == NULL || run_is_replay(run);
-        is_fine = is_in_folder ? record_in_folder(&recorder, session, err)
-                               : record_in_database(&recorder, session, err);
+        is_fine = record_touches(run, session) ? record_in_database(&recorder, session, err)
+                                               : record_in_folder(&recorder, session, err);
     }
     table_close(plans);
     table_close(prices);
@@ -496,4 +499,5 @@ const struct stage stage_record = {
     .outputs = record_outputs,
     .outputs_count = OUTPUTS_COUNT,
     .perform = record_perform,
+    .touches = record_touches,
 };

@@ -193,6 +193,11 @@ static void writing_close(struct writing *writing) {
     arena_destroy(writing->arena);
 }
 
+static bool writing_path(const struct writing *writing, const char *file_name,
+                         char path[FILE_PATH_MAX], struct err *err) {
+    return path_format(path, err, "%s/reports/%s", run_path(writing->run), file_name);
+}
+
 static bool writing_write_one(void *context, size_t report_index, struct err *err) {
     struct writing *writing = context;
     const struct report *report = report_table[report_index];
@@ -202,7 +207,7 @@ static bool writing_write_one(void *context, size_t report_index, struct err *er
     }
     writing->is_due[report_index] = true;
     struct report_file *file = &writing->files[report_index];
-    if (!path_format(path, err, "%s/reports/%s", run_path(writing->run), report->file_name) ||
+    if (!writing_path(writing, report->file_name, path, err) ||
         !report_file_open(file, run_sys(writing->run), path, report->columns, report->columns_count,
                           err)) {
         return false;
@@ -233,10 +238,19 @@ static bool writing_walk(struct writing *writing, size_t jobs, struct err *err) 
     return true;
 }
 
+/* All are durable before any gets its name; SHA256SUMS, saved last, flushes the folder. */
 static bool writing_commit(struct writing *writing, struct err *err) {
     for (size_t index = 0; index < report_table_count; index++) {
         if (writing->is_due[index] &&
-            !report_file_commit(&writing->files[index], &writing->seals[index], err)) {
+            !report_file_leave(&writing->files[index], &writing->seals[index], err)) {
+            return false;
+        }
+    }
+    for (size_t index = 0; index < report_table_count; index++) {
+        char path[FILE_PATH_MAX];
+        if (writing->is_due[index] &&
+            (!writing_path(writing, report_table[index]->file_name, path, err) ||
+             !file_replace_adopt(run_sys(writing->run), path, err))) {
             return false;
         }
     }
@@ -266,7 +280,7 @@ static bool writing_sums(struct writing *writing, struct written_reports *writte
         };
     }
     char path[FILE_PATH_MAX];
-    is_fine = is_fine && path_format(path, err, "%s/reports/SHA256SUMS", run_path(writing->run)) &&
+    is_fine = is_fine && writing_path(writing, "SHA256SUMS", path, err) &&
               file_replace(run_sys(writing->run), path, buffer_text(&sums), err);
     struct table_seal seal = {.rows_count = written->reports_count, .size_bytes = sums.size_bytes};
     is_fine = is_fine && digest_of(sums.bytes, sums.size_bytes, &seal.digest, err);

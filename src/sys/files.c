@@ -2,8 +2,8 @@
  * Open files: reading, writing, replacing, mapping, locking. Paths and folders are in paths.c.
  *
  * What a replacement keeps, and where:
- *   1. PATH is never written to; only a rename puts content there.   file_replace_commit
- *   2. The rename comes after the fsync of the content.              file_replace_commit
+ *   1. PATH is never written to; only a rename puts content there.   file_replace_commit, _adopt
+ *   2. The rename comes after the fsync of the content.              file_replace_commit, _leave
  *   3. A success is reported after the fsync of the folder.          file_replace_commit
  *   4. PATH.tmp is always a new file, never an old one truncated: an old one may be a hard link to
  *      a file that matters (path_link_or_copy died between its two steps).    file_replace_begin
@@ -235,12 +235,16 @@ void file_start_writeback(struct file *file, uint64_t offset, uint64_t size_byte
 
 /* --- replacing ------------------------------------------------------------------------------ */
 
+bool file_replace_path(const char *path, char temporary[FILE_PATH_MAX], struct err *err) {
+    return path_format(temporary, err, "%s.tmp", path);
+}
+
 bool file_replace_begin(const struct sys *sys, const char *path,
                         struct file_replacement *replacement, struct err *err) {
     *replacement = FILE_REPLACEMENT_NONE;
     char temporary[FILE_PATH_MAX];
     if (!path_format(replacement->path, err, "%s", path) ||
-        !path_format(temporary, err, "%s.tmp", path) || !path_remove(sys, temporary, err)) {
+        !file_replace_path(path, temporary, err) || !path_remove(sys, temporary, err)) {
         return false;
     }
     return file_open(sys, temporary, O_RDWR | O_CREAT | O_EXCL, &replacement->file, err);
@@ -268,6 +272,21 @@ bool file_replace_commit(struct file_replacement *replacement, struct err *err) 
     bool is_synced = directory_sync_parent(sys, replacement->path, err);
     *replacement = FILE_REPLACEMENT_NONE;
     return is_synced;
+}
+
+bool file_replace_leave(struct file_replacement *replacement, struct err *err) {
+    assert(replacement->file.fd >= 0);
+    if (!file_sync(&replacement->file, err) || !file_close(&replacement->file, err)) {
+        replacement_drop(replacement);
+        return false;
+    }
+    *replacement = FILE_REPLACEMENT_NONE;
+    return true;
+}
+
+bool file_replace_adopt(const struct sys *sys, const char *path, struct err *err) {
+    char temporary[FILE_PATH_MAX];
+    return file_replace_path(path, temporary, err) && path_rename(sys, temporary, path, err);
 }
 
 void file_replace_abort(struct file_replacement *replacement) {

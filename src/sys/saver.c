@@ -5,6 +5,7 @@
  *  1. given - saved <= QUEUE_COUNT, and the contents in between belong to the thread
  *  2. only the thread touches hasher and replacement while it lives; before and after, the caller
  *  3. once has_failed, nothing is saved any more, nor lent memory read; err is moved out once
+ *  4. replacement is empty once the temporary is left, and is_left says that it is there
  */
 #include "sys/saver.h"
 
@@ -27,7 +28,7 @@ struct saver {
     const struct sys *sys;
     struct file_replacement replacement;
     struct hasher *hasher;
-    struct digest digest;
+    char path[FILE_PATH_MAX];
     uint64_t size_bytes;         /* given */
     uint64_t written_bytes;      /* in the file */
     uint64_t written_back_bytes; /* handed to file_start_writeback */
@@ -40,6 +41,9 @@ struct saver {
     size_t given; /* contents, ever */
     size_t saved; /* of these */
     bool is_ended;
+    bool is_hashed; /* and all is in the file: digest is known */
+    struct digest digest;
+    bool is_left;
     bool is_given_up;
     bool has_failed;
     struct err err;
@@ -105,9 +109,27 @@ static bool saver_save(struct saver *saver, struct content *content, struct err 
     return is_fine;
 }
 
-static bool saver_commit(struct saver *saver, struct err *err) {
-    return hasher_finish(saver->hasher, &saver->digest, err) &&
-           file_replace_commit(&saver->replacement, err);
+static bool saver_hash(struct saver *saver, struct err *err) {
+    struct digest digest;
+    if (!hasher_finish(saver->hasher, &digest, err)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&saver->mutex);
+    saver->digest = digest;
+    saver->is_hashed = true;
+    (void)pthread_cond_signal(&saver->changed);
+    (void)pthread_mutex_unlock(&saver->mutex);
+    return true;
+}
+
+static bool saver_sync(struct saver *saver, struct err *err) {
+    if (!file_replace_leave(&saver->replacement, err)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&saver->mutex);
+    saver->is_left = true;
+    (void)pthread_mutex_unlock(&saver->mutex);
+    return true;
 }
 
 /* --- the thread ---------------------------------------------------------------------------------
@@ -143,6 +165,13 @@ static void saver_tell_failure(struct saver *saver, const struct err *err) {
     (void)pthread_mutex_unlock(&saver->mutex);
 }
 
+static void saver_release_queue(struct saver *saver) {
+    for (size_t index = 0; index < QUEUE_COUNT; index++) {
+        content_free_given(&saver->queue[index]);
+        buffer_release(&saver->queue[index].buffer);
+    }
+}
+
 static void *saver_run(void *argument) {
     struct saver *saver = argument;
     struct err err = {0};
@@ -160,7 +189,8 @@ static void *saver_run(void *argument) {
         saver_tell_saved(saver);
     }
     if (is_fine && !is_given_up) {
-        is_fine = saver_commit(saver, &err);
+        saver_release_queue(saver); /* the disk may take its time */
+        is_fine = saver_hash(saver, &err) && saver_sync(saver, &err);
     }
     if (!is_fine) {
         saver_tell_failure(saver, &err);
@@ -199,7 +229,8 @@ bool saver_create(const struct sys *sys, const char *path, struct saver **saver,
     (void)pthread_mutex_init(&made->mutex, NULL);
     (void)pthread_cond_init(&made->changed, NULL);
     made->hasher = hasher_create(err);
-    if (made->hasher == NULL || !file_replace_begin(sys, path, &made->replacement, err)) {
+    if (made->hasher == NULL || !path_format(made->path, err, "%s", path) ||
+        !file_replace_begin(sys, path, &made->replacement, err)) {
         saver_destroy(made);
         return false;
     }
@@ -208,7 +239,7 @@ bool saver_create(const struct sys *sys, const char *path, struct saver **saver,
 }
 
 const char *saver_path(const struct saver *saver) {
-    return saver->replacement.path;
+    return saver->path;
 }
 
 uint64_t saver_size_bytes(const struct saver *saver) {
@@ -306,16 +337,64 @@ void saver_end(struct saver *saver) {
     (void)saver_has_thread(saver);
 }
 
-bool saver_finish(struct saver *saver, struct digest *digest, struct err *err) {
+bool saver_digest(struct saver *saver, struct digest *digest, struct err *err) {
+    assert(saver->is_ended);
+    if (!saver->has_thread && !saver->is_hashed && !saver_hash(saver, err)) {
+        return false;
+    }
+    (void)pthread_mutex_lock(&saver->mutex);
+    while (!saver->is_hashed && !saver->has_failed) {
+        (void)pthread_cond_wait(&saver->changed, &saver->mutex);
+    }
+    bool is_fine = saver->is_hashed || saver_check(saver, err);
+    *digest = saver->digest;
+    (void)pthread_mutex_unlock(&saver->mutex);
+    return is_fine;
+}
+
+bool saver_is_left(struct saver *saver) {
+    (void)pthread_mutex_lock(&saver->mutex);
+    bool is_left = !saver->has_thread || saver->is_left || saver->has_failed;
+    (void)pthread_mutex_unlock(&saver->mutex);
+    return is_left;
+}
+
+/* Hashed and durable in PATH.tmp. */
+static bool saver_complete(struct saver *saver, struct err *err) {
     assert(saver->is_ended);
     bool has_thread = saver->has_thread;
     saver_join(saver);
-    bool is_fine = has_thread ? saver_check(saver, err) : saver_commit(saver, err);
+    return has_thread ? saver_check(saver, err)
+                      : (saver->is_hashed || saver_hash(saver, err)) && saver_sync(saver, err);
+}
+
+bool saver_leave(struct saver *saver, struct err *err) {
+    bool is_fine = saver_complete(saver, err);
+    saver->is_left = saver->is_left && !is_fine; /* it stays */
+    saver_destroy(saver);
+    return is_fine;
+}
+
+bool saver_finish(struct saver *saver, struct digest *digest, struct err *err) {
+    bool is_fine = saver_complete(saver, err) && file_replace_adopt(saver->sys, saver->path, err);
     if (is_fine) {
+        saver->is_left = false;
         *digest = saver->digest;
+        is_fine = directory_sync_parent(saver->sys, saver->path, err);
     }
     saver_destroy(saver);
     return is_fine;
+}
+
+/* A temporary that is durable already, and not wanted after all. What cannot be removed is
+ * overwritten by the next of its name. */
+static void saver_remove_left(const struct saver *saver) {
+    char temporary[FILE_PATH_MAX];
+    struct err ignored = {0};
+    if (saver->is_left && file_replace_path(saver->path, temporary, &ignored)) {
+        (void)path_remove(saver->sys, temporary, &ignored);
+    }
+    err_release(&ignored);
 }
 
 void saver_destroy(struct saver *saver) {
@@ -328,11 +407,9 @@ void saver_destroy(struct saver *saver) {
     (void)pthread_mutex_unlock(&saver->mutex);
     saver_join(saver);
     file_replace_abort(&saver->replacement);
+    saver_remove_left(saver);
     hasher_destroy(saver->hasher);
-    for (size_t index = 0; index < QUEUE_COUNT; index++) {
-        content_free_given(&saver->queue[index]);
-        buffer_release(&saver->queue[index].buffer);
-    }
+    saver_release_queue(saver);
     err_release(&saver->err);
     (void)pthread_cond_destroy(&saver->changed);
     (void)pthread_mutex_destroy(&saver->mutex);

@@ -267,6 +267,20 @@ void table_output_release(struct table_output *output) {
     buffer_release(&output->schema_part);
 }
 
+bool table_output_digest(struct table_output *output, struct digest *digest, struct err *err) {
+    return saver_digest(output->saver, digest, err);
+}
+
+bool table_output_leave(struct table_output *output, struct err *err) {
+    struct saver *saver = output->saver;
+    output->saver = NULL;
+    return saver_leave(saver, err);
+}
+
+bool table_output_is_left(struct table_output *output) {
+    return saver_is_left(output->saver);
+}
+
 bool table_output_finish(struct table_output *output, struct digest *digest, struct err *err) {
     struct saver *saver = output->saver;
     output->saver = NULL;

@@ -50,6 +50,11 @@ bool table_output_batch(struct table_output *output, const struct table_parts *p
 void table_output_settle(struct table_output *output);
 /* Writes the footer, and gives everything to the saver. */
 bool table_output_end(struct table_output *output, struct err *err);
+/* Waits until all is in the temporary file; until that is durable, and left; whether it would wait.
+ */
+bool table_output_digest(struct table_output *output, struct digest *digest, struct err *err);
+bool table_output_leave(struct table_output *output, struct err *err);
+bool table_output_is_left(struct table_output *output);
 /* Waits until the file is there, durable. */
 bool table_output_finish(struct table_output *output, struct digest *digest, struct err *err);
 void table_output_release(struct table_output *output); /* abandons the file, if not finished */

@@ -331,6 +331,25 @@ bool table_writer_end(struct table_writer *writer, struct err *err) {
     return filling->is_ended;
 }
 
+bool table_writer_seal(struct table_writer *writer, struct table_seal *seal, struct err *err) {
+    struct table_filling *filling = writer->filling;
+    assert(filling->is_ended);
+    seal->rows_count = filling->rows_count;
+    seal->size_bytes = filling->output.size_bytes;
+    return table_output_digest(&filling->output, &seal->digest, err);
+}
+
+bool table_writer_leave(struct table_writer *writer, struct err *err) {
+    assert(writer->filling->is_ended);
+    bool is_left = table_output_leave(&writer->filling->output, err);
+    table_writer_destroy(writer);
+    return is_left;
+}
+
+bool table_writer_is_left(struct table_writer *writer) {
+    return table_output_is_left(&writer->filling->output);
+}
+
 bool table_writer_commit(struct table_writer *writer, struct table_seal *seal, struct err *err) {
     struct table_filling *filling = writer->filling;
     struct table_seal made = {0};

@@ -259,12 +259,14 @@ static void the_run_id_must_be_that_of_the_pins(void **state) {
     assert_done(manifest_update_id(&manifest, &err), &err);
     assert_string_equal(manifest.id, id);
     pin->value = now;
-    assert_done(pins_add(&manifest.pins[PIN_VERSION], (struct pin){"tz", "2026f", false}, &err),
-                &err);
+    assert_done(
+        pins_add(&manifest.pins[PIN_VERSION], (struct pin){.name = "tz", .value = "2026f"}, &err),
+        &err);
     assert_done(manifest_update_id(&manifest, &err), &err);
     assert_string_equal(manifest.id, id);
-    assert_done(pins_add(&manifest.pins[PIN_OPTION], (struct pin){"org", "o-1", false}, &err),
-                &err);
+    assert_done(
+        pins_add(&manifest.pins[PIN_OPTION], (struct pin){.name = "org", .value = "o-1"}, &err),
+        &err);
     assert_done(manifest_update_id(&manifest, &err), &err);
     assert_string_not_equal(manifest.id, id);
     manifest_release(&manifest);

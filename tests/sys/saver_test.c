@@ -124,6 +124,49 @@ static void it_arrives_where_no_thread_can_be_had(void **state) {
     fault_sys_release(&fault);
 }
 
+/* Read under its temporary name, then left there, then adopted. */
+static void leave_whole(const struct sys *sys, const char *path) {
+    struct err err = {0};
+    struct saver *saver = NULL;
+    struct digest digest;
+    char temporary[FILE_PATH_MAX];
+    assert_done(file_replace_path(path, temporary, &err), &err);
+    assert_done(saver_create(sys, path, &saver, &err), &err);
+    assert_done(give_all(saver, &err), &err);
+    saver_end(saver);
+    assert_done(saver_digest(saver, &digest, &err), &err);
+    assert_content(temporary, &digest);
+    assert_done(saver_leave(saver, &err), &err);
+    assert_content(temporary, &digest);
+    assert_false(scratch_exists(path));
+    assert_done(file_replace_adopt(sys, path, &err), &err);
+    assert_content(path, &digest);
+    assert_false(scratch_exists(temporary));
+}
+
+static void one_that_is_left_can_be_read_before_it_has_its_name(void **state) {
+    (void)state;
+    struct fault_sys fault;
+    fault_sys_init(&fault, (struct fault_plan){.mode = FAULT_NONE});
+    leave_whole(sys_real(), "left");
+    leave_whole(&fault.sys, "left-alone");
+    fault_sys_release(&fault);
+}
+
+static void one_that_is_left_and_given_up_after_all_leaves_nothing(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct saver *saver = NULL;
+    struct digest digest;
+    assert_done(saver_create(sys_real(), "not-wanted", &saver, &err), &err);
+    assert_done(give_all(saver, &err), &err);
+    saver_end(saver);
+    assert_done(saver_digest(saver, &digest, &err), &err);
+    saver_destroy(saver);
+    assert_false(scratch_exists("not-wanted.tmp"));
+    assert_false(scratch_exists("not-wanted"));
+}
+
 static void an_empty_file_is_a_file(void **state) {
     (void)state;
     struct err err = {0};
@@ -209,6 +252,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(the_content_arrives_whole_and_in_order),
         TEST(it_arrives_where_no_thread_can_be_had),
+        TEST(one_that_is_left_can_be_read_before_it_has_its_name),
+        TEST(one_that_is_left_and_given_up_after_all_leaves_nothing),
         TEST(an_empty_file_is_a_file),
         TEST(one_that_is_given_up_leaves_nothing),
         TEST(a_failure_is_told_once_wherever_it_strikes),
