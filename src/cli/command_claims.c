@@ -128,7 +128,7 @@ static bool claims_command(struct cli *cli, struct err *err) {
 const struct command command_claims = {
     .name = "claims",
     .summary = "which runs hold which periods of a database; frees one",
-    .arguments = "--database CONNINFO [--release RUN --reason TEXT]",
+    .arguments = "--database CONNINFO [--release NUMBER --reason TEXT]",
     .options = OPTION_BIT(OPTION_DATABASE) | OPTION_BIT(OPTION_RELEASE) | OPTION_BIT(OPTION_REASON),
     .option_texts =
         {
