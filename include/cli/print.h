@@ -15,6 +15,10 @@
 enum { PRINT_NUMBER_MAX = 72 };
 
 /* For people: text with control bytes escaped, appended to line. */
+/* The same without cutting what is longer. */
+bool print_fill(struct buffer *line, struct text text, size_t width, struct err *err);
+/* Characters that the text takes when it is printed. */
+size_t print_width(struct text text);
 bool print_escape(struct buffer *line, struct text text, struct err *err);
 /* The same, cut ("…") or filled with spaces to width characters. */
 bool print_pad(struct buffer *line, struct text text, size_t width, struct err *err);

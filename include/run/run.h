@@ -226,6 +226,14 @@ struct run_damage {
 };
 bool run_find_damage(const struct run *run, bool *is_found, struct run_damage *damage,
                      struct err *err);
+/*
+ * Files in the folders of sealed stages that the manifest does not list and that the next start
+ * removes. In reports/ people keep files of their own, journals stay, and files of a stage that is
+ * not sealed are left over from a death.
+ */
+bool run_each_foreign(const struct run *run,
+                      bool (*tell)(void *context, const char *path, struct err *err), void *context,
+                      struct err *err);
 
 /* --- what is sealed -----------------------------------------------------------------------------
  */

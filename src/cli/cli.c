@@ -104,10 +104,13 @@ bool cli_instant(const struct cli *cli, enum option option, struct instant *inst
 }
 
 bool cli_run_path(const struct cli *cli, const char **path, struct err *err) {
-    *path = cli->positionals_count > 0 ? cli->positionals[0]
-                                       : option_value(&cli->options, OPTION_RUN_DIR);
+    const char *option = option_value(&cli->options, OPTION_RUN_DIR);
+    *path = cli->positionals_count > 0 ? cli->positionals[0] : option;
     if (*path == NULL) {
         return err_set(err, ERR_USAGE, "which run directory?");
+    }
+    if (*path != option && cli->options.is_typed[OPTION_RUN_DIR]) {
+        return err_set(err, ERR_USAGE, "which run directory: '%.400s' or '%.400s'?", *path, option);
     }
     return true;
 }

@@ -272,8 +272,11 @@ static bool summary_tell_events(struct cli *cli, struct run *run, struct err *er
         if (sums[category] == 0) {
             continue;
         }
+        /* the category of listed orgs, too: not the number of orgs that are set aside */
+        const char *words =
+            category == USAGE_SET_ASIDE ? "of orgs not closed" : usage_category_names[category];
         if (!console_out(&cli->console, err, "%s %lld %s", separator, (long long)sums[category],
-                         usage_category_names[category])) {
+                         words)) {
             return false;
         }
         separator = ",";

@@ -1,6 +1,7 @@
 /* diff: which orgs and metrics differ between two runs, stage by stage, and by how much money. */
 #include <stdio.h>
 
+#include "cli/closing.h"
 #include "cli/commands.h"
 #include "diff.h"
 #include "stage/stages.h"
@@ -179,13 +180,13 @@ static bool say_counts(struct diff *diff, const struct stage *stage,
 static bool compare_rows(struct diff *diff, const struct stage *stage,
                          const struct comparison *comparison, struct err *err) {
     struct diff_counts counts = {0};
-    if (!diff_walk(diff, comparison, false, &counts, err) ||
+    if (!diff_walk(diff, comparison, NULL, &counts, err) ||
         !say_counts(diff, stage, comparison, &counts, err)) {
         return false;
     }
     diff->differing += counts.differing;
     struct diff_counts again = {0};
-    return counts.differing == 0 || diff_walk(diff, comparison, true, &again, err);
+    return counts.differing == 0 || diff_walk(diff, comparison, &counts, &again, err);
 }
 
 /*
@@ -244,6 +245,19 @@ static bool compare_stage(struct diff *diff, const struct stage *stage, struct e
 /* --- the command --------------------------------------------------------------------------------
  */
 
+/* Two months may be compared; who meant one must be told. */
+static void note_periods(const struct diff *diff) {
+    const char *periods[SIDES_COUNT];
+    for (enum side side = SIDE_A; side < SIDES_COUNT; side++) {
+        const char *period = run_pinned(diff->runs[side], PIN_OPTION, pin_period);
+        periods[side] = period != NULL ? period : "-";
+    }
+    if (strcmp(periods[SIDE_A], periods[SIDE_B]) != 0) {
+        console_say(&diff->cli->console, LOG_NOTE, "note: the periods differ: A is %s, B is %s",
+                    periods[SIDE_A], periods[SIDE_B]);
+    }
+}
+
 static bool diff_all(struct diff *diff, struct err *err) {
     struct stage_list list = run_stages(diff->runs[SIDE_A]);
     struct console *console = &diff->cli->console;
@@ -253,6 +267,7 @@ static bool diff_all(struct diff *diff, struct err *err) {
             : !diff_print_header(diff, err)) {
         return false;
     }
+    note_periods(diff);
     for (size_t index = 0; index < list.stages_count; index++) {
         const struct stage *stage = list.stages[index];
         /* reports are made from the tables above: what differs in them was told */

@@ -97,8 +97,11 @@ static bool append_changes(struct buffer *line, const struct diff_pair *pair,
 }
 
 static bool print_pair_text(const struct diff *diff, const struct comparison *comparison,
-                            const struct diff_pair *pair, struct err *err) {
-    enum { ORG_WIDTH = 20, METRIC_WIDTH = 16, MONEY_WIDTH = 16 };
+                            const struct diff_pair *pair, const struct diff_counts *widths,
+                            struct err *err) {
+    enum { ORG_WIDTH = 20, METRIC_WIDTH = 16, MONEY_WIDTH = 16 }; /* at least */
+    size_t org_width = widths->org_width > ORG_WIDTH ? widths->org_width : ORG_WIDTH;
+    size_t metric_width = widths->metric_width > METRIC_WIDTH ? widths->metric_width : METRIC_WIDTH;
     struct buffer line = {0};
     struct decimal difference;
     char money[PRINT_NUMBER_MAX] = "";
@@ -106,10 +109,10 @@ static bool print_pair_text(const struct diff *diff, const struct comparison *co
         (void)print_difference(difference, pair->currency, money);
     }
     bool is_fine = buffer_append(&line, text_from("  "), err) &&
-                   print_pad(&line, pair->org_id, ORG_WIDTH, err) &&
+                   print_fill(&line, pair->org_id, org_width, err) &&
                    buffer_append(&line, text_from("  "), err) &&
                    (!comparison->has_metric ||
-                    (print_pad(&line, pair->metric, METRIC_WIDTH, err) &&
+                    (print_fill(&line, pair->metric, metric_width, err) &&
                      (comparison->money_column == DIFF_NO_COLUMN
                           ? buffer_append(&line, text_from("  "), err)
                           : buffer_append_format(&line, err, "  %*s  ", MONEY_WIDTH, money)))) &&
@@ -202,9 +205,10 @@ static bool print_cell_row(const struct diff *diff, const struct comparison *com
 }
 
 bool diff_print_pair(const struct diff *diff, const struct comparison *comparison,
-                     const struct diff_pair *pair, struct err *err) {
+                     const struct diff_pair *pair, const struct diff_counts *widths,
+                     struct err *err) {
     if (diff->format == PRINT_TEXT) {
-        return print_pair_text(diff, comparison, pair, err);
+        return print_pair_text(diff, comparison, pair, widths, err);
     }
     for (size_t index = 0; index < comparison->columns_count; index++) {
         size_t column = comparison->columns[index];

@@ -110,8 +110,9 @@ static struct diff_pair pair_make(const struct diff_side sides[SIDES_COUNT], boo
 }
 
 static bool pair_take(struct diff *diff, const struct comparison *comparison,
-                      struct diff_side sides[SIDES_COUNT], struct diff_pair *pair, bool is_printing,
-                      struct diff_counts *counts, struct err *err) {
+                      struct diff_side sides[SIDES_COUNT], struct diff_pair *pair,
+                      const struct diff_counts *widths, struct diff_counts *counts,
+                      struct err *err) {
     if (!diff_is_wanted(diff, pair->org_id, pair->metric)) {
         return true;
     }
@@ -120,24 +121,30 @@ static bool pair_take(struct diff *diff, const struct comparison *comparison,
         return true;
     }
     counts->differing++;
+    size_t org_width = print_width(pair->org_id);
+    size_t metric_width = print_width(pair->metric);
+    counts->org_width = org_width > counts->org_width ? org_width : counts->org_width;
+    counts->metric_width =
+        metric_width > counts->metric_width ? metric_width : counts->metric_width;
     if (diff->first_org[0] == '\0' && pair->org_id.size_bytes < DIFF_ORG_MAX) {
         memcpy(diff->first_org, pair->org_id.bytes, pair->org_id.size_bytes);
     }
     if (comparison->zero_columns == 0 && (!pair->has[SIDE_A] || !pair->has[SIDE_B])) {
         counts->only[pair->has[SIDE_A] ? SIDE_A : SIDE_B]++;
     }
-    return !is_printing || (pair_currency(&sides[pair->has[SIDE_A] ? SIDE_A : SIDE_B], pair, err) &&
-                            diff_print_pair(diff, comparison, pair, err));
+    return widths == NULL ||
+           (pair_currency(&sides[pair->has[SIDE_A] ? SIDE_A : SIDE_B], pair, err) &&
+            diff_print_pair(diff, comparison, pair, widths, err));
 }
 
-bool diff_walk(struct diff *diff, const struct comparison *comparison, bool is_printing,
-               struct diff_counts *counts, struct err *err) {
+bool diff_walk(struct diff *diff, const struct comparison *comparison,
+               const struct diff_counts *widths, struct diff_counts *counts, struct err *err) {
     struct diff_side sides[SIDES_COUNT] = {0};
     bool is_fine = side_open(&sides[SIDE_A], diff->runs[SIDE_A], comparison->schema, err) &&
                    side_open(&sides[SIDE_B], diff->runs[SIDE_B], comparison->schema, err);
     while (is_fine && (sides[SIDE_A].rows.has_row || sides[SIDE_B].rows.has_row)) {
         struct diff_pair pair = pair_make(sides, comparison->has_metric);
-        is_fine = pair_take(diff, comparison, sides, &pair, is_printing, counts, err);
+        is_fine = pair_take(diff, comparison, sides, &pair, widths, counts, err);
         for (enum side side = SIDE_A; is_fine && side < SIDES_COUNT; side++) {
             is_fine = !pair.has[side] || shard_walk_next(&sides[side].rows, err);
         }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "cli/emission.h"
 #include "cli/shard_walk.h"
 #include "explain.h"
 #include "stage/stages.h"
@@ -143,7 +144,7 @@ static bool metric_heading(const struct explanation *explanation,
                           explanation->plan->currency, cost);
     }
     bool is_fine = buffer_append(&line, text_from("\n"), err) &&
-                   print_pad(&line, metric->price->metric, HEADING_WIDTH, err) &&
+                   print_fill(&line, metric->price->metric, HEADING_WIDTH, err) &&
                    buffer_append_format(&line, err, " %30s\n", cost) &&
                    console_out_text(&explanation->cli->console, buffer_text(&line), err);
     buffer_release(&line);
@@ -253,6 +254,8 @@ static bool tables_open(struct explanation *explanation, size_t shard, struct er
            open_if_done(run, &checkpoint_estimates, shard, &tables->estimates, err) &&
            open_if_done(run, &checkpoint_changes, shard, &tables->changes, err) &&
            open_if_done(run, &checkpoint_records, shard, &tables->records, err) &&
+           (!emission_is_done(run) || run_is_replay(run) ||
+            open_if_done(run, &checkpoint_items, shard, &tables->items, err)) &&
            open_if_done(run, &checkpoint_adjustments, shard, &tables->adjustments, err);
 }
 
@@ -263,7 +266,7 @@ static void tables_close(struct explanation *explanation) {
         tables->series,     tables->days,        tables->keys,       tables->estimates,
         tables->changes,    tables->levels,      tables->asides,     tables->usage,
         tables->charges,    tables->projections, tables->records,    tables->adjustments,
-        explanation->plans, explanation->prices, explanation->tiers,
+        explanation->plans, explanation->prices, explanation->tiers, tables->items,
     };
     for (size_t index = 0; index < sizeof all / sizeof all[0]; index++) {
         table_close(all[index]);
@@ -298,13 +301,8 @@ static bool explain_one(struct explanation *explanation, const char *org_id, str
     struct run *run = explanation->run;
     size_t shard_index;
     bool is_found;
-    if (!run_has_table(run, &checkpoint_orgs)) {
-        (void)err_set(err, ERR_USAGE, "%s: nothing to explain yet: stage '%s' is not done",
-                      run_path(run), stage_extract.name);
-        return err_hint(err, "periodclose status %s",
-                        shell_word(run_path(run), &(struct shell_word){0}));
-    }
-    if (!org_find(explanation, &shard_index, &is_found, err)) {
+    if (!explain_check_orgs(run, "explain", err) ||
+        !org_find(explanation, &shard_index, &is_found, err)) {
         return false;
     }
     if (!is_found) {

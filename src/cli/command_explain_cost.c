@@ -267,6 +267,16 @@ static bool fair_share(struct decimal cost, struct decimal cap, struct decimal t
            wide_to_int128(&left, &share->units) && decimal_in_range(share->units);
 }
 
+/* Of the column of metrics: wide enough for the longest. */
+static size_t cap_width(const struct terms_plan *plan) {
+    size_t width = 24;
+    for (size_t index = 0; index < plan->prices_count; index++) {
+        size_t own = print_width(plan->prices[index].metric);
+        width = own > width ? own : width;
+    }
+    return width;
+}
+
 static bool say_share(const struct explanation *explanation, const struct table_cursor *row,
                       struct decimal cap, struct decimal total, struct err *err) {
     const struct currency *currency = explanation->plan->currency;
@@ -279,11 +289,12 @@ static bool say_share(const struct explanation *explanation, const struct table_
     (void)print_decimal(explain_shorten(share, 6), texts[1]);
     (void)print_money(table_get_decimal(row, CHARGES_CAP_REDUCTION), currency, texts[2]);
     (void)print_money(table_get_decimal(row, CHARGES_COST), currency, texts[3]);
-    bool is_fine = buffer_append(&line, text_from("  "), err) &&
-                   print_pad(&line, table_get_text(row, CHARGES_METRIC), 24, err) &&
-                   buffer_append_format(&line, err, " %17s %17s %15s %15s\n", texts[0], texts[1],
-                                        texts[2], texts[3]) &&
-                   console_out_text(&explanation->cli->console, buffer_text(&line), err);
+    bool is_fine =
+        buffer_append(&line, text_from("  "), err) &&
+        print_fill(&line, table_get_text(row, CHARGES_METRIC), cap_width(explanation->plan), err) &&
+        buffer_append_format(&line, err, " %17s %17s %15s %15s\n", texts[0], texts[1], texts[2],
+                             texts[3]) &&
+        console_out_text(&explanation->cli->console, buffer_text(&line), err);
     buffer_release(&line);
     return is_fine;
 }
@@ -333,8 +344,8 @@ bool explain_cap(const struct explanation *explanation, struct err *err) {
         !explain_say(explanation, err, "",
                      "each gets its fair share in whole steps of %s; what is left goes,", step) ||
         !explain_say(explanation, err, "", "a step each, to the largest remainders") ||
-        !console_out(console, err, "\n  %-24s %17s %17s %15s %15s\n", "metric", "uncapped",
-                     "fair share", "taken off", "cost")) {
+        !console_out(console, err, "\n  %-*s %17s %17s %15s %15s\n", (int)cap_width(plan), "metric",
+                     "uncapped", "fair share", "taken off", "cost")) {
         return false;
     }
     for (size_t index = 0; index < plan->prices_count; index++) {
@@ -346,6 +357,6 @@ bool explain_cap(const struct explanation *explanation, struct err *err) {
             return false;
         }
     }
-    return console_out(console, err, "  %-24s %17s %17s %15s %15s\n", "together", total_text, "",
-                       "", cap_text);
+    return console_out(console, err, "  %-*s %17s %17s %15s %15s\n", (int)cap_width(plan),
+                       "together", total_text, "", "", cap_text);
 }

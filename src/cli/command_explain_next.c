@@ -29,6 +29,21 @@ static const char *status_in_words(struct text status) {
     return "of a status that this program does not know";
 }
 
+/* Why an item was not sent; what became of it at the other side. */
+static bool say_item(const struct explanation *explanation, const struct table_cursor *item,
+                     struct err *err) {
+    static const size_t columns[] = {ITEMS_REASON, ITEMS_DETAIL, ITEMS_STRIPE_ITEM_ID};
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < sizeof columns / sizeof columns[0]; index++) {
+        if (!table_is_null(item, columns[index])) {
+            const char *text =
+                explain_escape(explanation, table_get_text(item, columns[index]), err);
+            is_fine = text != NULL && explain_say(explanation, err, "", "%s", text);
+        }
+    }
+    return is_fine;
+}
+
 static bool say_adjustment(const struct explanation *explanation,
                            const struct explain_metric *metric, struct err *err) {
     struct table_cursor row;
@@ -62,7 +77,13 @@ bool explain_record(const struct explanation *explanation, const struct explain_
     char previous[PRINT_NUMBER_MAX];
     if (explain_find(explanation, explanation->tables.records, metric->price->metric, &row)) {
         const struct currency *currency = explanation->plan->currency;
-        const char *words = status_in_words(table_get_text(&row, RECORDS_STATUS));
+        struct table_cursor item;
+        bool has_item =
+            explain_find(explanation, explanation->tables.items, metric->price->metric, &item);
+        struct text status =
+            has_item ? table_get_text(&item, ITEMS_STATUS) : table_get_text(&row, RECORDS_STATUS);
+        bool is_item_held = has_item && text_equals(status, text_from("held"));
+        const char *words = is_item_held ? "held back" : status_in_words(status);
         struct decimal previous_cost = table_get_decimal(&row, RECORDS_PREVIOUS_COST);
         long long revision = table_get_int64(&row, RECORDS_REVISION);
         (void)print_money(table_get_decimal(&row, RECORDS_BILLED), currency, billed);
@@ -74,6 +95,7 @@ bool explain_record(const struct explanation *explanation, const struct explain_
                            : explain_say(explanation, err, "billed",
                                          "%s - %s billed before = %s: revision %lld, %s", cost,
                                          previous, billed, revision, words);
+        is_fine = is_fine && (!has_item || say_item(explanation, &item, err));
         if (!is_fine) {
             return false;
         }

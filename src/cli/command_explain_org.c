@@ -4,6 +4,7 @@
 
 #include "cli/shard_walk.h"
 #include "explain.h"
+#include "stage/stages.h"
 
 /* --- subscriptions ------------------------------------------------------------------------------
  */
@@ -17,6 +18,38 @@ static bool is_in_period(const struct explanation *explanation, const struct tab
     bool ends_after = table_is_null(row, SUBSCRIPTIONS_ENDS_AT) ||
                       instant_compare(table_get_instant(row, SUBSCRIPTIONS_ENDS_AT), start) > 0;
     return begins_before && ends_after;
+}
+
+/* The end of the subscription that is in force at that instant; the instant itself when none is. */
+static struct instant subscribed_until(const struct explanation *explanation, struct instant at) {
+    struct table_cursor row = table_cursor_start(explanation->tables.subscriptions);
+    struct instant until = at;
+    while (table_cursor_next(&row)) {
+        if (!text_equals(table_get_text(&row, SUBSCRIPTIONS_ORG_ID), explanation->org_id) ||
+            (!table_is_null(&row, SUBSCRIPTIONS_STARTS_AT) &&
+             instant_compare(table_get_instant(&row, SUBSCRIPTIONS_STARTS_AT), at) > 0)) {
+            continue;
+        }
+        if (table_is_null(&row, SUBSCRIPTIONS_ENDS_AT)) {
+            return table_get_instant(&explanation->org, ORGS_PERIOD_END);
+        }
+        struct instant end = table_get_instant(&row, SUBSCRIPTIONS_ENDS_AT);
+        until = instant_compare(end, until) > 0 ? end : until;
+    }
+    return until;
+}
+
+bool explain_is_subscribed_throughout(const struct explanation *explanation) {
+    struct instant period_end = table_get_instant(&explanation->org, ORGS_PERIOD_END);
+    struct instant at = table_get_instant(&explanation->org, ORGS_PERIOD_START);
+    while (instant_compare(at, period_end) < 0) {
+        struct instant until = subscribed_until(explanation, at);
+        if (instant_compare(until, at) <= 0) {
+            return false;
+        }
+        at = until;
+    }
+    return true;
 }
 
 static bool say_subscription(const struct explanation *explanation, const char *label,
@@ -326,6 +359,15 @@ static void nearest_add(struct nearest nearest[NEAREST_MAX], struct text org_id,
             added = moved;
         }
     }
+}
+
+bool explain_check_orgs(const struct run *run, const char *what, struct err *err) {
+    if (run_has_table(run, &checkpoint_orgs)) {
+        return true;
+    }
+    (void)err_set(err, ERR_MISMATCH, "%s: nothing to %s yet: stage '%s' is not done", run_path(run),
+                  what, stage_extract.name);
+    return err_hint(err, "go on with the run first");
 }
 
 bool explain_unknown_org(struct run *run, const char *org_id, struct err *err) {

@@ -188,6 +188,10 @@ static bool say_level(const struct explanation *explanation, const struct explai
                        aggregation == AGGREGATION_LAST ? " of the subscribed time" : "") &&
            say_opening_and_closing(explanation, series, err) &&
            say_highest_and_average(explanation, series, err) &&
+           (explain_is_subscribed_throughout(explanation) ||
+            explain_say(explanation, err, "",
+                        "rows outside its subscribed time move the level, too, but are not counted "
+                        "as events")) &&
            (events_count == 0 || (explain_say(explanation, err, "", "set or changed by %s event%s",
                                               events, events_count == 1 ? "" : "s") &&
                                   say_first_and_last(explanation, series, err)));

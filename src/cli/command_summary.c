@@ -125,7 +125,7 @@ static bool summary_orgs(struct cli *cli, struct run *run, struct err *err) {
     struct table *plans = NULL;
     struct table *prices = NULL;
     struct table *tiers = NULL;
-    bool is_fine = summary_check_orgs(cli, run, err) &&
+    bool is_fine = explain_check_orgs(run, "sum up", err) && summary_check_orgs(cli, run, err) &&
                    run_input_open(run, &checkpoint_plans, 0, &plans, err) &&
                    run_input_open(run, &checkpoint_prices, 0, &prices, err) &&
                    run_input_open(run, &checkpoint_tiers, 0, &tiers, err) &&
@@ -152,6 +152,12 @@ static bool summary_run(struct cli *cli, struct err *err) {
     struct run *run;
     if (is_of_database(cli)) {
         return summary_database(cli, err);
+    }
+    if (cli->options.is_typed[OPTION_DATABASE]) {
+        return err_set(err, ERR_USAGE, "both a run directory and --database are given");
+    }
+    if (option_is_set(&cli->options, OPTION_PERIOD)) {
+        return err_set(err, ERR_USAGE, "--period goes with --database: a run has one period");
     }
     if (!cli_run_path(cli, &path, err) || !cli_required(cli, OPTION_ORG, &org_id, err) ||
         !run_open(cli->sys, path, stages_all(), RUN_INSPECT, &run, err)) {

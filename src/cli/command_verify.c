@@ -31,6 +31,21 @@ bool verify_tell(const struct verification *verification, struct err *err, const
     return console_out(&verification->cli->console, err, "%-16s%s\n", what, line);
 }
 
+/* No damage: what is sealed is whole. But nobody may take it for a part of the run. */
+static bool note_foreign(void *context, const char *path, struct err *err) {
+    const struct verification *verification = context;
+    struct buffer line = {0};
+    bool is_fine = print_escape(&line, text_from(path), err);
+    if (is_fine) {
+        console_say(&verification->cli->console, LOG_NOTE,
+                    "note: %.*s is not of this run: its next start removes what the manifest does "
+                    "not list",
+                    (int)line.size_bytes, line.bytes);
+    }
+    buffer_release(&line);
+    return is_fine;
+}
+
 /* Opening the run has read every file; here it is only told. */
 static bool verify_checksums(struct verification *verification, struct err *err) {
     struct stage_list list = run_stages(verification->run);
@@ -50,7 +65,8 @@ static bool verify_checksums(struct verification *verification, struct err *err)
     (void)print_count(files_total, files_text);
     (void)print_count(bytes_total, bytes_text);
     return verify_tell(verification, err, "checksums", "%s files, %s bytes: all as sealed",
-                       files_text, bytes_text);
+                       files_text, bytes_text) &&
+           run_each_foreign(verification->run, note_foreign, verification, err);
 }
 
 static bool verify_totals(struct verification *verification, struct err *err) {
@@ -89,9 +105,9 @@ static bool tell_disagreement(struct console *console, const struct disagreement
                               struct err *err) {
     struct buffer line = {0};
     bool is_fine = buffer_append(&line, text_from("  "), err) &&
-                   print_pad(&line, text_from(found->org_id), 20, err) &&
+                   print_fill(&line, text_from(found->org_id), 20, err) &&
                    buffer_append(&line, text_from("  "), err) &&
-                   print_pad(&line, text_from(found->metric), 16, err) &&
+                   print_fill(&line, text_from(found->metric), 16, err) &&
                    buffer_append(&line, text_from("  "), err) &&
                    print_escape(&line, text_from(found->what), err) &&
                    buffer_append_format(&line, err, ": sealed %s, should be %s\n", found->sealed,
@@ -130,6 +146,9 @@ static bool tell_disagreements(struct verification *verification, struct err *er
 }
 
 static bool verify_all(struct verification *verification, struct err *err) {
+    if (run_next_stage(verification->run) == run_stages(verification->run).stages[0]) {
+        return verify_tell(verification, err, "nothing yet", "no stage of the run is done");
+    }
     return verify_checksums(verification, err) && verify_totals(verification, err) &&
            verify_charges(verification, err) && verify_reports(verification, err) &&
            tell_disagreements(verification, err);

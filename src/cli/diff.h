@@ -58,6 +58,8 @@ struct diff_counts {
     uint64_t compared;
     uint64_t differing;
     uint64_t only[SIDES_COUNT];
+    size_t org_width; /* of the longest id and metric that differ, in characters */
+    size_t metric_width;
 };
 
 /* Is org and metric among those asked for? */
@@ -65,14 +67,15 @@ bool diff_is_wanted(const struct diff *diff, struct text org_id, struct text met
 bool diff_cell_differs(const struct diff_pair *pair, const struct comparison *comparison,
                        size_t column);
 
-/* command_diff_rows.c: walks both sides; is_printing: prints each pair that differs. */
-bool diff_walk(struct diff *diff, const struct comparison *comparison, bool is_printing,
-               struct diff_counts *counts, struct err *err);
+/* command_diff_rows.c: walks both sides; with widths, prints each pair that differs. */
+bool diff_walk(struct diff *diff, const struct comparison *comparison,
+               const struct diff_counts *widths, struct diff_counts *counts, struct err *err);
 
 /* command_diff_print.c */
 bool diff_print_header(const struct diff *diff, struct err *err);
 bool diff_print_pair(const struct diff *diff, const struct comparison *comparison,
-                     const struct diff_pair *pair, struct err *err);
+                     const struct diff_pair *pair, const struct diff_counts *widths,
+                     struct err *err);
 
 /* command_diff_totals.c: the cost of both runs per currency; what is billed where that is another.
  */

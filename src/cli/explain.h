@@ -24,6 +24,7 @@ struct explain_tables {
     struct table *estimates;
     struct table *changes;
     struct table *records;
+    struct table *items; /* of a run that sends */
     struct table *adjustments;
 };
 
@@ -92,8 +93,12 @@ bool explain_say_span(const struct explanation *explanation, const struct explai
 
 /* command_explain_org.c */
 bool explain_org(const struct explanation *explanation, struct err *err);
+/* Is all of the period subscribed time? */
+bool explain_is_subscribed_throughout(const struct explanation *explanation);
 bool explain_set_aside(const struct explanation *explanation, struct err *err);
 bool explain_unpriced(const struct explanation *explanation, struct err *err);
+/* ERR_MISMATCH while no org of the run is known yet. */
+bool explain_check_orgs(const struct run *run, const char *what, struct err *err);
 /* ERR_USAGE, with the ids that come nearest. */
 bool explain_unknown_org(struct run *run, const char *org_id, struct err *err);
 

@@ -70,6 +70,37 @@ bool print_pad(struct buffer *line, struct text text, size_t width, struct err *
     return buffer_append_format(line, err, "%*s", (int)(width - characters), "");
 }
 
+/* Of an escaped text: its characters. */
+static size_t count_characters(const char *bytes, size_t size_bytes) {
+    size_t characters = 0;
+    for (size_t at = 0; at < size_bytes; at++) {
+        characters += begins_character(bytes[at]) ? 1 : 0;
+    }
+    return characters;
+}
+
+size_t print_width(struct text text) {
+    size_t width = 0;
+    for (size_t at = 0; at < text.size_bytes;) {
+        size_t size = control_size(text, at);
+        bool is_short = size == 1 && (text.bytes[at] == '\n' || text.bytes[at] == '\t');
+        bool is_plain = size == 0;
+        width += is_plain ? (begins_character(text.bytes[at]) ? 1 : 0) : is_short ? 2 : 4;
+        at += is_plain ? 1 : size;
+    }
+    return width;
+}
+
+bool print_fill(struct buffer *line, struct text text, size_t width, struct err *err) {
+    size_t begin = line->size_bytes;
+    if (!print_escape(line, text, err)) {
+        return false;
+    }
+    size_t characters = count_characters(line->bytes + begin, line->size_bytes - begin);
+    return characters >= width ||
+           buffer_append_format(line, err, "%*s", (int)(width - characters), "");
+}
+
 /* Commas between the thousands of the whole part. */
 static size_t group_digits(const char *plain, char text[PRINT_NUMBER_MAX]) {
     size_t size = 0;

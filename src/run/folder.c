@@ -136,6 +136,49 @@ bool folder_clean(struct run *run, struct err *err) {
     return clean_folder(run, NULL, REPORTS_FOLDER, err);
 }
 
+/* --- not ours ------------------------------------------------------------------------------- */
+
+static bool tell_foreign(const struct run *run, const struct stage *stage, const char *folder,
+                         bool (*tell)(void *context, const char *path, struct err *err),
+                         void *context, struct err *err) {
+    char path[FILE_PATH_MAX];
+    struct directory_listing listing;
+    enum path_kind kind;
+    if (!run_path_format(run, path, folder, err) || !path_kind(run->sys, path, &kind, err)) {
+        return false;
+    }
+    if (kind != PATH_DIRECTORY) {
+        return true;
+    }
+    if (!directory_list(run->sys, path, &listing, err)) {
+        return false;
+    }
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < listing.names_count; index++) {
+        char relative[FILE_PATH_MAX];
+        is_fine = path_format(relative, err, "%s/%s", folder, listing.names[index]);
+        if (is_fine && manifest_find_file(&run->manifest, relative) == NULL &&
+            is_removable(stage, listing.names[index])) {
+            is_fine = run_path_format(run, path, relative, err) && tell(context, path, err);
+        }
+    }
+    directory_release(&listing);
+    return is_fine;
+}
+
+bool run_each_foreign(const struct run *run,
+                      bool (*tell)(void *context, const char *path, struct err *err), void *context,
+                      struct err *err) {
+    bool is_fine = true;
+    for (size_t index = 0; is_fine && index < run->manifest.stages_count; index++) {
+        char folder[FILE_PATH_MAX];
+        const struct stage *stage = run->manifest.stages[index].stage;
+        is_fine = stage_folder_format(folder, stage, err) &&
+                  tell_foreign(run, stage, folder, tell, context, err);
+    }
+    return is_fine;
+}
+
 /* --- moving aside --------------------------------------------------------------------------- */
 
 static bool find_free_name(const struct sys *sys, const char *path, char free_path[FILE_PATH_MAX],

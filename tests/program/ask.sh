@@ -83,7 +83,8 @@ checks() {
         decides acme use_tokens false hard_limit -- decides acme fly false unknown_action -- \
         decides none use_tokens false no_plan -- decides idle use_tokens false org_suspended -- \
         decides nobody use_tokens false unknown_org -- decides 'Ünï"code' use_tokens true within_limit -- \
-        expect 2 check --org acme --database "" -- error_says "--action NAME is required"
+        expect 2 check --org acme --database "" -- error_says "--action NAME is required" -- \
+        expect 2 summary "$scratch" --org acme --database "" -- error_says "both a run directory and --database"
 }
 
 counts_seats() {

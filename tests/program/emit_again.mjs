@@ -32,6 +32,10 @@ await check('customers and suspensions are read again', orgs, async (dataset, ru
   assert.equal(result.status, 21, result.out);
   assert.deepEqual(statuses(runDir), ['a m0 sent', 'b m0 held no_stripe_customer', 'b m1 held no_stripe_customer',
     'c m0 held suspended', 'd m0 failed']);
+  result = await run(['explain', runDir, '--org', 'b', '--metric', 'm0']);
+  assert.match(result.out, /billed .*: revision 1, held back\n +no_stripe_customer\n/);
+  result = await run(['status', runDir]);
+  assert.match(result.out, /^to check {2}3 items held, 1 item refused$/m);
   result = await run(['emit', runDir, ...quick]);
   assert.equal(result.status, 21, result.out);
   assert.equal((await simulator.ask({ do: 'dump' })).items.length, 1);
@@ -42,6 +46,8 @@ await check('customers and suspensions are read again', orgs, async (dataset, ru
   result = await run(['emit', runDir, ...quick]);
   assert.equal(result.status, 0, result.out);
   assert.deepEqual(statuses(runDir), ['a m0 sent', 'b m0 sent', 'b m1 sent', 'c m0 sent', 'd m0 sent']);
+  result = await run(['status', runDir]);
+  assert.doesNotMatch(result.out, /to check/);
   await assertSent(simulator, runDir, orgs.map((org) => ({ ...org, customer: `cus_${org.id}` })));
   // Another customer than where it was sent is no conflict: what was sent stays.
   edit(dataset, 'orgs.csv', 'cus_b', 'cus_a');

@@ -294,6 +294,85 @@ open_month() {
 }
 check 'a month that is not over is told, with the command for when it is' open_month
 
+# Events of orgs that are only listed are told beside "0 set aside".
+words_of_open() {
+    expect 0 run --source "$tiny" --run-dir "$scratch/open-2" --period 2025-03 \
+        --now 2025-03-20T00:00:00Z || return 1
+    cat "$scratch/out"
+    grep -q '0 set aside, 2 listed' "$scratch/out" && grep -q 'read: [0-9]* of orgs not closed$' \
+        "$scratch/out"
+}
+check 'what listed orgs used is not told as set aside' words_of_open
+
+# A run that stopped at bad rows has begun, and knows nothing yet.
+begun_only() {
+    cp -r "$tiny" "$scratch/bad"
+    echo 'alder,tokens,75x,2025-03-06T10:00:00Z,e9,,,' >>"$scratch/bad/usage.csv"
+    expect 10 run --source "$scratch/bad" --run-dir "$scratch/begun" --period 2025-03 \
+        --now 2025-04-05T00:00:00Z || return 1
+    next_works 13 summary "$scratch/begun" --org alder && next_works 13 explain "$scratch/begun" \
+        --org alder && expect 0 verify "$scratch/begun" && grep -q 'no stage of the run is done' \
+        "$scratch/out" && ! grep -q '0 of 0' "$scratch/out" || return 1
+    expect 13 summary "$scratch/begun" --org alder && error_says "nothing to sum up yet: stage 'extract'" \
+        "next: periodclose status $scratch/begun"
+}
+check 'of a run that has only begun, nothing false is told' begun_only
+
+foreign_file() {
+    cp -r "$run" "$scratch/guest"
+    echo dear >"$scratch/guest/20-meter/letter.txt"
+    echo kept >"$scratch/guest/reports/notes.csv"
+    expect 0 verify "$scratch/guest" && error_says "20-meter/letter.txt is not of this run" &&
+        ! grep -q notes.csv "$scratch/err"
+}
+check 'verify names a file in the folder of a stage that is not ours' foreign_file
+check 'two run directories are one too many' all expect 2 verify "$run" --run-dir "$scratch/acme" -- \
+    error_says "$run" "$scratch/acme"
+
+# A level goes on while nobody is subscribed.
+level_outside() {
+    mkdir "$scratch/level"
+    printf 'org_id\nlate\nalways\n' >"$scratch/level/orgs.csv"
+    printf 'plan_id\npro\n' >"$scratch/level/plans.csv"
+    printf 'plan_id,metric,aggregation,unit_price\npro,disk,last,2\n' >"$scratch/level/prices.csv"
+    printf 'org_id,plan_id,starts_at,ends_at\nlate,pro,2025-03-10T00:00:00Z,\nalways,pro,,2025-03-05T00:00:00Z\nalways,pro,2025-03-05T00:00:00Z,\n' \
+        >"$scratch/level/subscriptions.csv"
+    {
+        echo org_id,metric,quantity,occurred_at
+        printf '%s,disk,3,2025-03-06T10:00:00Z\n' late always
+        printf '%s,disk,5,2025-03-16T10:00:00Z\n' late always
+    } >"$scratch/level/usage.csv"
+    expect 0 run --source "$scratch/level" --run-dir "$scratch/level-run" --period 2025-03 \
+        --now 2025-05-05T00:00:00Z && expect 0 explain "$scratch/level-run" --org late &&
+        grep -q 'rows outside its subscribed time' "$scratch/out" && grep -q 'by 1 event$' \
+        "$scratch/out" && expect 0 explain "$scratch/level-run" --org always &&
+        grep -q 'by 2 events$' "$scratch/out" && ! grep -q 'subscribed time move' "$scratch/out"
+}
+check 'explain says of a level that rows outside subscribed time move it' level_outside
+
+# Names are told whole, however long.
+long_names() {
+    local org metric
+    org=$(printf 'customer-of-the-north-%0100d' 7)
+    metric=$(printf 'requests.of.the.second.kind.%090d' 9)
+    mkdir "$scratch/names"
+    printf 'org_id,overage_cap\n%s,5\n' "$org" >"$scratch/names/orgs.csv"
+    printf 'plan_id\npro\n' >"$scratch/names/plans.csv"
+    printf 'plan_id,metric,unit_price\npro,%s,2\n' "$metric" >"$scratch/names/prices.csv"
+    printf 'org_id,plan_id\n%s,pro\n' "$org" >"$scratch/names/subscriptions.csv"
+    printf 'org_id,metric,quantity,occurred_at\n%s,%s,7,2025-03-06T10:00:00Z\n%s,%s,9,2025-04-06T10:00:00Z\n' \
+        "$org" "$metric" "$org" "$metric" >"$scratch/names/usage.csv"
+    expect 0 run --source "$scratch/names" --run-dir "$scratch/names-3" --period 2025-03 \
+        --now 2025-05-05T00:00:00Z && expect 0 run --source "$scratch/names" --run-dir \
+        "$scratch/names-4" --period 2025-04 --now 2025-05-05T00:00:00Z || return 1
+    expect 1 diff "$scratch/names-3" "$scratch/names-4" && grep -q "$org.*$metric.*quantity 7 -> 9" \
+        "$scratch/out" && error_says 'the periods differ: A is 2025-03, B is 2025-04' || return 1
+    expect 0 explain "$scratch/names-3" --org "$org" && cat "$scratch/out" &&
+        [ "$(grep -c "$metric" "$scratch/out")" -eq 2 ]
+}
+check 'diff and explain cut no name, and diff says that the periods differ' long_names
+
+
 # birch lives in Berlin, where March 2025 has an hour less than April.
 own_clock() {
     expect 0 explain "$run" --org birch || return 1
