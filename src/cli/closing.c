@@ -431,6 +431,16 @@ static bool closing_note_asides(struct run *run, struct buffer *asides, struct e
            run_pin_anew(run, pin_asides, has_any ? asides->bytes : NULL, err) && run_save(run, err);
 }
 
+/* Safe to type again: but who looks for what this run has written is told that it was there. */
+static void summary_tell_known(struct cli *cli, const struct summary *summary,
+                               const struct run *run) {
+    const char *new_results = run_pinned(run, PIN_VERSION, pin_new_results);
+    if (summary->rated > 0 && new_results != NULL && strcmp(new_results, "0") == 0) {
+        console_say(&cli->console, LOG_NOTE,
+                    "note: these results are recorded already: the database was left as it was");
+    }
+}
+
 bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
     struct summary summary = {0};
     struct buffer asides = {0};
@@ -446,6 +456,7 @@ bool closing_tell(struct cli *cli, struct run *run, struct err *err) {
         return false;
     }
     summary_tell_open(cli, &summary, run);
+    summary_tell_known(cli, &summary, run);
     if (summary.set_aside > 0 || summary.held > 0) {
         cli->status = ERR_SET_ASIDE;
     }

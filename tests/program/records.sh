@@ -77,6 +77,7 @@ check "of all orgs, and what is expected of the next period" is "select count(*)
     "$(sql -c "select count(*) filter (where usage >= usage_limit * part) + count(*) filter (where projected >= usage_limit * part), count(*) filter (where usage >= usage_limit * part), '2024-02-01', '2024-03-01' from billing.org_billing_usage_monthly, unnest(array[0.8, 1]) as part where period = '2024-02-01' and usage_limit > 0")"
 check "typed again it writes nothing" unchanged close_as 4 first
 check "nor from another place" unchanged close_as 4 second
+check "which it tells" error_says "note: these results are recorded already: the database was left as it was"
 check "and says the same" same_file "$scratch/first/reports/overages.csv" "$scratch/second/reports/overages.csv"
 check "nor as a dry run" unchanged close_as 4 second --dry-run
 check "verify finds the run whole" expect 0 verify "$scratch/first"
