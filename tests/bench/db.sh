@@ -90,7 +90,7 @@ sed -E '1d; s/$/,delta,/' "$dataset/usage.csv" | sql -c "copy billing.usage_ledg
     (org_id, metric, quantity, occurred_at, kind, recorded_at) from stdin (format csv)"
 sql -c "set work_mem = '256MB'" -c "insert into billing.usage_cache (org_id, metric, count, changed_at)
     select org_id, metric, sum(quantity), max(occurred_at)
-    from billing.usage_ledger group by org_id, metric order by org_id, metric"
+    from billing.usage_ledger where metric <> 'seats' group by org_id, metric order by org_id, metric"
 say "loaded in $((SECONDS - began)) s"
 sql -c "vacuum (analyze)" -c checkpoint
 rows=$(sql -c "select count(*) from billing.usage_ledger")
