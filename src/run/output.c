@@ -259,6 +259,24 @@ static void remember_checked(struct run *run, struct sealed_stage *sealed, const
     }
 }
 
+/*
+ * A table that is not there, or is not as this program knows it, may be of another version of its
+ * stage: that is no damage, and going on with the run would not mend it.
+ */
+static bool tell_version(struct run *run, const struct stage *stage, struct err *err) {
+    const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
+    bool is_other = sealed != NULL && sealed->version != stage->version;
+    if (!is_other || (err->code != ERR_DAMAGED && err->code != ERR_MISMATCH)) {
+        return false;
+    }
+    err->code = ERR_MISMATCH;
+    (void)err_wrap(err, "stage '%s' was sealed by version %d of it, this program has version %d",
+                   stage->name, sealed->version, stage->version);
+    return err_hint(err,
+                    "use the program version that closed it; its reports are whole, and status, "
+                    "diff and inspect of its other stages work as ever");
+}
+
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
                     struct table **table, struct err *err) {
     assert(run->is_verified);
@@ -278,17 +296,19 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
     if (sealed == NULL) {
         (void)err_set(err, ERR_MISMATCH, "'%.600s' is not there: stage '%s' is not done", path,
                       stage->name);
-        return err_hint(err, "type the command that began this run again, it goes on there");
+        (void)err_hint(err, "type the command that began this run again, it goes on there");
+        return tell_version(run, stage, err);
     }
     if (!verify_unread(run, sealed, relative, err) ||
         !place_format(run, sealed, relative, path, err)) {
         return false;
     }
     if (sealed->is_own || is_checked(run, sealed, relative)) {
-        return table_open_own(run->sys, path, schema, table, err);
+        return table_open_own(run->sys, path, schema, table, err) ||
+               tell_version(run, stage, err);
     }
     if (!table_open(run->sys, path, schema, table, err)) {
-        return false;
+        return tell_version(run, stage, err);
     }
     remember_checked(run, sealed, relative);
     return true;

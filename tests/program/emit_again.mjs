@@ -1,5 +1,6 @@
 // What is sent later: orgs that have a customer by now, revisions: emit_again.mjs PERIODCLOSE SIMULATOR FOLDER
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { assertSent, closeWords, openAccount, quick, readReport, runProgram, writeDataset } from '../emit/close.mjs';
@@ -89,6 +90,37 @@ await check('a difference waits for the item before it', revised, async (dataset
   const sums = {};
   for (const item of there) sums[`${item.customer} ${item.metadata.metric}`] = (sums[`${item.customer} ${item.metadata.metric}`] ?? 0) + item.amount;
   assert.deepEqual(sums, { 'cus_a m0': 1100, 'cus_a m1': 2000, 'cus_b m0': 1100, 'cus_c m0': 1100 });
+});
+
+// A finished run whose emit stage is of an older version: told as what it is, and never as damage.
+const sorted = (value) => (Array.isArray(value) ? value.map(sorted) : value !== null && typeof value === 'object'
+  ? Object.fromEntries(Object.keys(value).sort().map((name) => [name, sorted(value[name])])) : value);
+await check('a run of an older version of the stage', [{ id: 'a', customer: 'cus_a' }], async (dataset, runDir) => {
+  let result = await run(closeWords(dataset, runDir));
+  assert.equal(result.status, 0, result.out);
+  const file = path.join(runDir, 'manifest.json');
+  const written = fs.readFileSync(file, 'utf8');
+  const { sha256, ...manifest } = JSON.parse(written);
+  const asWritten = (root, digest) => `${JSON.stringify(sorted({ ...root, sha256: digest }), null, 2)}\n`;
+  assert.equal(asWritten(manifest, sha256), written);
+  const seal = (root) => createHash('sha256').update(JSON.stringify(sorted(root))).digest('hex');
+  assert.equal(seal(manifest), sha256);
+  const stage = manifest.stages.find((one) => one.name === 'emit');
+  stage.version -= 1;
+  stage.files = stage.files.filter((one) => !JSON.stringify(one).includes('invoices'));
+  fs.writeFileSync(file, asWritten(manifest, seal(manifest)));
+  for (const words of [['report', runDir], closeWords(dataset, runDir)]) {
+    result = await run(words);
+    assert.equal(result.status, 13, result.out);
+    assert.match(result.out, /stage 'emit'.* sealed by version 2 of it, this program has version 3.*hint: use the program version that/s);
+    assert.doesNotMatch(result.out, /it goes on there/);
+  }
+  // What only looks goes on, and emit performs the stage anew.
+  for (const words of [['status', runDir], ['verify', runDir], ['emit', runDir, ...quick], ['report', runDir]]) {
+    result = await run(words);
+    assert.equal(result.status, 0, result.out);
+  }
+  assert.equal((await simulator.ask({ do: 'dump' })).items.length, 1);
 });
 
 // What a run without --emit billed was sent by nobody, or by other means: only people know.
