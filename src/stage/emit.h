@@ -27,10 +27,10 @@ struct emit_shard {
     struct table_writer *items; /* NULL: nothing is written */
     struct table *last_items;   /* what became of them, to be compared; NULL: not known */
     struct terms_walk last_item;
-    bool is_dodo;               /* whose customer ids are taken */
-    bool gives_all;             /* also closed orgs without an item, to be compared */
-    bool has_no_keys;           /* items are only counted: their keys are not worked out */
-    bool is_dry;                /* nothing is sent: what is not held is not_emitted */
+    bool is_dodo;     /* whose customer ids are taken */
+    bool gives_all;   /* also closed orgs without an item, to be compared */
+    bool has_no_keys; /* items are only counted: their keys are not worked out */
+    bool is_dry;      /* nothing is sent: what is not held is not_emitted */
     struct table_cursor org;
     struct table_cursor record;
     struct terms_walk charge;
@@ -103,6 +103,15 @@ bool emit_write_back_flush(struct emit_write_back *back, struct err *err);
 /* For asking alone, beside whoever sends. */
 bool emit_write_back_only_ask(struct run *run, const struct stage_session *session,
                               struct emit_write_back **back, struct err *err);
+/*
+ * What stands on records that may be asked for out of this run directory: status unknown, and this
+ * in place of an id. Alone: nobody else sends items of the period from here on (ERR_LOCKED).
+ * Marking: one after the other sees what is marked, and marks.
+ */
+const char *emit_write_back_mark(const struct emit_write_back *back);
+bool emit_write_back_alone(struct emit_write_back *back, struct err *err);
+bool emit_write_back_is_alone(const struct emit_write_back *back);
+bool emit_write_back_marking(struct emit_write_back *back, bool begins, struct err *err);
 /* statement: of items, as sql/emit/known.sql; the result is the caller's to release. */
 bool emit_write_back_ask(struct emit_write_back *back, const char *statement, const char *items,
                          struct db_result *result, struct err *err);

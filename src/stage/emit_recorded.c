@@ -3,11 +3,15 @@
  * another run directory. It is noted as found, and not sent again, even if it is gone at Stripe,
  * which may have been somebody's goodwill.
  *
- * Events of meters cannot be asked for at Stripe, which tells them apart for a day. So their
- * records are marked as unknown before the first is sent: a journal that begins anew then knows
- * which were never begun, and takes the others as asked for when they were recorded. Without a
- * database a journal that begins anew is in doubt until somebody says that nothing was sent before:
- * it may send for a day after the period's end.
+ * Records are marked as unknown before the first item is sent, with the mark of the run directory
+ * in place of an id. So another directory of the same records knows what may have been asked for
+ * that its journal does not know of, however long ago: it looks for it first, and never while
+ * somebody else is sending.
+ *
+ * Events of meters cannot be asked for at Stripe, which tells them apart for a day. A journal that
+ * begins anew knows by the marks which were never begun, and takes the others as asked for when
+ * they were recorded. Without a database a journal that begins anew is in doubt until somebody says
+ * that nothing was sent before: it may send for a day after the period's end.
  *
  * A repair of the period (settle.c) marks whatever it is about to send, with its own name as the
  * id: a journal that does not know of it asks at the other side first, or lets it stay unknown.
@@ -25,7 +29,10 @@ struct recorded {
     struct emission_run *emission;
     struct emit_item items[BATCH_ITEMS];
     struct text customers[BATCH_ITEMS];
+    bool is_known[BATCH_ITEMS]; /* the journal has an intent or an answer */
     size_t count;
+    uint64_t others_count; /* marked out of another directory */
+    bool only_counts;
     uint64_t noted_count; /* found, or asked for: the journal has to be opened again */
     uint64_t found_count;
     bool is_new;        /* the journal begins here … */
@@ -97,13 +104,23 @@ static bool take_row(struct recorded *recorded, const struct db_result *result, 
         !db_result_instant(result, row, 3, &recorded_at, err)) {
         return false;
     }
-    if (text_equals(status, text_from("sent"))) {
+    bool is_sent = text_equals(status, text_from("sent"));
+    bool is_unknown = text_equals(status, text_from("unknown"));
+    const char *mark = emit_write_back_mark(emission->session->write_back);
+    bool is_others =
+        is_unknown && object_id.size_bytes > 0 && !text_equals(object_id, text_from(mark));
+    recorded->others_count += is_others ? 1 : 0;
+    if (recorded->only_counts || recorded->is_known[place]) {
+        return true;
+    }
+    if (is_sent) {
         return note_found(recorded, (size_t)place, object_id, err);
     }
+    /* Without a mark: asked for, and never answered. */
     bool is_asked =
-        is_metered(emission) ? recorded->is_new || object_id.size_bytes > 0 : !recorded->was_swept;
-    if (!is_asked || !text_equals(status, text_from("unknown")) ||
-        recorded->customers[place].size_bytes == 0 ||
+        is_others || object_id.size_bytes == 0 || (is_metered(emission) && recorded->is_new);
+    is_asked = is_asked && !recorded->was_swept;
+    if (!is_asked || !is_unknown || recorded->customers[place].size_bytes == 0 ||
         (is_metered(emission) && emission->session->sending.is_never_sent)) {
         return true;
     }
@@ -144,9 +161,12 @@ static bool add_unknown(struct recorded *recorded, const struct emit_group *grou
     if (!journal_find(recorded->emission->journal, &work->item.key, &known, err)) {
         return false;
     }
-    if (known.has_intent || known.has_answer) {
+    bool is_there = known.has_answer && !known.is_unsettled &&
+                    (known.answer.outcome == OUTCOME_SENT || known.answer.outcome == OUTCOME_FOUND);
+    if (is_there) {
         return true;
     }
+    recorded->is_known[recorded->count] = known.has_intent || known.has_answer;
     recorded->items[recorded->count] = work->item;
     recorded->customers[recorded->count++] = group->customer;
     return recorded->count < BATCH_ITEMS || ask_batch(recorded, err);
@@ -166,8 +186,9 @@ static bool mark(struct recorded *recorded, const struct emit_group *group,
     }
     bool is_there = known.has_answer &&
                     (known.answer.outcome == OUTCOME_SENT || known.answer.outcome == OUTCOME_FOUND);
-    return is_there || emit_write_back_put(recorded->emission->session->write_back, &work->item,
-                                           "unknown", "", err);
+    return is_there ||
+           emit_write_back_put(recorded->emission->session->write_back, &work->item, "unknown",
+                               emit_write_back_mark(recorded->emission->session->write_back), err);
 }
 
 static bool look_shard(struct recorded *recorded, size_t shard_index,
@@ -221,7 +242,9 @@ bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_stat
     }
     recorded->is_new = state.is_new;
     recorded->was_swept = state.was_swept;
-    bool is_fine = look_all(emission, recorded, add_unknown, err);
+    bool is_fine =
+        look_all(emission, recorded, add_unknown, err) &&
+        (recorded->others_count == 0 || emit_write_back_alone(emission->session->write_back, err));
     if (is_fine && recorded->found_count > 0) {
         emission_tell_note(emission, "the database says that items were sent before: those are "
                                      "not sent again");
@@ -231,6 +254,22 @@ bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_stat
     mem_free(recorded);
     return is_fine && (!*is_noted ||
                        journal_commit(emission->journal, clock_now(run_sys(emission->run)), err));
+}
+
+bool emit_recorded_exclude(struct emission_run *emission, struct err *err) {
+    if (emission->session->write_back == NULL) {
+        return true;
+    }
+    struct recorded *recorded = mem_alloc(sizeof *recorded);
+    if (recorded == NULL) {
+        return err_memory(err, sizeof *recorded);
+    }
+    recorded->only_counts = true;
+    bool is_fine =
+        look_all(emission, recorded, add_unknown, err) &&
+        (recorded->others_count == 0 || emit_write_back_alone(emission->session->write_back, err));
+    mem_free(recorded);
+    return is_fine;
 }
 
 bool emit_recorded_mark(struct emission_run *emission, struct err *err) {

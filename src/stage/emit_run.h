@@ -34,15 +34,18 @@ void emission_tell_note(const struct emission_run *emission, const char *text);
 /*
  * emit_recorded.c. Note puts into the journal, where there is a database, what its records say was
  * sent or asked for, and the journal does not know; *is_noted: it has to be opened again. Mark
- * tells the records that meter events may be asked for from now on.
+ * tells the records that the items may be asked for from now on. Exclude, before anything is
+ * listed: if any was begun out of another run directory, nobody else may be sending (ERR_LOCKED).
  */
 struct emit_recorded_state {
-    bool is_new;    /* the journal begins here */
-    bool was_swept; /* what stands at the other side was listed just now */
+    bool is_new; /* the journal begins here */
+    bool
+        was_swept; /* what stands at the other side was listed just now, with nobody else sending */
 };
 bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_state state,
                         bool *is_noted, struct err *err);
 bool emit_recorded_mark(struct emission_run *emission, struct err *err);
+bool emit_recorded_exclude(struct emission_run *emission, struct err *err);
 /*
  * Of events of meters, without a database, with a journal of which nobody has said that it knows
  * all that was sent. Sets apart_until; ERR_UNKNOWN when new ones may be there already, and would

@@ -63,17 +63,26 @@ static bool open_again(struct emission_run *emission, struct err *err) {
     return open_journal(emission, err) && open_sender(emission, err);
 }
 
-static bool take_recorded(struct emission_run *emission, struct emit_recorded_state state,
-                          struct err *err) {
-    bool is_noted;
-    return emit_recorded_note(emission, state, &is_noted, err) &&
-           (!is_noted || open_again(emission, err));
-}
-
 static bool put_swept(struct emission_run *emission, struct err *err) {
     return journal_put_swept(emission->journal, err) &&
            journal_commit(emission->journal, clock_now(run_sys(emission->run)), err) &&
            open_again(emission, err);
+}
+
+/* What others have begun is seen, and what may be begun here is marked, before anybody else looks.
+ */
+static bool take_recorded(struct emission_run *emission, struct emit_recorded_state state,
+                          struct err *err) {
+    struct emit_write_back *back = emission->session->write_back;
+    bool is_noted;
+    if (back == NULL) {
+        return true;
+    }
+    return emit_write_back_marking(back, true, err) &&
+           emit_recorded_note(emission, state, &is_noted, err) &&
+           (!is_noted || open_again(emission, err)) &&
+           (!state.is_new || put_swept(emission, err)) && emit_recorded_mark(emission, err) &&
+           emit_write_back_marking(back, false, err);
 }
 
 /*
@@ -88,13 +97,13 @@ static bool complete_metered(struct emission_run *emission, struct err *err) {
     if (!take_recorded(emission, (struct emit_recorded_state){.is_new = is_incomplete}, err)) {
         return false;
     }
-    if (is_incomplete && (has_records || emission->session->sending.is_never_sent)) {
-        return put_swept(emission, err) && emit_recorded_mark(emission, err);
+    if (is_incomplete && !has_records && emission->session->sending.is_never_sent) {
+        return put_swept(emission, err);
     }
-    if (is_incomplete) {
+    if (is_incomplete && !has_records) {
         return emit_recorded_doubt(emission, err) && open_sender(emission, err);
     }
-    return emit_recorded_mark(emission, err);
+    return true;
 }
 
 /* A first sending cannot be told from one whose run directory was lost. */
@@ -125,9 +134,14 @@ static bool complete_journal(struct emission_run *emission, struct err *err) {
     if (!has_since || emission->first_end.us - DAY_US > since.us) {
         since.us = emission->first_end.us - DAY_US;
     }
+    if (!emit_recorded_exclude(emission, err)) {
+        return false;
+    }
+    bool is_alone = emission->session->write_back != NULL &&
+                    emit_write_back_is_alone(emission->session->write_back);
     tell_wait(emission);
     return sender_sweep(emission->sender, since, err) && open_again(emission, err) &&
-           take_recorded(emission, (struct emit_recorded_state){.was_swept = true}, err);
+           take_recorded(emission, (struct emit_recorded_state){.was_swept = is_alone}, err);
 }
 
 static bool settle_shard(struct emission_run *emission, size_t shard_index, struct err *err) {
@@ -234,7 +248,7 @@ static bool reconcile_shard(struct emission_run *emission, size_t shard_index,
                             struct reconcile *reconcile, struct err *err) {
     struct emit_shard shard;
     if (!emit_shard_open_compared(&shard, emission->run, emission->session, &emission->terms,
-                         emission->period, shard_index, err)) {
+                                  emission->period, shard_index, err)) {
         return false;
     }
     shard.gives_all = emission->session->emission == EMISSION_STRIPE;

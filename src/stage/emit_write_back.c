@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "db/migrate.h"
 #include "emit.h"
+#include "sys/process.h"
 
 enum { BATCH_ROWS = 1000 };
 
@@ -18,8 +19,10 @@ struct emit_write_back {
     const char *conninfo;
     struct db *db;
     char period[INSTANT_TEXT_MAX];
-    json_t *batch;  /* array */
-    bool is_asking; /* nothing is written, and nobody kept from sending */
+    json_t *batch;                /* array */
+    bool is_asking;               /* nothing is written, and nobody kept from sending */
+    bool is_alone;                /* nobody else sends items of the period */
+    char mark[EMIT_KEY_TEXT_MAX]; /* of the run directory; empty: of none */
 };
 
 bool emit_database_open(struct run *run, const char *conninfo, struct db **db, struct err *err) {
@@ -49,9 +52,58 @@ static bool lock(struct emit_write_back *back, struct err *err) {
     if (!is_fine || is_locked) {
         return is_fine;
     }
-    (void)err_set(err, ERR_LOCKED, "items of the period are being repaired in %s",
+    (void)err_set(err, ERR_LOCKED,
+                  "somebody settles items of the period in %s, and nobody else may send meanwhile",
                   db_description(back->db));
-    return err_hint(err, "wait until reconcile --period has ended, then type the same again");
+    return err_hint(err, "wait until reconcile --period, or the same run in another directory, has "
+                         "ended, then type the same again");
+}
+
+/* Of this directory on this machine: another one may have another journal of the same run. */
+static bool make_mark(struct emit_write_back *back, struct err *err) {
+    char path[FILE_PATH_MAX];
+    char host[256];
+    struct buffer content = {0};
+    struct digest digest;
+    struct emit_key mark;
+    process_host_name(host, sizeof host);
+    bool is_fine = path_absolute(run_path(back->run), path, err) &&
+                   buffer_append_format(&content, err, "run directory %s %s", host, path) &&
+                   digest_of(content.bytes, content.size_bytes, &digest, err);
+    buffer_release(&content);
+    if (is_fine) {
+        memcpy(mark.bytes, digest.bytes, sizeof mark.bytes);
+        emit_key_format(&mark, back->mark);
+    }
+    return is_fine;
+}
+
+const char *emit_write_back_mark(const struct emit_write_back *back) {
+    return back->mark;
+}
+
+bool emit_write_back_is_alone(const struct emit_write_back *back) {
+    return back->is_alone;
+}
+
+static bool lock_alone(struct emit_write_back *back, struct err *err) {
+    struct db_params params = {0};
+    struct db_result result = {0};
+    bool is_locked = false;
+    db_params_text(&params, text_from(back->period));
+    bool is_fine = db_run(back->db, "settle/lock.sql", &params, &result, err) &&
+                   db_result_bool(&result, 0, 0, &is_locked, err);
+    db_result_release(&result);
+    back->is_alone = is_fine && is_locked;
+    if (!is_fine || is_locked) {
+        return is_fine;
+    }
+    (void)err_set(err, ERR_LOCKED,
+                  "items of this run were begun out of another run directory, and somebody sends "
+                  "items of the period in %s now",
+                  db_description(back->db));
+    return err_hint(err, "let that end, or go on in its directory; then type the same again: what "
+                         "it sent is asked for first");
 }
 
 static bool connect(struct emit_write_back *back, struct err *err) {
@@ -61,7 +113,7 @@ static bool connect(struct emit_write_back *back, struct err *err) {
     db_close(back->db);
     back->db = NULL;
     return emit_database_open(back->run, back->conninfo, &back->db, err) &&
-           (back->is_asking || lock(back, err));
+           (back->is_asking || (lock(back, err) && (!back->is_alone || lock_alone(back, err))));
 }
 
 static bool open_back(struct run *run, const struct stage_session *session, bool is_asking,
@@ -74,7 +126,7 @@ static bool open_back(struct run *run, const struct stage_session *session, bool
     *made = (struct emit_write_back){
         .run = run, .conninfo = session->conninfo, .batch = json_array(), .is_asking = is_asking};
     session_period(session, made->period);
-    if (made->batch == NULL || !connect(made, err)) {
+    if (made->batch == NULL || !make_mark(made, err) || !connect(made, err)) {
         bool has_batch = made->batch != NULL;
         emit_write_back_close(made);
         return has_batch ? false : err_memory(err, 0);
@@ -114,6 +166,20 @@ void emit_write_back_close(struct emit_write_back *back) {
         json_decref(back->batch);
         mem_free(back);
     }
+}
+
+bool emit_write_back_alone(struct emit_write_back *back, struct err *err) {
+    return connect(back, err) && (back->is_alone || lock_alone(back, err));
+}
+
+bool emit_write_back_marking(struct emit_write_back *back, bool begins, struct err *err) {
+    struct db_params params = {0};
+    struct db_result result = {0};
+    const char *statement = begins ? "emit/lock_marking.sql" : "emit/unlock_marking.sql";
+    db_params_text(&params, text_from(back->period));
+    bool is_fine = connect(back, err) && db_run(back->db, statement, &params, &result, err);
+    db_result_release(&result);
+    return is_fine;
 }
 
 bool emit_write_back_ask(struct emit_write_back *back, const char *statement, const char *items,

@@ -151,6 +151,40 @@ result = await run(simulator, closeWords(path.join(folder, 'dodo'), 'dodo'));
 assert.equal(result.status, 4, result.out);
 assert.equal(count(checkRecords(path.join(folder, 'dodo')), 'held'), 2 * ORGS);
 
+// two directories of one run: one dies before it has told the records, and over a day later the other goes on,
+// whose journal knows nothing of it; while somebody else sends, it does not
+freshDatabase('two');
+await simulator.ask({ do: 'reset', seed: 7, key: KEY, faults: { seed: 7, kills_max: 2, script: [
+  { method: 'POST', path: '/v1/invoiceitems', nth: 1, times: 1, kind: 'kill_before' },
+  { method: 'POST', path: '/v1/invoiceitems', nth: 300, times: 1, kind: 'kill_done' }] } });
+await simulator.ask({ do: 'add', customers: customers() });
+const two = [path.join(folder, 'two-1'), path.join(folder, 'two-2')];
+for (const directory of two) {
+  result = await run(simulator, closeWords(directory));
+  assert.equal(result.signal, 'SIGKILL', result.out);
+}
+const byNow = (await simulator.ask({ do: 'dump' })).items.length;
+assert.ok(byNow > 200 && byNow < 2 * (ORGS - 2));
+assert.equal(sql("select count(*) from billing.org_billing_overages where item_status = 'sent'"), '0');
+await simulator.ask({ do: 'clock', advance_s: 180000 });
+const late = { PROGRAM: faulty, FAULTY_CLOCK_S: '180000' };
+const sender = spawn('psql', ['-X', '-q', '-At'], { stdio: ['pipe', 'pipe', 'inherit'] });
+sender.stdin.write(`select pg_advisory_lock_shared(hashtextextended('periodclose emit ${period}-01', 0));\n`);
+await new Promise((resolve) => { sender.stdout.once('data', resolve); });
+result = await run(simulator, closeWords(two[0]), late);
+assert.equal(result.status, 11, result.out);
+assert.match(result.out, /begun out of another run directory/);
+sender.stdin.end();
+await new Promise((resolve) => { sender.on('close', resolve); });
+assert.equal((await simulator.ask({ do: 'dump' })).items.length, byNow);
+result = await run(simulator, closeWords(two[0]), late);
+assert.equal(result.status, 4, result.out);
+records = checkRecords(two[0]);
+assert.equal(count(records, 'sent'), 2 * (ORGS - 2));
+const once = (await simulator.ask({ do: 'dump' })).items;
+assert.equal(new Set(once.map((item) => item.metadata.item_key)).size, once.length, 'none is there twice');
+assert.equal(once.length, 2 * (ORGS - 2));
+
 // recorded and never sent, then taken back: no credit goes for what nobody was billed, until that is sent
 freshDatabase('taken_back');
 await simulator.ask({ do: 'reset', seed: 1, key: KEY });
