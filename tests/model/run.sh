@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Checks the model of sending (emit.pml) exhaustively, and that it finds what is wrong with wrong
-# senders: tests/model/run.sh [BUILD]  (make model)
+# Checks the models of sending (emit.pml: one item; lines.pml: items as lines of an invoice, and its
+# finalising) exhaustively, and that they find what is wrong with wrong senders:
+# tests/model/run.sh [BUILD]  (make model)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
-model=$PWD/emit.pml
+models=$PWD
+model=
 build=${1:-build}
 case $build in /*) ;; *) build=$PWD/../../$build ;; esac
 mkdir -p "$build/model" && cd "$build/model" || exit 1
@@ -36,19 +38,28 @@ holds() { # PROPERTY
     grep -q 'errors: 0' pan.log && ! grep -qiE 'max search depth too small|out of memory|truncated' pan.log
 }
 
-if build; then
-    for property in never_twice sent_is_there ends; do
+check() { # MODEL PROPERTY...
+    local name=$1 property
+    shift
+    model=$models/$name.pml
+    if ! build; then
+        not_ok "$name compiles" spin.log
+        return
+    fi
+    for property; do
         if holds "$property"; then
-            ok "$property holds in all $(awk '/states, stored/ { print $1 }' pan.log) states"
+            ok "$name: $property holds in all $(awk '/states, stored/ { print $1 }' pan.log) states"
         else
-            not_ok "$property" pan.log
+            not_ok "$name: $property" pan.log
         fi
     done
-else
-    not_ok 'the model compiles' spin.log
-fi
+}
 
-while read -r mutant property; do
+check emit never_twice sent_is_there ends
+check lines never_twice sent_is_there final_is_whole not_given_up ends
+
+while read -r name mutant property; do
+    model=$models/$name.pml
     if ! build "$mutant"; then
         not_ok "$mutant compiles" spin.log
     elif holds "$property" || ! grep -q 'errors: 1' pan.log; then
@@ -57,13 +68,19 @@ while read -r mutant property; do
         ok "$mutant breaks $property, and is found"
     fi
 done <<'END'
-MUTANT_NO_SYNC never_twice
-MUTANT_NEW_ATTEMPT never_twice
-MUTANT_RESEND_OLD never_twice
-MUTANT_TRUST_LOSS never_twice
-MUTANT_NO_WAIT never_twice
-MUTANT_OLD_NO_WAIT never_twice
-MUTANT_CALL_SENT sent_is_there
+emit MUTANT_NO_SYNC never_twice
+emit MUTANT_NEW_ATTEMPT never_twice
+emit MUTANT_RESEND_OLD never_twice
+emit MUTANT_TRUST_LOSS never_twice
+emit MUTANT_NO_WAIT never_twice
+emit MUTANT_OLD_NO_WAIT never_twice
+emit MUTANT_CALL_SENT sent_is_there
+lines MUTANT_LINES_NO_SYNC never_twice
+lines MUTANT_LINES_RESEND never_twice
+lines MUTANT_LINES_NO_WAIT never_twice
+lines MUTANT_LINES_ONE_KEY sent_is_there
+lines MUTANT_LINES_OPEN_FINAL final_is_whole
+lines MUTANT_LINES_CALL_SENT sent_is_there
 END
 
 echo "# run.sh: $good ok, $bad not ok"
