@@ -81,6 +81,7 @@ static bool emit_run(struct cli *cli, struct err *err) {
         return false;
     }
     if (!run_open(cli->sys, path, stages_all(), RUN_UPDATE, &run, err)) {
+        cli->next[0] = '\0'; /* the same again would find no run there, either */
         cli_next_remedy(cli, path, err);
         return false;
     }

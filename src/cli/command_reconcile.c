@@ -174,11 +174,13 @@ static bool reconcile_command(struct cli *cli, struct err *err) {
         return err_memory(err, sizeof *comparison);
     }
     comparison->cli = cli;
-    closing_next_same(cli);
     bool is_fine = cli_run_path(cli, &path, err) &&
-                   run_open(cli->sys, path, stages_all(), RUN_UPDATE, &comparison->run, err) &&
-                   run_tell_command(comparison->run, cli->command_line, err) &&
-                   reconcile_prepare(comparison, err) && reconcile_all(comparison, err);
+                   run_open(cli->sys, path, stages_all(), RUN_UPDATE, &comparison->run, err);
+    if (is_fine) {
+        closing_next_same(cli);
+    }
+    is_fine = is_fine && run_tell_command(comparison->run, cli->command_line, err) &&
+              reconcile_prepare(comparison, err) && reconcile_all(comparison, err);
     emission_aids_close(&comparison->aids);
     run_close(comparison->run);
     mem_free(comparison);

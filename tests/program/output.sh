@@ -47,7 +47,7 @@ no_dead_end() { # no_dead_end STATUS COMMAND ARGUMENT...
 }
 for path in none empty blank; do
     case $path in none) expected=30 ;; empty) expected=13 ;; *) expected=12 ;; esac
-    for command in status report verify inspect 'explain --org alder' 'summary --org alder' \
+    for command in status report verify inspect emit reconcile 'explain --org alder' 'summary --org alder' \
         'replay --from rate --run-dir '"$scratch/new"; do
         # shellcheck disable=SC2086 # words
         check "${command%% *} of $path tells a command that does not fail, too" \
