@@ -137,6 +137,9 @@ bool table_writer_create(const struct sys *sys, const char *path, const struct t
                          const struct table_metadata *metadata, size_t metadata_count,
                          struct table_writer **writer, struct err *err);
 void table_writer_destroy(struct table_writer *writer);
+/* Before the first row, for a table that fills slowly beside other work: a batch ends, and its
+ * memory serves again, after so many rows. A power of two, at least 64. */
+void table_writer_bound_batch(struct table_writer *writer, size_t rows_max);
 /* No row may follow, only a commit or a destroy; the memory of rows is given back. */
 bool table_writer_end(struct table_writer *writer, struct err *err);
 bool table_writer_commit(struct table_writer *writer, struct table_seal *seal, struct err *err);

@@ -8,6 +8,8 @@
 #include "stage/stages.h"
 #include "sys/process.h"
 
+enum { ITEMS_BATCH_ROWS = 1024 };
+
 static const struct table_schema *const emit_inputs[] = {
     &checkpoint_orgs,  &checkpoint_records, &checkpoint_charges, &checkpoint_limits,
     &checkpoint_plans, &checkpoint_prices,  &checkpoint_tiers,
@@ -73,6 +75,15 @@ static bool emit_rows(struct table *orgs, struct table *records, struct table_wr
     return true;
 }
 
+bool emit_items_create(struct run *run, size_t shard_index, struct table_writer **items,
+                       struct err *err) {
+    if (!run_output_create(run, &checkpoint_items, shard_index, items, err)) {
+        return false;
+    }
+    table_writer_bound_batch(*items, ITEMS_BATCH_ROWS);
+    return true;
+}
+
 /* A close that sends nothing: its shards, each with totals of its own. */
 struct emit_unsent {
     struct run *run;
@@ -87,7 +98,7 @@ static bool emit_shard(void *context, size_t shard_index, struct err *err) {
     struct table_writer *items = NULL;
     bool is_fine = run_input_open(run, &checkpoint_orgs, shard_index, &orgs, err) &&
                    run_input_open(run, &checkpoint_records, shard_index, &records, err) &&
-                   run_output_create(run, &checkpoint_items, shard_index, &items, err) &&
+                   emit_items_create(run, shard_index, &items, err) &&
                    emit_rows(orgs, records, items, unsent->totals[shard_index], err);
     if (is_fine) {
         is_fine = run_output_commit(run, &checkpoint_items, shard_index, items, err);

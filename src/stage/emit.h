@@ -55,6 +55,10 @@ bool emit_shard_done(void *context, const struct emit_group *group, struct err *
 bool emit_shard_begin_items(struct emit_shard *shard, size_t shard_index, struct err *err);
 bool emit_shard_end_items(struct emit_shard *shard, size_t shard_index, struct err *err);
 
+/* However many items there are, few of them wait in memory. */
+bool emit_items_create(struct run *run, size_t shard_index, struct table_writer **items,
+                       struct err *err);
+
 /* The status of an item in reports and records. */
 const char *emit_status_word(const struct emit_result *result);
 

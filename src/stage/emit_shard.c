@@ -274,7 +274,7 @@ static bool put_row(struct emit_shard *shard, const struct emit_work *work, stru
 }
 
 bool emit_shard_begin_items(struct emit_shard *shard, size_t shard_index, struct err *err) {
-    return run_output_create(shard->run, &checkpoint_items, shard_index, &shard->items, err);
+    return emit_items_create(shard->run, shard_index, &shard->items, err);
 }
 
 bool emit_shard_end_items(struct emit_shard *shard, size_t shard_index, struct err *err) {

@@ -21,6 +21,7 @@ struct table_filling {
     struct table_output output;
     struct table_writer_column spare[TABLE_COLUMNS_MAX];
     size_t spare_rows_capacity;
+    size_t batch_rows_max;
     bool is_spare_lent;
     uint64_t rows_count;       /* when it is ended */
     size_t text_refused_bytes; /* of a put that failed, to be told by table_end_row */
@@ -221,7 +222,8 @@ bool table_writer_end_row(struct table_writer *writer, struct err *err) {
     }
     writer->columns_put = 0;
     writer->row++;
-    if (writer->row == TABLE_BATCH_ROWS || writer->text_size_bytes >= TABLE_BATCH_TEXT_BYTES) {
+    if (writer->row == writer->filling->batch_rows_max ||
+        writer->text_size_bytes >= TABLE_BATCH_TEXT_BYTES) {
         is_done = table_write_batch(writer, err);
     } else if (writer->row == writer->rows_capacity) {
         is_done = table_writer_grow(writer, 2 * writer->rows_capacity, err);
@@ -262,6 +264,7 @@ bool table_writer_create(const struct sys *sys, const char *path, const struct t
         return err_memory(err, sizeof *made + sizeof *filling);
     }
     filling->output.schema = schema;
+    filling->batch_rows_max = TABLE_BATCH_ROWS;
     made->filling = filling;
     table_writer_set_types(made, schema);
     if (!table_writer_grow(made, TABLE_ROWS_FIRST, err) ||
@@ -271,6 +274,13 @@ bool table_writer_create(const struct sys *sys, const char *path, const struct t
     }
     *writer = made;
     return true;
+}
+
+void table_writer_bound_batch(struct table_writer *writer, size_t rows_max) {
+    assert(table_writer_rows_count(writer) == 0 && writer->rows_capacity == TABLE_ROWS_FIRST);
+    assert(rows_max >= TABLE_ROWS_FIRST && rows_max <= TABLE_BATCH_ROWS);
+    assert((rows_max & (rows_max - 1)) == 0);
+    writer->filling->batch_rows_max = rows_max;
 }
 
 static void table_columns_release(struct table_writer_column columns[TABLE_COLUMNS_MAX]) {

@@ -153,6 +153,24 @@ static void buffers_begin_at_multiples_of_64_in_the_file(void **state) {
     table_close(table);
 }
 
+static void batches_end_where_they_are_bounded(void **state) {
+    (void)state;
+    enum { ROWS_MAX = 256, ROWS_COUNT = 3 * ROWS_MAX + 17 };
+    struct table_writer *writer = writer_create(&sample_schema);
+    table_writer_bound_batch(writer, ROWS_MAX);
+    for (int64_t row = 0; row < ROWS_COUNT; row++) {
+        sample_put_row(writer, row);
+        end_row(writer);
+        assert_true(writer->rows_capacity <= ROWS_MAX);
+    }
+    (void)writer_commit(writer);
+    struct table *table = open_table(&sample_schema);
+    assert_int_equal(table_batches_count(table), 4);
+    assert_int_equal(table_batch(table, 2)->rows_count, ROWS_MAX);
+    assert_int_equal(table_batch(table, 3)->rows_count, 17);
+    table_close(table);
+}
+
 static const struct table_column note_columns[] = {{"note", TABLE_UTF8, true}};
 static const struct table_schema note_schema = {
     .name = "notes", .columns = note_columns, .columns_count = 1};
@@ -339,6 +357,7 @@ int main(void) {
         cmocka_unit_test(same_rows_give_the_same_bytes),
         cmocka_unit_test(a_batch_keeps_no_trace_of_those_before),
         cmocka_unit_test(buffers_begin_at_multiples_of_64_in_the_file),
+        cmocka_unit_test(batches_end_where_they_are_bounded),
         cmocka_unit_test(batches_are_cut_by_text),
         cmocka_unit_test(a_text_over_the_limit_is_refused_and_leaves_no_file),
         cmocka_unit_test(an_empty_text_is_not_a_null),
