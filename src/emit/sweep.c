@@ -7,7 +7,8 @@
 #include "emit/form.h"
 #include "sender_internal.h"
 #include "sys/clock.h"
-#include "sys/process.h"
+
+enum { WAIT_STEP_US = 500000 };
 
 /* How far a listing is, and how often its next page was asked for in vain. */
 struct list_place {
@@ -41,13 +42,40 @@ static bool list_ask(struct sender *sender, const struct listing *listing, const
     return is_fine;
 }
 
+/* Up to until_us, or the deadline: in steps, so that neither that nor a signal is slept over. */
 static bool sweep_wait(struct sender *sender, int64_t until_us, struct err *err) {
-    while (clock_monotonic_us(sender->options.sys) < until_us) {
-        if (!interrupt_check(err) || !http_wait(sender->http, until_us, err)) {
+    int64_t now_us = clock_monotonic_us(sender->options.sys);
+    while (now_us < until_us) {
+        int64_t step_us = until_us - now_us < WAIT_STEP_US ? until_us - now_us : WAIT_STEP_US;
+        if (!sender_check_time(sender, now_us, err) ||
+            !http_wait(sender->http, now_us + step_us, err)) {
             return false;
         }
+        now_us = clock_monotonic_us(sender->options.sys);
     }
     return true;
+}
+
+/*
+ * A request of an earlier start that is still under way would not be seen. Each start waits anew,
+ * so that a deadline before the wait's end would be met for ever.
+ */
+static bool sweep_wait_quiet(struct sender *sender, struct err *err) {
+    int64_t until_us = sender->options.started_us + sender_quiet_us(sender);
+    int64_t deadline_us = sender->options.deadline_us;
+    if (sweep_wait(sender, until_us, err)) {
+        return true;
+    }
+    bool is_too_short = deadline_us != 0 && deadline_us < until_us &&
+                        clock_monotonic_us(sender->options.sys) >= deadline_us;
+    if (is_too_short) {
+        (void)err_hint(err,
+                       "nothing was sent: the first emission asks what is there %lld s after its "
+                       "start (1.25 times --timeout); type the same command with a --deadline "
+                       "beyond that",
+                       (long long)(sender_quiet_us(sender) / 1000000));
+    }
+    return false;
 }
 
 /* One answer, whatever it is. The call is the caller's to finish. */
@@ -66,8 +94,9 @@ static bool list_exchange(struct sender *sender, const struct listing *listing,
         return false;
     }
     while (http_next_done(sender->http) == NULL) {
-        int64_t until_us = clock_monotonic_us(sender->options.sys) + 1000000;
-        if (!interrupt_check(err) || !http_wait(sender->http, until_us, err)) {
+        int64_t now_us = clock_monotonic_us(sender->options.sys);
+        if (!sender_check_time(sender, now_us, err) ||
+            !http_wait(sender->http, now_us + WAIT_STEP_US, err)) {
             return false;
         }
     }
@@ -254,8 +283,7 @@ bool sender_sweep(struct sender *sender, struct instant since, struct err *err) 
         .step = STEP_LIST, .path = "/v1/invoiceitems", .put = sweep_note, .context = &swept};
     struct listing invoices = {
         .step = STEP_INVOICES, .path = "/v1/invoices", .put = sweep_invoice, .context = &swept};
-    /* A request of an earlier start that is still under way would not be seen. */
-    bool is_fine = sweep_wait(sender, sender->options.started_us + sender_quiet_us(sender), err) &&
+    bool is_fine = sweep_wait_quiet(sender, err) &&
                    form_int64(&query, "created[gte]", (since.us - LIST_SLACK_US) / 1000000, err);
     listing.query = buffer_text(&query);
     invoices.query = listing.query;

@@ -46,8 +46,8 @@ static void there_is(struct fixture *fixture, size_t number, const char *period)
     emit_key_format(&key, item->item_key);
 }
 
-/* One sweep over a journal of its own; its end. */
-static enum err_code sweep(struct fixture *fixture, struct err *err) {
+/* One sweep over a journal of its own, in that time (0: any); its end. */
+static enum err_code sweep_within(struct fixture *fixture, int64_t deadline_us, struct err *err) {
     struct journal *journal;
     struct sender *sender;
     struct sender_options options = {.sys = &fixture->peer.sys,
@@ -59,7 +59,9 @@ static enum err_code sweep(struct fixture *fixture, struct err *err) {
                                      .rate = 20,
                                      .in_flight = 8,
                                      .timeout_ms = 20000,
-                                     .retry_delay_ms = 500};
+                                     .retry_delay_ms = 500,
+                                     .started_us = fixture->peer.clock_us,
+                                     .deadline_us = deadline_us};
     assert_true(journal_open(&fixture->peer.sys, "journal", run_id, since, &journal, err));
     assert_true(sender_create(&options, journal, &sender, err));
     bool is_fine = sender_sweep(sender, since, err);
@@ -68,6 +70,10 @@ static enum err_code sweep(struct fixture *fixture, struct err *err) {
     assert_int_equal(is_fine, err->code == ERR_NONE);
     assert_null(strstr(err->message, "verysecret"));
     return err->code;
+}
+
+static enum err_code sweep(struct fixture *fixture, struct err *err) {
+    return sweep_within(fixture, 0, err);
 }
 
 /* What the journal knows of the item afterwards. */
@@ -193,6 +199,25 @@ static void what_cannot_be_asked_for_to_its_end_is_an_error(void **state) {
     }
 }
 
+/* 1.25 times 20 s. */
+static void the_wait_before_it_ends_at_the_deadline(void **state) {
+    (void)state;
+    struct fixture *fixture = fixture_new();
+    struct err err = {0};
+    int64_t began_us = fixture->peer.clock_us;
+    assert_int_equal(sweep_within(fixture, began_us + 5 * 1000000, &err), ERR_INTERRUPTED);
+    assert_true(fixture->peer.clock_us - began_us >= 5 * 1000000 &&
+                fixture->peer.clock_us - began_us < 6 * 1000000);
+    assert_non_null(strstr(err.hint, "25 s"));
+    assert_non_null(strstr(err.hint, "--deadline"));
+    assert_int_equal(fixture->account.calls_count, 0);
+    assert_false(is_complete());
+    err = (struct err){0};
+    assert_int_equal(sweep_within(fixture, fixture->peer.clock_us + 40 * 1000000, &err), ERR_NONE);
+    assert_true(is_complete());
+    peer_close(&fixture->peer);
+}
+
 static void an_item_that_is_there_twice_is_a_conflict(void **state) {
     (void)state;
     struct fixture *fixture = fixture_new();
@@ -236,6 +261,7 @@ int main(void) {
         TEST(it_asks_from_a_little_before),
         TEST(a_page_that_does_not_come_is_asked_for_again),
         TEST(what_cannot_be_asked_for_to_its_end_is_an_error),
+        TEST(the_wait_before_it_ends_at_the_deadline),
         TEST(an_item_that_is_there_twice_is_a_conflict),
         TEST(pages_keep_to_the_rate),
     };

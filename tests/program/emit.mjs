@@ -128,6 +128,14 @@ result = await run(simulator, closeWords(dataset, calm));
 assert.equal(result.status, 4, result.out);
 assert.deepEqual(stable(await checkExactlyOnce(simulator, calm, EXPECTED)), stable(calmRows));
 
+// a time limit before the first wait's end ends it there, and says what is needed
+const limited = closeWords(dataset, path.join(folder, 'limited'), ['--deadline', '1']);
+limited[limited.indexOf('--timeout') + 1] = '80000';
+result = await run(simulator, limited);
+assert.equal(result.status, 40, result.out);
+assert.match(result.out, /the deadline for sending is over/);
+assert.match(result.out, /100 s after its start .*--deadline/);
+
 // somebody changed what it is about: stop
 const changed = makeDataset('changed');
 fs.writeFileSync(path.join(changed, 'usage.csv'),
