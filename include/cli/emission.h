@@ -14,11 +14,21 @@
 
 extern const char pin_emit[];
 extern const char pin_earlier_billed[]; /* "true": by other means (--earlier-billed) */
-extern const char pin_invoices[];       /* what became of invoices of our own, in words */
+/* What decides how items are sent and what they say: with it, once chosen. */
+extern const char pin_max_wait[];
+extern const char pin_standalone[];
+extern const char pin_discountable[];
+extern const char pin_attach[];
+extern const char pin_rate[];
+extern const char pin_batch[];
+extern const char pin_finalize[];
+extern const char pin_invoices[]; /* what became of invoices of our own, in words */
 
 /* Pins --emit and what decides the content of items; fills the session. Reads the API key. */
 bool emission_pin(struct cli *cli, struct run *run, struct stage_session *session, struct err *err);
-/* The same without a run: address, key and pace, from the options and the environment alone. */
+/* ERR_USAGE for an option of sending that was typed and means nothing where items go. */
+bool emission_check_options(const struct cli *cli, enum emission emission, struct err *err);
+/* Pinning without a run: address, key and pace, from the options and the environment alone. */
 bool emission_address(struct cli *cli, enum emission emission, struct stage_sending *sending,
                       struct err *err);
 /* Without a run, with a database: --emit (usually stripe), what decides the content of items, and

@@ -9,14 +9,14 @@
 #include "sys/clock.h"
 
 const char pin_emit[] = "emit";
-static const char pin_max_wait[] = "max_wait";
-static const char pin_standalone[] = "standalone";
-static const char pin_discountable[] = "discountable";
-static const char pin_rate[] = "rate";
-static const char pin_attach[] = "attach";
+const char pin_max_wait[] = "max_wait";
+const char pin_standalone[] = "standalone";
+const char pin_discountable[] = "discountable";
+const char pin_rate[] = "rate";
+const char pin_attach[] = "attach";
 static const char pin_key_mode[] = "stripe_mode";
-static const char pin_batch[] = "batch";
-static const char pin_finalize[] = "finalize";
+const char pin_batch[] = "batch";
+const char pin_finalize[] = "finalize";
 const char pin_invoices[] = "invoices";
 const char pin_earlier_billed[] = "earlier_billed";
 
@@ -200,8 +200,7 @@ static bool pin_speed(const struct cli *cli, struct run *run, const char *usual_
     if (rate == NULL) {
         rate = usual_rate;
     }
-    return speed_of(cli, rate, sending, err) &&
-           run_pin(run, PIN_VERSION, pin_rate, rate, false, err);
+    return speed_of(cli, rate, sending, err) && run_pin_anew(run, pin_rate, rate, err);
 }
 
 static bool key_of_stripe(const struct sys *sys, struct secret *key, struct err *err) {
@@ -249,7 +248,8 @@ static bool check_key_mode(const struct cli *cli, struct run *run, const struct 
     }
     bool has_database = option_is_set(&cli->options, OPTION_DATABASE) ||
                         run_pinned(run, PIN_VERSION, "database") != NULL;
-    if (has_database && !emission_check_test_key(cli, key, err)) {
+    bool is_known = pinned != NULL; /* said when the run was begun */
+    if (has_database && !is_known && !emission_check_test_key(cli, key, err)) {
         return false;
     }
     return run_pin(run, PIN_VERSION, pin_key_mode, mode, false, err);
@@ -338,6 +338,9 @@ bool emission_pin(struct cli *cli, struct run *run, struct stage_session *sessio
     }
     session->emission = row->emission;
     session->sending.started_us = clock_monotonic_us(cli->sys);
+    if (!emission_check_options(cli, row->emission, err)) {
+        return false;
+    }
     const char *earlier_billed = "false";
     if (row->prepare != NULL && !pin_way(cli, run, OPTION_EARLIER_BILLED, pin_earlier_billed,
                                          "true", "false", &earlier_billed, err)) {
