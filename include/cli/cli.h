@@ -19,7 +19,8 @@ struct cli {
     struct console console;
     struct arena *arena; /* of the command */
     struct option_values options;
-    char command_line[CLI_COMMAND_MAX]; /* as typed, quoted for a shell; cut */
+    char command_line[CLI_COMMAND_MAX];  /* as typed, quoted for a shell; cut */
+    char command_again[CLI_COMMAND_MAX]; /* the same without --restart */
     const char **positionals;
     size_t positionals_count;
     enum err_code status;       /* of a command that succeeds: 0, 1 (diff) or 4 */

@@ -18,6 +18,7 @@
  *  5. Files of a stage that is not listed are leftovers and are overwritten or removed.
  *
  *     run_open(sys, path, stages, mode, &run, err)     locks; verifies what the manifest lists
+ *     run_begin(run, …)                                after RUN_PREPARE and RUN_REPLACE
  *     run_pin(run, pins, …)                            a new run writes them, an old one compares
  *     run_execute(run, session, until, err)            the stages that are not yet done
  *     run_close(run)
@@ -31,6 +32,8 @@
 #define RUN_DRY_FOLDER "dry-run" /* in the run directory that a dry run is made for */
 
 enum run_mode {
+    RUN_PREPARE, /* like RUN_CREATE; where no run is yet, nothing is written until run_begin */
+    RUN_REPLACE, /* a new run; what is there is left alone until run_begin moves it aside */
     RUN_CREATE,  /* create or resume, locked for writing */
     RUN_UPDATE,  /* must exist, locked for writing (report, emit) */
     RUN_INSPECT, /* must exist, read only, no lock, sealed files are verified */
@@ -55,6 +58,14 @@ bool run_open(const struct sys *sys, const char *path, struct stage_list stages,
 /* The same with sealed files read by several threads. */
 bool run_open_jobs(const struct sys *sys, const char *path, struct stage_list stages,
                    enum run_mode mode, size_t jobs, struct run **run, struct err *err);
+/*
+ * A run that was only prepared comes to be, with what is pinned so far: its folder, its lock, its
+ * manifest. So what is refused before leaves nothing behind, and a start that dies leaves nothing
+ * or a run that can be gone on with. With RUN_REPLACE what stood there is moved aside (see
+ * run_move_aside), told in moved_to; else that is empty. ERR_LOCKED when another start was faster.
+ * A run that has begun is left as it is.
+ */
+bool run_begin(struct run *run, char moved_to[FILE_PATH_MAX], struct err *err);
 /* What the lock's text says besides process, host and time: "periodclose run --period 2026-10". */
 bool run_tell_command(struct run *run, const char *command, struct err *err);
 void run_close(struct run *run); /* NULL is fine; keeps the lock file */
@@ -84,11 +95,11 @@ enum pin_group { PIN_OPTION, PIN_INPUT, PIN_VERSION };
 bool run_pin(struct run *run, enum pin_group group, const char *name, const char *value,
              bool is_given, struct err *err);
 /*
- * While no stage is sealed nothing was computed: forgets the inputs, the versions, and the options
+ * While no stage is sealed nothing was computed: forgets the inputs, and the options and versions
  * but those named, so that a run that stopped at bad rows or at a mistyped word can be typed again
  * when it is corrected. Later: nothing.
  */
-void run_forget_unsealed(struct run *run, const char *const *kept_options, size_t kept_count);
+void run_forget_unsealed(struct run *run, const char *const *kept, size_t kept_count);
 /* PIN_VERSION anew, whatever stood there: what is only told, and changes. Saved with run_save.
  * value NULL: forgets it. */
 bool run_pin_anew(struct run *run, const char *name, const char *value, struct err *err);
@@ -98,6 +109,8 @@ size_t run_pins_count(const struct run *run, enum pin_group group);
 const char *run_pin_name(const struct run *run, enum pin_group group, size_t pin_index);
 /* Writes the manifest with what is pinned so far. Not while a stage is performed (asserted). */
 bool run_save(struct run *run, struct err *err);
+/* The same, where something was pinned since it was read or written. */
+bool run_save_changes(struct run *run, struct err *err);
 /*
  * Digest of the options and inputs but `now`, and for a replay of its origin and of what it began
  * with: 32 hex digits. NULL until the first stage is sealed.

@@ -15,6 +15,8 @@
 
 #include "stage/session.h"
 
+extern const char pin_claim[];
+
 /* Session.claim is filled. Opens the session's connection again where it was lost. */
 bool claim_take(struct run *run, struct stage_session *session, struct err *err);
 /* Nothing when there is none, or when its result is recorded. */

@@ -109,6 +109,8 @@ enum path_kind { PATH_MISSING, PATH_FILE, PATH_DIRECTORY, PATH_OTHER };
 
 /* Without links and dots: the same for everybody. The path must be there. */
 bool path_absolute(const char *path, char absolute[FILE_PATH_MAX], struct err *err);
+/* From the root, by the names it was given: a link may lead elsewhere later. */
+bool path_from_root(const char *path, char full[FILE_PATH_MAX], struct err *err);
 bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, struct err *err);
 /*
  * Existing: fine. The folder that holds a new one is flushed, so that what is made durable in the

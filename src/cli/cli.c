@@ -184,17 +184,34 @@ static bool cli_run(struct cli *cli, int argc, char *const *argv, const struct c
     return cli_run_command(cli, *command, argc - 2, argv + 2, err);
 }
 
-static void command_line_add(struct cli *cli, const char *bytes) {
-    size_t size = strlen(cli->command_line);
-    (void)snprintf(cli->command_line + size, sizeof cli->command_line - size, "%s", bytes);
+/* Cut where it does not fit. */
+static void command_line_add(char command_line[CLI_COMMAND_MAX], const char *word) {
+    size_t size = strlen(command_line);
+    (void)snprintf(command_line + size, CLI_COMMAND_MAX - size, "%s%s", size > 0 ? " " : "",
+                   shell_word(word, &(struct shell_word){0}));
 }
 
-/* Cut where it does not fit. */
+/* Is the word after this one its value? */
+static bool takes_next_word(const char *word) {
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        const struct option_row *row = &option_table[option];
+        if (row->argument != NULL && strncmp(word, "--", 2) == 0 &&
+            strcmp(word + 2, row->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void cli_keep_command_line(struct cli *cli, int argc, char *const *argv) {
+    bool is_option = true;
     for (int index = 0; index < argc; index++) {
-        command_line_add(cli, index > 0 ? " " : "");
-        command_line_add(
-            cli, shell_word(index == 0 ? "periodclose" : argv[index], &(struct shell_word){0}));
+        const char *word = index == 0 ? "periodclose" : argv[index];
+        command_line_add(cli->command_line, word);
+        if (!is_option || strcmp(word, "--restart") != 0) {
+            command_line_add(cli->command_again, word);
+        }
+        is_option = !is_option || !takes_next_word(word);
     }
 }
 

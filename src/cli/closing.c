@@ -400,14 +400,9 @@ static void summary_tell_open(struct cli *cli, const struct summary *summary,
                 "period_open, nothing was billed; it is over at %s%s",
                 (unsigned long long)summary->open, summary->open == 1 ? "" : "s",
                 cutoff != NULL ? cutoff : "", until, summary->open > 1 ? " at the latest" : "");
-    const char *source = run_pinned(run, PIN_VERSION, pin_source);
-    bool is_plain =
-        !run_is_replay(run) && source != NULL && cli->options.values_count[OPTION_ORG] == 0;
-    if (summary->rated + summary->set_aside == 0 && is_plain &&
+    if (summary->rated + summary->set_aside == 0 && !run_is_replay(run) &&
         run_pinned(run, PIN_OPTION, pin_dry_run) == NULL) {
-        cli_next(cli, "periodclose run --period %s --source %s --run-dir %s --restart",
-                 run_pinned(run, PIN_OPTION, pin_period),
-                 shell_word(source, &(struct shell_word){0}),
+        cli_next(cli, "periodclose run --run-dir %s --restart",
                  shell_word(run_path(run), &(struct shell_word){0}));
     }
 }

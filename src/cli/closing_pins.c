@@ -4,14 +4,17 @@
  */
 #include "closing_run.h"
 #include "core/memory.h"
+#include "guard.h"
+#include "stage/claim.h"
 #include "stage/stages.h"
 #include "sys/clock.h"
 #include "sys/zone.h"
 
 const char pin_reprice[] = "reprice";
 const char pin_database[] = "database";
-static const char pin_orgs[] = "orgs";
-static const char pin_overage_billing[] = "overage_billing";
+const char pin_orgs[] = "orgs";
+const char pin_overage_billing[] = "overage_billing";
+const char pin_until[] = "until";
 
 /* A list of ids: those commas are between them that have no backslash before. */
 static bool list_orgs(const struct stage_session *session, struct buffer *list, struct err *err) {
@@ -92,7 +95,11 @@ static bool run_pin_period(struct closing *closing, struct err *err) {
     const char *period = option_value(&closing->cli->options, OPTION_PERIOD);
     const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_period);
     if (period == NULL && pinned == NULL) {
-        return cli_required(closing->cli, OPTION_PERIOD, &period, err);
+        (void)cli_required(closing->cli, OPTION_PERIOD, &period, err);
+        return err_hint(err,
+                        "no run has begun in %s that would know it: name --period, and --source "
+                        "or --database",
+                        closing->path);
     }
     const char *reason =
         month_parse(text_from(period != NULL ? period : pinned), &closing->session.month);
@@ -120,14 +127,55 @@ static bool run_check_previous_orgs(struct closing *closing, const char *path, s
     return err_hint(err, "revise those with the same --org, and the others from %s", revised);
 }
 
-/* The run that is revised: finished through rate and record, of the same period. */
+/* A mistyped name is bad input; a run that was there is state that does not match. */
+static bool run_check_previous_is_there(const struct closing *closing, const char *path,
+                                        struct err *err) {
+    enum path_kind kind;
+    if (!path_kind(closing->cli->sys, path, &kind, err)) {
+        return false;
+    }
+    if (kind != PATH_MISSING) {
+        return true;
+    }
+    if (run_pinned(closing->run, PIN_INPUT, pin_previous) == NULL) {
+        (void)err_set(err, ERR_INPUT, "--previous: there is no run directory '%.700s'", path);
+        return err_hint(err, "name the run directory of the close that is revised");
+    }
+    (void)err_set(err, ERR_MISMATCH,
+                  "--previous: the run that is revised is no longer there: '%.700s'", path);
+    return err_hint(err,
+                    "bring it back, or name where it is now: periodclose run --run-dir %s "
+                    "--previous RUN",
+                    shell_word(closing->path, &(struct shell_word){0}));
+}
+
+/* From the root: a later start may be typed elsewhere. What is no UTF-8 is kept as it was typed. */
+bool closing_keep_path(struct closing *closing, const char *name, const char *path,
+                       struct err *err) {
+    char full[FILE_PATH_MAX];
+    if (!path_from_root(path, full, err)) {
+        return false;
+    }
+    return run_pin_anew(closing->run, name, text_is_utf8(text_from(full)) ? full : path, err);
+}
+
+/*
+ * The run that is revised: finished through rate and record, of the same period. When the revision
+ * itself is recorded, nothing asks for it any more.
+ */
 static bool run_open_previous(struct closing *closing, struct err *err) {
     const char *path = option_value(&closing->cli->options, OPTION_PREVIOUS);
+    if (path == NULL && run_stage_is_done(closing->run, &stage_record)) {
+        return true;
+    }
     if (path == NULL) {
         path = run_pinned(closing->run, PIN_VERSION, pin_previous_path);
     }
     if (path == NULL) {
         return true;
+    }
+    if (!run_check_previous_is_there(closing, path, err)) {
+        return false;
     }
     if (!run_open_jobs(closing->cli->sys, path, stages_all(), RUN_INSPECT, closing->options.jobs,
                        &closing->previous, err)) {
@@ -156,14 +204,14 @@ static bool run_open_previous(struct closing *closing, struct err *err) {
     }
     closing->session.previous = closing->previous;
     return run_pin(closing->run, PIN_INPUT, pin_previous, run_id(closing->previous), true, err) &&
-           run_pin(closing->run, PIN_VERSION, pin_previous_path, path, false, err);
+           closing_keep_path(closing, pin_previous_path, path, err);
 }
 
 static bool run_pin_revision(struct closing *closing, struct err *err) {
     const struct option_values *options = &closing->cli->options;
     const char *reason = option_value(options, OPTION_REASON);
     bool is_repriced = option_is_set(options, OPTION_REPRICE);
-    if (closing->previous == NULL) {
+    if (closing->previous == NULL && run_pinned(closing->run, PIN_INPUT, pin_previous) == NULL) {
         bool is_database = option_is_set(options, OPTION_DATABASE) ||
                            run_pinned(closing->run, PIN_VERSION, pin_database) != NULL;
         if (!is_database &&
@@ -252,18 +300,21 @@ static bool run_pin_dry(struct closing *closing, struct err *err) {
     return true;
 }
 
-bool closing_pin_all(struct closing *closing, struct err *err) {
-    /* Nothing was computed yet: what is typed now may be a correction. */
-    if (option_is_set(&closing->cli->options, OPTION_SOURCE) ||
-        option_is_set(&closing->cli->options, OPTION_DATABASE)) {
-        const char *const kept[] = {pin_period, pin_now, pin_cutoff, pin_dry_run};
+void closing_forget(struct closing *closing) {
+    const char *const kept[] = {pin_period,    pin_now,        pin_cutoff, pin_dry_run,
+                                pin_max_total, pin_max_change, pin_until,  pin_claim};
+    if (!run_is_new(closing->run) && (option_is_set(&closing->cli->options, OPTION_SOURCE) ||
+                                      option_is_set(&closing->cli->options, OPTION_DATABASE))) {
         run_forget_unsealed(closing->run, kept, sizeof kept / sizeof kept[0]);
     }
+}
+
+bool closing_pin_all(struct closing *closing, struct err *err) {
     return run_pin_dry(closing, err) &&
            closing_selected_orgs(closing->cli, &closing->session, err) &&
            run_pin_period(closing, err) && run_pin_orgs(closing, err) &&
            run_open_previous(closing, err) && run_pin_revision(closing, err) &&
            run_pin_times(closing, err) && run_pin_emission(closing, err) &&
-           run_pin_overage_billing(closing, err) && closing_pin_source(closing, err) &&
-           run_pin_versions(closing, err);
+           run_pin_overage_billing(closing, err) && run_pin_versions(closing, err) &&
+           closing_pin_source(closing, err);
 }

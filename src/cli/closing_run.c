@@ -19,61 +19,25 @@ static bool run_find_until(struct closing *closing, struct err *err) {
     return true;
 }
 
-static bool run_restart(struct closing *closing, struct err *err) {
-    char moved_to[FILE_PATH_MAX];
-    const struct option_values *options = &closing->cli->options;
-    const char *typed;
-    if (!option_is_set(options, OPTION_RESTART)) {
-        return true;
+/*
+ * A run that was to stop after a stage, and died before it, still stops there: what comes next is
+ * perhaps recorded.
+ */
+static bool run_keep_until(struct closing *closing, struct err *err) {
+    if (closing->options.until != NULL) {
+        return run_pin_anew(closing->run, pin_until, closing->options.until->name, err);
     }
-    /* What the old run knows goes aside with it. */
-    if (!cli_required(closing->cli, OPTION_PERIOD, &typed, err) ||
-        (!option_is_set(options, OPTION_DATABASE) &&
-         !cli_required(closing->cli, OPTION_SOURCE, &typed, err))) {
-        return err_wrap(err, "--restart");
+    const char *kept = run_pinned(closing->run, PIN_VERSION, pin_until);
+    const struct stage *until = kept != NULL ? stage_find(stages_all(), kept) : NULL;
+    if (until == NULL || run_stage_is_done(closing->run, until)) {
+        return run_pin_anew(closing->run, pin_until, NULL, err);
     }
-    if (!run_move_aside(closing->cli->sys, closing->path, stages_all(), moved_to, err)) {
-        return false;
-    }
-    if (moved_to[0] != '\0') {
-        console_say(&closing->cli->console, LOG_INFO, "moved the run that was there to %s",
-                    moved_to);
-    }
+    closing->options.until = until;
+    console_say(&closing->cli->console, LOG_NOTE,
+                "note: stops after stage '%s', as this run was begun to; --until %s goes on to the "
+                "end",
+                kept, stage_report.name);
     return true;
-}
-
-/* A dry run begins anew each time: the one before is thrown away, under its lock. */
-static bool run_drop_dry(struct closing *closing, struct err *err) {
-    char moved_to[FILE_PATH_MAX];
-    return run_move_aside(closing->cli->sys, closing->path, stages_all(), moved_to, err) &&
-           (moved_to[0] == '\0' || path_remove_tree(closing->cli->sys, moved_to, err));
-}
-
-static bool run_open_directory(struct closing *closing, struct err *err) {
-    const char *path;
-    struct cli *cli = closing->cli;
-    closing->options.is_dry = option_is_set(&cli->options, OPTION_DRY_RUN) ||
-                              (closing->kind != NULL && closing->kind->is_dry);
-    if (!cli_required(cli, OPTION_RUN_DIR, &path, err) ||
-        !path_format(closing->path, err, "%s%s", path, closing->options.is_dry ? "/dry-run" : "") ||
-        !run_restart(closing, err)) {
-        return false;
-    }
-    if (closing->options.is_dry &&
-        (!directory_create_all(cli->sys, path, err) || !run_drop_dry(closing, err))) {
-        return false;
-    }
-    if (!run_open_jobs(cli->sys, closing->path, stages_all(), RUN_CREATE, closing->options.jobs,
-                       &closing->run, err)) {
-        return false;
-    }
-    if (run_is_replay(closing->run)) {
-        /* With other prices, perhaps: nobody may take it for the close. */
-        (void)err_set(err, ERR_MISMATCH, "%s is a replay of %s", closing->path,
-                      run_replay_origin(closing->run));
-        return err_hint(err, "go on with the replay command, or take another --run-dir");
-    }
-    return run_tell_command(closing->run, cli->command_line, err);
 }
 
 static void run_note(void *context, const char *text) {
@@ -141,9 +105,13 @@ static bool run_close_period(struct closing *closing, struct err *err) {
         return false;
     }
     closing_next_same(cli);
-    if (!guards_parse(cli, &closing->is_guarded, err) ||
-        !closing_options(cli, &closing->options, err) || !run_find_until(closing, err) ||
-        !run_open_directory(closing, err) || !closing_pin_all(closing, err)) {
+    if (!guards_parse(cli, err) || !closing_options(cli, &closing->options, err) ||
+        !run_find_until(closing, err) || !closing_open(closing, err)) {
+        return false;
+    }
+    closing_forget(closing);
+    if (!guards_pin(cli, closing->run, err) || !run_keep_until(closing, err) ||
+        !closing_pin_all(closing, err)) {
         return false;
     }
     run_tell_start(closing);
@@ -157,8 +125,7 @@ static bool run_close_period(struct closing *closing, struct err *err) {
         return false;
     }
     return run_take_claim(closing, err) &&
-           (!closing->is_guarded ||
-            guards_pass(cli, closing->run, &closing->session, &closing->options, err)) &&
+           guards_pass(cli, closing->run, &closing->session, &closing->options, err) &&
            run_execute_and_tell(closing, err);
 }
 
@@ -190,9 +157,9 @@ static void run_tell_remedy(struct closing *closing, struct err *err) {
     }
     /* What is sealed was computed from the number that is too large. */
     bool is_input = err->code == ERR_RANGE && err->hint[0] == '\0';
-    if (is_input && !option_is_set(&closing->cli->options, OPTION_RESTART)) {
+    if (is_input) {
         (void)err_hint(err, "correct the quantity, price or limit, and begin anew with --restart");
-        cli_next(closing->cli, "%s --restart", closing->cli->command_line);
+        cli_next(closing->cli, "%s --restart", closing->cli->command_again);
     }
 }
 

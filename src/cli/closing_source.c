@@ -9,7 +9,8 @@
 #include "stage/stages.h"
 
 static const char pin_files[] = "files";
-static const char pin_keeps_cutoff[] = "recorded_cutoff";
+const char pin_keeps_cutoff[] = "recorded_cutoff";
+const char cutoff_given[] = "given";
 static const char pin_forced[] = "forced";
 
 /* The files of the source, by content: the list, then each. */
@@ -34,13 +35,26 @@ static bool run_pin_files(struct closing *closing, const struct dataset_file *fi
     return is_fine;
 }
 
-/* A mistyped folder leaves no run behind. */
-static bool run_source_is_there(struct closing *closing, const char *folder, struct err *err) {
+/*
+ * A mistyped folder leaves no run behind. When it was read to its end, and nobody names it again,
+ * it may be gone: nothing is to be compared with what is sealed.
+ */
+static bool run_source_is_there(struct closing *closing, const char *folder, bool *is_there,
+                                struct err *err) {
     enum path_kind kind;
     if (!path_kind(closing->cli->sys, folder, &kind, err)) {
         return false;
     }
-    if (kind == PATH_DIRECTORY) {
+    *is_there = kind == PATH_DIRECTORY;
+    if (*is_there) {
+        return true;
+    }
+    if (run_stage_is_done(closing->run, &stage_extract) &&
+        !option_is_set(&closing->cli->options, OPTION_SOURCE)) {
+        console_say(&closing->cli->console, LOG_NOTE,
+                    "note: %s is not there any more: this run has all of it, and is not compared "
+                    "with it",
+                    folder);
         return true;
     }
     (void)err_set(err, ERR_INPUT, "--source: '%.700s' is %s", folder,
@@ -82,6 +96,21 @@ static bool run_note_files(struct closing *closing, const struct dataset_file *f
     return true;
 }
 
+/* A pinned text lasts until it is pinned anew; NULL stays NULL. */
+static bool keep_text(struct closing *closing, const char **text, struct err *err) {
+    if (*text == NULL) {
+        return true;
+    }
+    size_t size_bytes = strlen(*text) + 1;
+    char *copy = arena_alloc(closing->cli->arena, size_bytes, err);
+    if (copy == NULL) {
+        return false;
+    }
+    memcpy(copy, *text, size_bytes);
+    *text = copy;
+    return true;
+}
+
 /* Which of the two is the source: what was typed, else what the run began with. */
 static bool run_choose_source(struct closing *closing, const char **folder, const char **conninfo,
                               struct err *err) {
@@ -100,6 +129,9 @@ static bool run_choose_source(struct closing *closing, const char **folder, cons
     if (*folder == NULL && *conninfo == NULL) {
         *folder = run_pinned(closing->run, PIN_VERSION, pin_source);
         *conninfo = *folder == NULL ? run_pinned(closing->run, PIN_VERSION, pin_database) : NULL;
+        if (!keep_text(closing, folder, err) || !keep_text(closing, conninfo, err)) {
+            return false;
+        }
     }
     if (*folder == NULL && *conninfo == NULL) {
         (void)err_set(err, ERR_USAGE, "neither --source nor --database is given");
@@ -136,8 +168,7 @@ static bool run_pin_forced(struct closing *closing, struct err *err) {
                       typed);
         return err_hint(err, "leave it out, or begin anew with --restart");
     }
-    return run_pin_anew(closing->run, pin_forced, typed, err) &&
-           (run_is_new(closing->run) || run_save(closing->run, err));
+    return run_pin_anew(closing->run, pin_forced, typed, err);
 }
 
 /* What a database has recorded is revised by --force alone: what it was before is there. */
@@ -153,8 +184,8 @@ static bool run_pin_recorded(struct closing *closing, struct err *err) {
                              "records the next one");
     }
     if (!run_pin_forced(closing, err) ||
-        !run_pin(closing->run, PIN_OPTION, pin_keeps_cutoff, is_given ? "given" : "kept", is_given,
-                 err) ||
+        !run_pin(closing->run, PIN_OPTION, pin_keeps_cutoff, is_given ? cutoff_given : "kept",
+                 is_given, err) ||
         !run_pin(closing->run, PIN_OPTION, pin_reprice, is_repriced ? "true" : "false", is_repriced,
                  err)) {
         return false;
@@ -181,38 +212,50 @@ static bool run_pin_database(struct closing *closing, const char *conninfo, stru
     struct stage_session *session = &closing->session;
     if (!run_choose_adding(closing, err) ||
         !db_open(closing->cli->sys, &options, &session->database, err) ||
-        !migrate_check(session->database, err) ||
-        (run_is_new(closing->run) && !run_save(closing->run, err))) {
+        !migrate_check(session->database, err)) {
         return false;
     }
     bool is_done =
         db_conninfo_without_password(conninfo, &closing->conninfo, err) &&
         buffer_append(&closing->conninfo, (struct text){"", 1}, err) &&
         run_pin(closing->run, PIN_INPUT, pin_database, db_identity(session->database), true, err) &&
-        run_pin(closing->run, PIN_VERSION, pin_database, closing->conninfo.bytes, false, err);
+        run_pin_anew(closing->run, pin_database, closing->conninfo.bytes, err);
     session->conninfo = conninfo;
-    return is_done && run_pin_recorded(closing, err);
+    return is_done && run_pin_recorded(closing, err) && closing_begin(closing, err);
 }
 
 static bool run_pin_folder(struct closing *closing, const char *folder, struct err *err) {
     struct dataset_file *files = NULL;
     size_t files_count = 0;
+    bool is_there = true;
     closing->session.source_folder = folder;
-    /* Reading the source takes time: until then status should know the run. */
-    if (run_is_new(closing->run) &&
-        (!run_source_is_there(closing, folder, err) || !run_save(closing->run, err))) {
+    if (closing->cli->options.is_typed[OPTION_AGGREGATE]) {
+        (void)err_set(err, ERR_USAGE, "--aggregate goes with --database, not --source");
+        return err_hint(err, "leave it out: here it would change nothing");
+    }
+    if (!run_source_is_there(closing, folder, &is_there, err)) {
+        return false;
+    }
+    if (!is_there) {
+        return closing_begin(closing, err);
+    }
+    /* Reading the source takes time: until then whoever asks, or goes on, should know the run. */
+    bool is_read = run_stage_is_done(closing->run, &stage_extract);
+    if (!is_read &&
+        (!closing_keep_path(closing, pin_source, folder, err) || !closing_begin(closing, err))) {
         return false;
     }
     /* What is still to be extracted is pinned as it is read: see extract. */
     const struct dataset_fingerprint_options options = {
         .jobs = closing->options.jobs,
-        .is_without_large = !run_stage_is_done(closing->run, &stage_extract),
+        .is_without_large = !is_read,
     };
     bool is_fine =
         dataset_fingerprint(closing->cli->sys, folder, &options, &files, &files_count, err) &&
         run_pin_files(closing, files, files_count, err) &&
         run_note_files(closing, files, files_count, err) &&
-        run_pin(closing->run, PIN_VERSION, pin_source, folder, false, err);
+        (!is_read ||
+         (closing_keep_path(closing, pin_source, folder, err) && closing_begin(closing, err)));
     mem_free(files);
     return is_fine;
 }
@@ -226,8 +269,9 @@ bool closing_pin_source(struct closing *closing, struct err *err) {
     const char *other =
         run_pinned(closing->run, PIN_VERSION, conninfo != NULL ? pin_source : pin_database);
     if (other != NULL) {
-        return err_set(err, ERR_MISMATCH, "%s was begun with another source: %s", closing->path,
-                       other);
+        (void)err_set(err, ERR_MISMATCH, "%s was begun with another source: %s", closing->path,
+                      other[0] != '\0' ? other : "a database, by libpq's environment");
+        return err_hint(err, "leave it out, take another --run-dir, or begin anew with --restart");
     }
     return conninfo != NULL ? run_pin_database(closing, conninfo, err)
                             : run_pin_folder(closing, folder, err);

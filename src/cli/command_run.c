@@ -51,8 +51,12 @@ const struct command command_run = {
         "With --previous, the run revises a finished run of the same period: orgs that\n"
         "were rated there keep the terms sealed there, and only the difference is\n"
         "billed.\n\n"
+        "What a run is begun with is kept from its first moment, so that RUN alone goes on\n"
+        "with it: run --run-dir RUN. With --restart, or --dry-run, and without period or\n"
+        "source, what is not typed is as RUN was begun.\n\n"
         "--max-total and --max-change stop a close that looks wrong before anything is\n"
-        "recorded (exit 14). They are not pinned: typed again with others, it goes on.",
+        "recorded (exit 14). They hold for every later start of the run, until others are\n"
+        "typed; none lifts them.",
     .example = "periodclose run --period 2026-10 --source /srv/billing/2026-10 "
                "--run-dir /var/lib/periodclose/2026-10",
     .run = run_run,

@@ -5,6 +5,7 @@
 #include "cli/closing.h"
 #include "cli/commands.h"
 #include "cli/emission.h"
+#include "guard.h"
 #include "stage/stages.h"
 
 struct status {
@@ -95,6 +96,27 @@ static bool status_tell_asides(struct cli *cli, const struct run *run, struct er
            (asides == NULL || console_out(&cli->console, err, "to check  %s\n", asides));
 }
 
+/* As they are typed. */
+static bool status_tell_limits(struct cli *cli, const struct run *run, struct err *err) {
+    const char *total = run_pinned(run, PIN_VERSION, pin_max_total);
+    const char *change = run_pinned(run, PIN_VERSION, pin_max_change);
+    if (total == NULL && change == NULL) {
+        return true;
+    }
+    if (!console_out(&cli->console, err, "limits   ")) {
+        return false;
+    }
+    while (total != NULL && *total != '\0') {
+        size_t size = strcspn(total, " ");
+        if (!console_out(&cli->console, err, " --max-total %.*s", (int)size, total)) {
+            return false;
+        }
+        total += size + (total[size] == ' ' ? 1 : 0);
+    }
+    return (change == NULL || console_out(&cli->console, err, " --max-change %s", change)) &&
+           console_out(&cli->console, err, "\n");
+}
+
 static bool status_tell(struct cli *cli, const struct status *status, struct err *err) {
     struct run *run = status->run;
     struct stage_list list = run_stages(run);
@@ -110,7 +132,8 @@ static bool status_tell(struct cli *cli, const struct status *status, struct err
                      origin != NULL ? " in " : "", origin != NULL ? origin : "")) {
         return false;
     }
-    if (!console_out(&cli->console, err, "state     %s\n", status_word(status, next))) {
+    if (!status_tell_limits(cli, run, err) ||
+        !console_out(&cli->console, err, "state     %s\n", status_word(status, next))) {
         return false;
     }
     if (!status_tell_asides(cli, run, err)) {

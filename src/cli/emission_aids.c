@@ -4,6 +4,16 @@
 #include "stage/emission.h"
 #include "stage/stages.h"
 
+/* One that is gone is no trouble with the disk: what is to be sent depends on it. */
+static bool check_is_there(struct cli *cli, const char *path, struct err *err) {
+    enum path_kind kind;
+    if (!path_kind(cli->sys, path, &kind, err)) {
+        return false;
+    }
+    return kind != PATH_MISSING ||
+           err_set(err, ERR_MISMATCH, "there is no run directory '%.700s'", path);
+}
+
 static bool open_earlier(struct cli *cli, struct run *run, struct emission_aids *aids,
                          struct err *err) {
     const struct run *revision = run;
@@ -15,7 +25,8 @@ static bool open_earlier(struct cli *cli, struct run *run, struct emission_aids 
             return err_set(err, ERR_RANGE, "%s revises more than %d runs", run_path(run),
                            (int)EMISSION_EARLIER_MAX);
         }
-        if (!run_open(cli->sys, path, stages_all(), RUN_INSPECT, &earlier, err)) {
+        if (!check_is_there(cli, path, err) ||
+            !run_open(cli->sys, path, stages_all(), RUN_INSPECT, &earlier, err)) {
             (void)err_wrap(err, "the revision before");
             return err_hint(err, "its items must be settled before a difference to them is sent: "
                                  "bring the run directory back to where it was");

@@ -1,11 +1,19 @@
 #include "guard.h"
 
+#include <assert.h>
 #include <stdio.h>
 
+#include "cli/closing.h"
 #include "cli/print.h"
 #include "cli/shard_walk.h"
 #include "core/money.h"
 #include "stage/stages.h"
+
+const char pin_max_total[] = "max_total";
+const char pin_max_change[] = "max_change";
+
+/* What lifts a guard: typed, and kept, so that the manifest tells that somebody did. */
+static const char none[] = "none";
 
 enum { CURRENCIES_MAX = 64 };
 
@@ -24,6 +32,13 @@ struct guard_table {
 struct guard_total {
     const struct currency *currency;
     struct decimal amount;
+    bool is_lifted; /* amount means nothing */
+};
+
+/* At most one of each currency. */
+struct guard_totals {
+    struct guard_total rows[CURRENCIES_MAX];
+    size_t count;
 };
 
 /* --- what was typed ----------------------------------------------------------------------------
@@ -35,8 +50,12 @@ static bool total_parse(const char *typed, struct guard_total *total, struct err
         struct text code = {typed, (size_t)(equals - typed)};
         enum decimal_fault fault = decimal_parse(text_from(equals + 1), &total->amount);
         total->currency = currency_find(code);
+        total->is_lifted = strcmp(equals + 1, none) == 0;
         if (total->currency == NULL) {
             return err_set(err, ERR_USAGE, "--max-total: '%s': unknown currency", typed);
+        }
+        if (total->is_lifted) {
+            return true;
         }
         if (fault != DECIMAL_OK) {
             return err_set(err, ERR_USAGE, "--max-total: '%s': %s", typed,
@@ -47,7 +66,7 @@ static bool total_parse(const char *typed, struct guard_total *total, struct err
         }
     }
     (void)err_set(err, ERR_USAGE, "--max-total: '%s' is not CURRENCY=AMOUNT", typed);
-    return err_hint(err, "for example --max-total usd=25000");
+    return err_hint(err, "for example --max-total usd=25000; --max-total none lifts it");
 }
 
 static bool change_parse(const char *typed, struct decimal *percent, struct err *err) {
@@ -60,18 +79,106 @@ static bool change_parse(const char *typed, struct decimal *percent, struct err 
     return err_hint(err, "give a percentage as a plain number: --max-change 25");
 }
 
-bool guards_parse(const struct cli *cli, bool *is_given, struct err *err) {
+/* What is said last of a currency holds; none, of all of them. */
+static bool totals_take(struct guard_totals *totals, const char *typed, struct err *err) {
+    struct guard_total total;
+    size_t place = 0;
+    if (strcmp(typed, none) == 0) {
+        totals->count = 0;
+        return true;
+    }
+    if (!total_parse(typed, &total, err)) {
+        return false;
+    }
+    while (place < totals->count && totals->rows[place].currency != total.currency) {
+        place++;
+    }
+    if (total.is_lifted) {
+        if (place < totals->count) {
+            totals->rows[place] = totals->rows[--totals->count];
+        }
+        return true;
+    }
+    if (place == CURRENCIES_MAX) {
+        return err_set(err, ERR_USAGE, "--max-total: more than %d currencies", (int)CURRENCIES_MAX);
+    }
+    totals->rows[place] = total;
+    totals->count = place == totals->count ? place + 1 : totals->count;
+    return true;
+}
+
+bool guards_parse(const struct cli *cli, struct err *err) {
     const struct option_values *options = &cli->options;
     const char *change = option_value(options, OPTION_MAX_CHANGE);
     struct decimal percent;
-    *is_given = change != NULL || option_is_set(options, OPTION_MAX_TOTAL);
+    struct guard_totals totals = {.count = 0};
     for (size_t index = 0; index < options->values_count[OPTION_MAX_TOTAL]; index++) {
-        struct guard_total total;
-        if (!total_parse(options->values[OPTION_MAX_TOTAL][index], &total, err)) {
+        if (!totals_take(&totals, options->values[OPTION_MAX_TOTAL][index], err)) {
             return false;
         }
     }
-    return change == NULL || change_parse(change, &percent, err);
+    return change == NULL || strcmp(change, none) == 0 || change_parse(change, &percent, err);
+}
+
+/* --- what is kept with the run ------------------------------------------------------------------
+ */
+
+enum { TOTALS_TEXT_MAX = CURRENCIES_MAX * (DECIMAL_TEXT_MAX + 8) };
+
+/* "usd=10 jpy=300", or none. */
+static void totals_format(const struct guard_totals *totals, char text[TOTALS_TEXT_MAX]) {
+    size_t size = 0;
+    (void)snprintf(text, TOTALS_TEXT_MAX, "%s", none);
+    for (size_t index = 0; index < totals->count; index++) {
+        char amount[DECIMAL_TEXT_MAX];
+        (void)decimal_format(totals->rows[index].amount, amount);
+        int written = snprintf(text + size, TOTALS_TEXT_MAX - size, "%s%s=%s", index > 0 ? " " : "",
+                               totals->rows[index].currency->code, amount);
+        assert(written > 0 && (size_t)written < TOTALS_TEXT_MAX - size);
+        size += (size_t)written;
+    }
+}
+
+static bool totals_load(const struct run *run, struct guard_totals *totals, struct err *err) {
+    const char *kept = run_pinned(run, PIN_VERSION, pin_max_total);
+    totals->count = 0;
+    while (kept != NULL && *kept != '\0') {
+        char word[DECIMAL_TEXT_MAX + 8];
+        size_t size = strcspn(kept, " ");
+        (void)snprintf(word, sizeof word, "%.*s", (int)size, kept);
+        if (size >= sizeof word || !totals_take(totals, word, err)) {
+            return size < sizeof word ? err_wrap(err, "%s", run_path(run))
+                                      : err_set(err, ERR_DAMAGED, "%s: the kept %s is none",
+                                                run_path(run), pin_max_total);
+        }
+        kept += size + (kept[size] == ' ' ? 1 : 0);
+    }
+    return true;
+}
+
+/* NULL: no guard. */
+static const char *change_kept(const struct run *run) {
+    const char *kept = run_pinned(run, PIN_VERSION, pin_max_change);
+    return kept != NULL && strcmp(kept, none) != 0 ? kept : NULL;
+}
+
+bool guards_pin(const struct cli *cli, struct run *run, struct err *err) {
+    const struct option_values *options = &cli->options;
+    const char *change = option_value(options, OPTION_MAX_CHANGE);
+    struct guard_totals totals;
+    char text[TOTALS_TEXT_MAX];
+    if (!totals_load(run, &totals, err)) {
+        return false;
+    }
+    for (size_t index = 0; index < options->values_count[OPTION_MAX_TOTAL]; index++) {
+        if (!totals_take(&totals, options->values[OPTION_MAX_TOTAL][index], err)) {
+            return false;
+        }
+    }
+    totals_format(&totals, text);
+    return (!option_is_set(options, OPTION_MAX_TOTAL) ||
+            run_pin_anew(run, pin_max_total, text, err)) &&
+           (change == NULL || run_pin_anew(run, pin_max_change, change, err));
 }
 
 /* --- sums --------------------------------------------------------------------------------------
@@ -166,26 +273,39 @@ static bool sum_history(struct guard_table *table, struct run *run, struct month
 /* --- checks ------------------------------------------------------------------------------------
  */
 
-static bool check_total(struct guard_table *table, const char *typed, struct run *run,
-                        struct err *err) {
-    struct guard_total total;
-    if (!total_parse(typed, &total, err)) {
-        return false;
+/* What is to be typed to go past a guard: nothing else does. */
+static bool hint_guard(const struct run *run, const char *option, const char *value,
+                       struct err *err) {
+    const char *path = shell_word(run_path(run), &(struct shell_word){0});
+    if (run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
+        return err_hint(err, "review it: periodclose report %s", path);
     }
-    struct guard_sums *sums = table_find(table, text_from(total.currency->code), err);
-    if (sums == NULL || decimal_compare(sums->cost, total.amount) <= 0) {
+    return err_hint(err,
+                    "review it: periodclose report %s; no start of this run goes past the limit, "
+                    "unless another one is typed: periodclose run --run-dir %s --%s %s, or none",
+                    path, path, option, value);
+}
+
+static bool check_total(struct guard_table *table, const struct guard_total *total, struct run *run,
+                        struct err *err) {
+    struct guard_sums *sums = table_find(table, text_from(total->currency->code), err);
+    if (sums == NULL || decimal_compare(sums->cost, total->amount) <= 0) {
         return sums != NULL;
     }
+    const char *code = total->currency->code;
     char cost[PRINT_NUMBER_MAX];
-    (void)print_money(sums->cost, total.currency, cost);
+    char plain[DECIMAL_TEXT_MAX];
+    char allowed[DECIMAL_TEXT_MAX];
+    char value[DECIMAL_TEXT_MAX + 8];
+    (void)print_money(sums->cost, total->currency, cost);
+    (void)decimal_format(sums->cost, plain);
+    (void)decimal_format(total->amount, allowed);
+    (void)snprintf(value, sizeof value, "%s=%s", code, plain);
     (void)err_set(err, ERR_CONTROL,
-                  "the overage of this period costs %s, more than --max-total %s allows: nothing "
-                  "was recorded",
-                  cost, typed);
-    return err_hint(err,
-                    "review it: periodclose report %s; if it is right, run again with a higher "
-                    "--max-total",
-                    run_path(run));
+                  "the overage of this period costs %s, more than --max-total %s=%s allows: "
+                  "nothing was recorded",
+                  cost, code, allowed);
+    return hint_guard(run, option_table[OPTION_MAX_TOTAL].name, value, err);
 }
 
 /* |cost - previous| x 100 > percent x previous, exactly. */
@@ -230,21 +350,20 @@ static bool check_change(struct cli *cli, const struct guard_sums *sums, const c
                   "the overage of this period costs %s, that of the period before %s: a change "
                   "beyond --max-change %s (percent): nothing was recorded",
                   cost, before, typed);
-    return err_hint(err,
-                    "review it: periodclose report %s; if it is right, run again with a higher "
-                    "--max-change",
-                    run_path(run));
+    return hint_guard(run, option_table[OPTION_MAX_CHANGE].name,
+                      option_table[OPTION_MAX_CHANGE].argument, err);
 }
 
 static bool guards_check(struct cli *cli, struct run *run, struct month month, struct err *err) {
-    const struct option_values *options = &cli->options;
-    const char *change = option_value(options, OPTION_MAX_CHANGE);
+    const char *change = change_kept(run);
+    struct guard_totals totals;
     struct guard_table table = {.count = 0};
-    if (!sum_charges(&table, run, err) || !sum_history(&table, run, month, err)) {
+    if (!totals_load(run, &totals, err) || !sum_charges(&table, run, err) ||
+        !sum_history(&table, run, month, err)) {
         return false;
     }
-    for (size_t index = 0; index < options->values_count[OPTION_MAX_TOTAL]; index++) {
-        if (!check_total(&table, options->values[OPTION_MAX_TOTAL][index], run, err)) {
+    for (size_t index = 0; index < totals.count; index++) {
+        if (!check_total(&table, &totals.rows[index], run, err)) {
             return false;
         }
     }
@@ -271,7 +390,9 @@ bool guards_pass(struct cli *cli, struct run *run, struct stage_session *session
         before = stages.stages[index];
     }
     bool is_early = options->until != NULL && options->until->number < stage_record.number;
-    if (is_early || run_stage_is_done(run, &stage_record)) {
+    const char *total = run_pinned(run, PIN_VERSION, pin_max_total);
+    bool is_guarded = change_kept(run) != NULL || (total != NULL && strcmp(total, none) != 0);
+    if (!is_guarded || is_early || run_stage_is_done(run, &stage_record)) {
         return true;
     }
     struct run_options first = *options;

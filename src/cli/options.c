@@ -91,9 +91,11 @@ const struct option_row option_table[OPTIONS_COUNT] = {
     [OPTION_OVERAGE_BILLING] = {"overage-billing", "true|false", false, false,
                                 "false: meter and report overage, but bill none of it"},
     [OPTION_MAX_TOTAL] = {"max-total", "CUR=AMOUNT", true, false,
-                          "stop before recording when the cost in that currency is higher"},
+                          "stop before recording when the cost in that currency is higher, also "
+                          "later; none lifts it"},
     [OPTION_MAX_CHANGE] = {"max-change", "PERCENT", false, false,
-                           "the same when it differs by more from that of the period before"},
+                           "the same when it differs by more from that of the period before; none "
+                           "lifts it"},
     [OPTION_RESTART] = {"restart", NULL, false, false,
                         "move an existing run directory aside and begin anew"},
     [OPTION_DRY_RUN] = {"dry-run", NULL, false, false,

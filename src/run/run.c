@@ -12,11 +12,27 @@
 #include <string.h>
 
 #include "core/memory.h"
+#include "core/shell.h"
 #include "run_internal.h"
 #include "sys/clock.h"
 
 bool run_is_locked(const struct run *run) {
-    return run->mode == RUN_CREATE || run->mode == RUN_UPDATE;
+    switch (run->mode) {
+    case RUN_PREPARE:
+    case RUN_REPLACE:
+    case RUN_CREATE:
+    case RUN_UPDATE:
+        return true;
+    case RUN_INSPECT:
+    case RUN_STATUS:
+        return false;
+    }
+    return false;
+}
+
+/* Is a folder without a run fine? */
+static bool may_be_new(const struct run *run) {
+    return run_is_locked(run) && run->mode != RUN_UPDATE;
 }
 
 bool run_path_format(const struct run *run, char path[FILE_PATH_MAX], const char *relative,
@@ -93,8 +109,9 @@ static bool refuse_fresh(const struct run *run, struct err *err) {
     }
     (void)err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has %s", run->path,
                   kind == PATH_FILE ? "only a dry run in it" : "no " MANIFEST_FILE);
-    return kind == PATH_FILE ? err_hint(err, "the dry run is %.300s/" RUN_DRY_FOLDER, run->path)
-                             : err_hint(err, HINT_NAME_A_RUN);
+    return kind == PATH_FILE
+               ? err_hint(err, "the dry run is %.300s/" RUN_DRY_FOLDER, run->path)
+               : err_hint(err, "no run has begun in it: " HINT_NAME_A_RUN ", or give it this one");
 }
 
 /* Refuses what is not, or no longer, a run directory. *is_run: there is a manifest to load. */
@@ -108,12 +125,15 @@ static bool check_folder(const struct run *run, bool *is_run, struct err *err) {
     case FOLDER_RUN:
         return true;
     case FOLDER_MISSING:
-        return run->mode == RUN_CREATE ||
+        return may_be_new(run) ||
                (err_set(err, ERR_FILE, "there is no run directory '%.700s'", run->path),
                 err_hint(err, HINT_NAME_A_RUN));
     case FOLDER_FRESH:
-        return run->mode == RUN_CREATE || refuse_fresh(run, err);
+        return may_be_new(run) || refuse_fresh(run, err);
     case FOLDER_TORN:
+        if (run->mode == RUN_REPLACE) {
+            return true;
+        }
         (void)err_set(err, ERR_DAMAGED, "'%.600s/%s' is missing, and there are checkpoints",
                       run->path, MANIFEST_FILE);
         return err_hint(err, HINT_RESTORE);
@@ -121,7 +141,7 @@ static bool check_folder(const struct run *run, bool *is_run, struct err *err) {
         (void)err_set(err, ERR_MISMATCH, "'%.700s' is not a run directory: it has other files",
                       run->path);
         return err_hint(err, "%s",
-                        run->mode == RUN_CREATE
+                        may_be_new(run)
                             ? "take another --run-dir; what is in this one is left alone"
                             : HINT_NAME_A_RUN);
     }
@@ -141,10 +161,32 @@ static bool take_folder(struct run *run, bool *is_run, struct err *err) {
            lock_write(&run->lock, "periodclose", err) && check_folder(run, is_run, err);
 }
 
+/* What is only prepared is locked when it begins, unless it began before. */
+static bool look_or_take(struct run *run, bool *is_run, struct err *err) {
+    if (run->mode == RUN_CREATE || run->mode == RUN_UPDATE) {
+        return take_folder(run, is_run, err);
+    }
+    if (!check_folder(run, is_run, err)) {
+        return false;
+    }
+    if (run->mode == RUN_REPLACE) {
+        *is_run = false;
+    }
+    if (run->mode != RUN_PREPARE || !*is_run) {
+        return true;
+    }
+    if (!take_folder(run, is_run, err)) {
+        return false;
+    }
+    if (!*is_run) {
+        file_abandon(&run->lock); /* moved aside since we looked */
+    }
+    return true;
+}
+
 static bool open_folder(struct run *run, size_t jobs, struct err *err) {
-    bool is_run;
-    bool is_writer = run_is_locked(run);
-    if (!(is_writer ? take_folder(run, &is_run, err) : check_folder(run, &is_run, err))) {
+    bool is_run = false;
+    if (!look_or_take(run, &is_run, err)) {
         return false;
     }
     if (is_run && !load_manifest(run, err)) {
@@ -156,7 +198,8 @@ static bool open_folder(struct run *run, size_t jobs, struct err *err) {
         }
         run->is_verified = true;
     }
-    return !is_writer || folder_clean(run, err);
+    bool is_held = run->lock.fd >= 0;
+    return !is_held || folder_clean(run, err);
 }
 
 bool run_open_jobs(const struct sys *sys, const char *path, struct stage_list stages,
@@ -180,12 +223,46 @@ bool run_open(const struct sys *sys, const char *path, struct stage_list stages,
     return run_open_jobs(sys, path, stages, mode, 1, run, err);
 }
 
+static bool begin(struct run *run, struct err *err) {
+    bool is_run;
+    if (!directory_create_all(run->sys, run->path, err) ||
+        !lock_take(run->sys, run->path, &run->lock, err) ||
+        !lock_write(&run->lock, "periodclose", err) || !check_folder(run, &is_run, err)) {
+        return false;
+    }
+    if (is_run) {
+        (void)err_set(err, ERR_LOCKED, "'%.700s': another start has begun a run there just now",
+                      run->path);
+        return err_hint(err, "periodclose status %s",
+                        shell_word(run->path, &(struct shell_word){0}));
+    }
+    return folder_clean(run, err) && run_save(run, err);
+}
+
+bool run_begin(struct run *run, char moved_to[FILE_PATH_MAX], struct err *err) {
+    assert(run->mode == RUN_PREPARE || run->mode == RUN_REPLACE);
+    moved_to[0] = '\0';
+    if (run->is_saved) {
+        return true;
+    }
+    if (run->mode == RUN_REPLACE &&
+        !run_move_aside(run->sys, run->path, run->manifest.list, moved_to, err)) {
+        return false;
+    }
+    if (begin(run, err)) {
+        return true;
+    }
+    return moved_to[0] != '\0' &&
+           err_wrap(err, "after moving the run that was there to %.700s", moved_to);
+}
+
 bool run_tell_command(struct run *run, const char *command, struct err *err) {
-    assert(run_is_locked(run));
+    assert(run_is_locked(run) && run->lock.fd >= 0);
     return lock_write(&run->lock, command, err);
 }
 
 bool save_manifest(struct run *run, struct err *err) {
+    assert(run->lock.fd >= 0);
     char path[FILE_PATH_MAX];
     struct buffer text = {0};
     bool is_fine = run_path_format(run, path, MANIFEST_FILE, err) &&
@@ -201,7 +278,15 @@ bool save_manifest(struct run *run, struct err *err) {
 
 bool run_save(struct run *run, struct err *err) {
     assert(run_is_locked(run) && run->performance.stage == NULL && run->ended_count == 0);
-    return save_manifest(run, err);
+    if (!save_manifest(run, err)) {
+        return false;
+    }
+    run->has_changes = false;
+    return true;
+}
+
+bool run_save_changes(struct run *run, struct err *err) {
+    return !run->has_changes || run_save(run, err);
 }
 
 /* --- pins ----------------------------------------------------------------------------------- */
@@ -254,11 +339,18 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
                       .value = value,
                       .is_tentative = run->performance.stage != NULL,
                       .stage = run->performance.stage};
+    run->has_changes = run->has_changes || run->performance.stage == NULL;
     return pins_add(pins, pin, err);
 }
 
 bool run_pin_anew(struct run *run, const char *name, const char *value, struct err *err) {
     assert(run_is_locked(run) && run->performance.stage == NULL);
+    const char *before = run_pinned(run, PIN_VERSION, name);
+    bool is_same = value == NULL || before == NULL ? value == before : strcmp(before, value) == 0;
+    if (is_same) {
+        return true;
+    }
+    run->has_changes = true;
     pins_drop(&run->manifest.pins[PIN_VERSION], name);
     return value == NULL || run_pin(run, PIN_VERSION, name, value, false, err);
 }
@@ -272,7 +364,7 @@ static bool is_kept(const struct pin *pin, const char *const *kept, size_t kept_
     return false;
 }
 
-void run_forget_unsealed(struct run *run, const char *const *kept_options, size_t kept_count) {
+void run_forget_unsealed(struct run *run, const char *const *kept, size_t kept_count) {
     assert(run_is_locked(run));
     if (run->manifest.stages_count > 0) {
         return;
@@ -281,7 +373,7 @@ void run_forget_unsealed(struct run *run, const char *const *kept_options, size_
         struct pins *pins = &run->manifest.pins[group];
         for (size_t row = 0; row < pins->rows_count; row++) {
             pins->rows[row].is_tentative =
-                group != PIN_OPTION || !is_kept(&pins->rows[row], kept_options, kept_count);
+                group == PIN_INPUT || !is_kept(&pins->rows[row], kept, kept_count);
         }
         pins_drop_tentative(pins, NULL);
     }

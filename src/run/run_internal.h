@@ -189,6 +189,7 @@ struct run {
     struct file lock;
     struct manifest manifest;
     bool is_saved;                     /* manifest.json is there */
+    bool has_changes;                  /* pins that it does not have yet */
     bool is_verified;                  /* what it lists was read */
     const struct run_options *options; /* while executing */
     struct performance performance;
@@ -205,7 +206,7 @@ struct run {
     size_t replaced_count;
 };
 
-bool run_is_locked(const struct run *run); /* opened for writing */
+bool run_is_locked(const struct run *run); /* opened for writing; once it has begun, locked */
 /* Also while a stage is being sealed. */
 bool save_manifest(struct run *run, struct err *err);
 bool run_path_format(const struct run *run, char path[FILE_PATH_MAX], const char *relative,

@@ -7,7 +7,7 @@
 #include "stage/stages.h"
 #include "sys/process.h"
 
-static const char pin_claim[] = "claim";
+const char pin_claim[] = "claim";
 
 bool session_database(const struct run *run, struct stage_session *session, struct err *err) {
     const struct db_options options = {

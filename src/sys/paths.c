@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/memory.h"
 #include "failure.h"
@@ -61,6 +62,24 @@ bool path_absolute(const char *path, char absolute[FILE_PATH_MAX], struct err *e
     }
     bool is_fine = path_format(absolute, err, "%s", resolved);
     free(resolved);
+    return is_fine;
+}
+
+bool path_from_root(const char *path, char full[FILE_PATH_MAX], struct err *err) {
+    if (path[0] == '/') {
+        return path_format(full, err, "%s", path);
+    }
+    char *here = getcwd(NULL, 0);
+    if (here == NULL) {
+        return sys_failure(err, "name the folder we are in for", path, errno);
+    }
+    while (path[0] == '.' && path[1] == '/') {
+        path += 2;
+        path += strspn(path, "/");
+    }
+    bool is_here = path[0] == '\0' || strcmp(path, ".") == 0;
+    bool is_fine = path_format(full, err, "%s%s%s", here, is_here ? "" : "/", is_here ? "" : path);
+    free(here);
     return is_fine;
 }
 

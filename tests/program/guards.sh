@@ -55,6 +55,17 @@ check 'also in the second currency' all close_with 14 --max-total usd=10 --max-t
     error_says '300 JPY' jpy=299
 check 'reports can be read before deciding' all expect 0 report "$run" -- \
     grep -q ^moss,.*,300,0,300,1,computed, "$run/reports/overages.csv"
+held() { # held COMMAND ARGUMENT...: what that one tells to type next is held, too
+    expect 0 "$@" && expect_told 14 && nothing_recorded && error_says '300 JPY' jpy=299
+}
+check 'the limit holds for what status tells to type' held status "$run"
+check 'and for what report tells' held report "$run"
+check 'and for the same command without it' all expect 14 run --source "$data" --run-dir "$run" \
+    --period 2026-10 --now "$now" -- nothing_recorded
+check 'status tells it' all expect 0 status "$run" -- \
+    grep -q '^limits  *--max-total usd=10 --max-total jpy=299$' "$scratch/out"
+check 'another one for another currency changes nothing' all \
+    expect 14 run --run-dir "$run" --max-total usd=20 -- error_says jpy=299
 check 'the same run goes on with another limit' all \
     expect 0 run --run-dir "$run" --max-total jpy=300 -- told_once extract -- told_once record
 check 'and is not looked at again when it is done' all expect 0 run --run-dir "$run" --max-total jpy=1
@@ -66,10 +77,38 @@ sed -i s/,4,8$/,4,16/ "$data/usage_history.csv"
 check 'so does a fall' all close_with 14 --max-change 37 -- error_says '16.00 USD'
 check 'which may be allowed' close_with 0 --max-change 37.5
 check 'a run that ends before recording is not looked at' close_with 0 --max-total usd=1 --until rate
+check 'but when it goes on' expect 14 run --run-dir "$run"
+check 'a limit that is typed anew holds from then on' all \
+    expect 14 run --run-dir "$run" --max-total usd=2 -- \
+    expect 14 run --run-dir "$run" -- error_says usd=2
+check 'begun anew, the run is held to it, too' all expect 14 run --run-dir "$run" --restart -- \
+    expect 14 run --source "$data" --run-dir "$run" --period 2026-10 --now "$now" --restart -- \
+    error_says usd=2 -- nothing_recorded
+check 'nothing but a word lifts it, and that is kept' all \
+    expect 0 run --run-dir "$run" --max-total none --until project -- \
+    grep -q '"max_total": "none"' "$run/manifest.json" -- expect 0 run --run-dir "$run"
+check 'one currency can be lifted alone' all \
+    close_with 14 --max-total usd=1 --max-total jpy=1 --max-change 1 -- \
+    expect 14 run --run-dir "$run" --max-total usd=none -- error_says jpy=1 -- \
+    expect 14 run --run-dir "$run" --max-total jpy=none -- error_says --max-change -- \
+    expect 0 run --run-dir "$run" --max-change none
+
+# Nothing is sealed yet: what is typed may be a correction, but no limit is forgotten.
+held_after_bad_rows() {
+    cp "$data/usage.csv" "$scratch/usage.csv"
+    echo fern,runs,many,2026-10-02T00:00:00Z >>"$data/usage.csv"
+    close_with 10 --max-total usd=1
+    local result=$?
+    cp "$scratch/usage.csv" "$data/usage.csv"
+    [ "$result" -eq 0 ] && expect 14 run --source "$data" --run-dir "$run" --period 2026-10 \
+        --now "$now" && error_says usd=1
+}
+check 'a run that stopped at bad rows is held to its limit when they are corrected' \
+    held_after_bad_rows
 check 'limits are checked before anything is computed' all fails_usage 10000 --max-total 10000 -- \
     fails_usage xyz --max-total xyz=1 -- fails_usage -1 --max-total usd=-1 -- \
     fails_usage 1e3 --max-total usd=1e3 -- fails_usage 25% --max-change 25% -- \
-    fails_usage -5 --max-change=-5
+    fails_usage -5 --max-change=-5 -- fails_usage xyz --max-total xyz=none
 
 # --- overage that is not billed ---
 

@@ -71,6 +71,18 @@ expect() {
     return 1
 }
 
+# expect_told STATUS: runs the command that the last one told to type next.
+expect_told() {
+    local told
+    told=$(tail -n 1 "$scratch/err" | sed -n 's/^next: periodclose //p')
+    [ -n "$told" ] || {
+        echo "no next command is told"
+        cat "$scratch/err"
+        return 1
+    }
+    eval "expect $1 $told"
+}
+
 # error_says TEXT...: every text (a plain string) is on stderr.
 error_says() {
     local text

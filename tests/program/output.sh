@@ -142,6 +142,34 @@ tells_asides() {
 }
 check 'status tells what a close left to look at' tells_asides
 
+# What would mean nothing is refused; from the environment, which is for all commands, it may come.
+means_nothing() { # EMIT OPTION...
+    local emit=$1
+    shift
+    expect 2 run --source "$tiny" --period 2025-03 --run-dir "$scratch/moot" --emit "$emit" "$@" &&
+        error_says "$1 goes with --emit stripe" "--emit $emit" && [ ! -e "$scratch/moot" ]
+}
+for words in '--attach draft' '--batch lines' --finalize '--max-wait 30' --no-standalone \
+    --discountable --never-sent --test-key '--rate 5' '--in-flight 2' '--timeout 100' \
+    '--retry-delay 10' '--deadline 9'; do
+    # shellcheck disable=SC2086 # words
+    check "${words%% *} without --emit is refused" means_nothing none $words
+done
+check 'so are options of items where events go' all means_nothing dodo --batch lines -- \
+    means_nothing stripe-meters --attach draft -- means_nothing stripe --never-sent
+check '--no-standalone means nothing with --attach invoice' all \
+    expect 2 run --source "$tiny" --period 2025-03 --run-dir "$scratch/moot" --emit stripe \
+    --attach invoice --no-standalone -- error_says --no-standalone '--attach invoice'
+check '--aggregate means nothing for a folder' all expect 2 run --source "$tiny" --period 2025-03 \
+    --run-dir "$scratch/moot" --aggregate server -- error_says '--aggregate goes with --database'
+moot_from_environment() {
+    PERIODCLOSE_BATCH=lines PERIODCLOSE_RATE=5 PERIODCLOSE_AGGREGATE=client expect 0 run \
+        --source "$tiny" --period 2025-03 --now 2025-04-05T00:00:00Z --run-dir "$scratch/moot"
+}
+check 'from the environment they may come' moot_from_environment
+check 'a run that sends nothing is told so when it is gone on with' all \
+    expect 2 run --run-dir "$scratch/moot" --batch lines -- error_says '--batch goes with'
+
 # Every command that succeeds says what to type next, too; help alone ends there.
 succeeds() {
     next_is 0 "$@"
@@ -288,7 +316,7 @@ open_month() {
         --now 2025-03-20T00:00:00Z || return 1
     cat "$scratch/err"
     error_says 'not over at the cutoff 2025-03-20T00:00:00Z' '2025-04-01T00:00:00Z at the latest' &&
-        tail -n 1 "$scratch/err" | grep -q "^next: periodclose run --period 2025-03 .* --restart$" &&
+        tail -n 1 "$scratch/err" | grep -q "^next: periodclose run --run-dir $scratch/open --restart$" &&
         eval "expect 0 $(tail -n 1 "$scratch/err" | sed 's/^next: periodclose //')" &&
         grep -q '2 closed, 0 set aside, 0 listed' "$scratch/out"
 }

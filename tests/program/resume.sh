@@ -33,14 +33,21 @@ random_moment() {
 
 ended_early=0
 
+# What goes on with a run, or begins it: once there is a manifest, its directory is all to be named.
+goes_on_with() {
+    words=(run --run-dir "$run")
+    [ -f "$run/manifest.json" ] || words+=("${rows_options[@]}")
+}
+
 # Kills the run up to three times, then lets it finish.
 killed_goes_on() {
     rm -rf "$run"
-    local moment result times
+    local moment result times words
     for times in 1 2 3; do
         moment=$(random_moment)
         result=0
-        timeout --foreground -s KILL "$moment" "$program" run --run-dir "$run" "${rows_options[@]}" \
+        goes_on_with
+        timeout --foreground -s KILL "$moment" "$program" "${words[@]}" \
             >/dev/null 2>"$scratch/killed" || result=$?
         echo "killed $times: after $moment s, status $result"
         case $result in
@@ -52,13 +59,14 @@ killed_goes_on() {
             ;;
         esac
     done
-    expect 0 run --run-dir "$run" "${rows_options[@]}" && same_run "$calm" "$run"
+    goes_on_with
+    expect 0 "${words[@]}" && same_run "$calm" "$run"
 }
 
 # The run answers SIGTERM (or SIGINT) with 40 and the next command, which finishes it.
 stopped_goes_on() { # SIGNAL
     rm -rf "$run"
-    local moment result=0
+    local moment words result=0
     moment=$(random_moment)
     timeout --foreground --preserve-status -k 20 -s "$1" "$moment" "$program" run --run-dir "$run" \
         "${rows_options[@]}" >/dev/null 2>"$scratch/err" || result=$?
@@ -75,7 +83,8 @@ stopped_goes_on() { # SIGNAL
         return 1
         ;;
     esac
-    expect 0 run --run-dir "$run" "${rows_options[@]}" && same_run "$calm" "$run"
+    goes_on_with
+    expect 0 "${words[@]}" && same_run "$calm" "$run"
 }
 
 check 'a million rows close' expect 0 run --run-dir "$run" "${rows_options[@]}"
@@ -92,7 +101,29 @@ done
 check 'stopped by SIGINT: the same' stopped_goes_on INT
 echo "# ended early $ended_early times, of a run of $calm_ms ms"
 check 'kills and stops did hit the run at work' test "$ended_early" -ge "$tries"
-rm -rf "$rows" "$calm"
+
+# Killed and stopped while it begins anew: what is told to type does not begin anew again.
+restart_goes_on() { # SIGNAL STATUS
+    rm -rf "$run" "$run".*
+    cp -r "$calm" "$run"
+    local result=0
+    timeout --foreground --preserve-status -k 20 -s "$1" "$(random_moment)" "$program" run \
+        --run-dir "$run" "${rows_options[@]}" --restart >/dev/null 2>"$scratch/err" || result=$?
+    echo "SIG$1, status $result"
+    if [ "$result" -eq 40 ] && [ -d "$run.1" ]; then
+        ! tail -n 1 "$scratch/err" | grep -e --restart || return 1
+        expect_told 0 || return 1
+    elif [ "$result" -ne 0 ] && [ -f "$run/manifest.json" ]; then
+        expect 0 run --run-dir "$run" || return 1
+    fi
+    [ ! -e "$run.2" ] && same_run "$calm" "$run"
+}
+for ((try = 1; try <= tries; try++)); do
+    check "a run that is begun anew is stopped, try $try: it goes on, and is not begun again" \
+        restart_goes_on TERM
+    check "the same, killed, try $try" restart_goes_on KILL
+done
+rm -rf "$rows" "$calm" "$run" "$run".*
 
 # --- the small story, in parts ---
 
@@ -139,6 +170,66 @@ restart() {
 }
 check '--restart moves the old run aside, whole, and closes anew' restart
 
+# What a run was begun with is known, wherever it is gone on with: a bad row stops it as a kill
+# would, before anything is sealed.
+begun_in_vain() { # RUN STATUS OPTION...: from the folder of the dataset's copy, by its name
+    local directory=$1 expected=$2
+    shift 2
+    rm -rf "$directory" "$scratch/there"
+    mkdir "$scratch/there"
+    cp -r "$acme/dataset" "$scratch/there/shop"
+    echo 'acme,tokens,many,2024-02-03T00:00:00Z' >"$scratch/there/shop/usage_more.csv"
+    sed -i '1i org_id,metric,quantity,occurred_at' "$scratch/there/shop/usage_more.csv"
+    (cd "$scratch/there" && expect "$expected" run --run-dir "$directory" "${args[@]}" \
+        --source ./shop "$@") || return 1
+    rm "$scratch/there/shop/usage_more.csv"
+}
+
+known_before_sealed() {
+    begun_in_vain "$run" 10 && expect 0 status "$run" && expect_told 4 &&
+        same_reports "$calm/reports" "$run/reports"
+}
+check 'a run that was stopped while it read knows period and source' known_before_sealed
+
+until_is_kept() {
+    begun_in_vain "$run" 10 --until rate && expect 0 run --run-dir "$run" &&
+        error_says "stops after stage 'rate'" && [ ! -e "$run/50-record" ] && expect_told 4 &&
+        same_reports "$calm/reports" "$run/reports"
+}
+check 'and that it was to stop after a stage' until_is_kept
+
+restart_alone() {
+    rm -rf "$run" "$run".*
+    expect 4 run --run-dir "$run" "${acme_options[@]}" --org acme --org suspended &&
+        expect 4 run --run-dir "$run" --restart && error_says "moved the run that was there" &&
+        same_reports "$run.1/reports" "$run/reports" &&
+        expect 0 run --run-dir "$run" --restart --org acme --org sakura &&
+        grep -q ^sakura, "$run/reports/usage.csv" && ! grep -q ^suspended, "$run/reports/usage.csv"
+}
+check '--restart alone begins anew what was there, with what is typed instead' restart_alone
+
+restart_of_what() { # TEXT FOLDER
+    expect 2 run --run-dir "$2" --restart && error_says --period --source "$1"
+}
+check '--restart alone of nothing is refused, and of what cannot be read' all \
+    restart_of_what 'there is no run directory' "$scratch/nothing" -- test ! -e "$scratch/nothing" -- \
+    mkdir "$scratch/begun" -- touch "$scratch/begun/lock" -- \
+    restart_of_what 'no manifest.json' "$scratch/begun" -- \
+    cp "$root/Makefile" "$scratch/begun/manifest.json" -- \
+    restart_of_what manifest.json "$scratch/begun" -- \
+    expect 4 run --run-dir "$scratch/begun" "${acme_options[@]}" --restart
+
+source_is_gone() {
+    rm -rf "$run"
+    cp -r "$acme/dataset" "$scratch/passing"
+    expect 0 run --run-dir "$run" "${args[@]}" --source "$scratch/passing" --until extract &&
+        rm -r "$scratch/passing" && expect 4 run --run-dir "$run" &&
+        error_says "$scratch/passing is not there any more" &&
+        same_reports "$calm/reports" "$run/reports" &&
+        expect 10 run --run-dir "$run" "${args[@]}" --source "$scratch/passing"
+}
+check 'a source that was read may go, if nobody names it' source_is_gone
+
 dry_run() {
     rm -rf "$run" "$run".*
     local names
@@ -157,6 +248,16 @@ dry_run() {
         same_run "$calm" "$run"
 }
 check '--dry-run writes to RUN/dry-run alone and seals no stage with effects' dry_run
+
+dry_run_alone() {
+    rm -rf "$run"
+    expect 0 run --run-dir "$run" "${acme_options[@]}" --until rate &&
+        expect 4 run --run-dir "$run" --dry-run && same_reports "$calm/reports" \
+        "$run/dry-run/reports" && grep -qF "\"cutoff\": \"2024-03-31" "$run/dry-run/manifest.json" &&
+        expect 4 run --run-dir "$run" --dry-run --restart && [ ! -e "$run/dry-run.1" ] &&
+        expect 4 run --run-dir "$run" && same_reports "$calm/reports" "$run/reports"
+}
+check '--dry-run alone shows what the run would come to' dry_run_alone
 
 some_orgs() {
     rm -rf "$run"
@@ -231,6 +332,22 @@ revision_in_parts() {
 }
 check 'a revision in two parts is the revision in one, and leaves the run it revises alone' \
     revision_in_parts
+base_is_moved() {
+    rm -rf "$run" "$scratch/base" "$scratch/elsewhere"
+    cp -r "$calm" "$scratch/base"
+    expect 0 run --run-dir "$run" "${revision_options[@]}" --previous "$scratch/base" \
+        --until meter && mv "$scratch/base" "$scratch/elsewhere" && expect 13 run --run-dir "$run" &&
+        error_says "no longer there: '$scratch/base'" "--previous RUN" &&
+        expect 13 run --run-dir "$run" "${revision_options[@]}" --previous "$scratch/base" &&
+        expect 0 run --run-dir "$run" --previous "$scratch/elsewhere" --until rate &&
+        expect 4 run --run-dir "$run" && same_reports "$scratch/whole/reports" "$run/reports" &&
+        rm -r "$scratch/elsewhere" && expect 4 run --run-dir "$run"
+}
+check 'a revision whose run moved names it, goes on where it is now, and needs it no more when done' \
+    base_is_moved
+check 'a revision of a run that never was is bad input, and begins nothing' all \
+    expect 10 run --run-dir "$scratch/vain" "${revision_options[@]}" --previous "$scratch/base" -- \
+    error_says "no run directory '$scratch/base'" -- test ! -e "$scratch/vain"
 check 'a revision of a run of another period is refused' all \
     expect 13 run --run-dir "$scratch/june" --source "$acme/dataset" --period 2024-06 \
     --previous "$calm" -- error_says 2024-02 2024-06

@@ -57,6 +57,41 @@ echo precious >"$scratch/file"
 check 'a file is no run directory' all close_tiny 30 "$scratch/file" "${options[@]}" -- \
     grep -qx precious "$scratch/file"
 
+# --- what is refused before anything was done leaves nothing, and moves nothing ---
+
+leaves_nothing() { # STATUS OPTION...
+    local expected=$1
+    shift
+    expect "$expected" run --run-dir "$scratch/in/vain/run" --period 2025-03 "$@" &&
+        [ ! -e "$scratch/in" ] || return 1
+    expect "$expected" run --run-dir "$scratch/in/vain/run" --period 2025-03 "$@" --dry-run &&
+        [ ! -e "$scratch/in" ]
+}
+check 'a source that is not there leaves no run directory' leaves_nothing 10 --source "$scratch/none"
+check 'nor does a file as source' leaves_nothing 10 --source "$scratch/file"
+check 'nor no source' leaves_nothing 2
+check 'nor a database that is not there' leaves_nothing 20 --database "host=$scratch/none"
+check 'nor a word that is none' leaves_nothing 2 --source "$tiny" --emit pigeon
+check 'nor an option that means nothing' leaves_nothing 2 --source "$tiny" --batch lines
+
+restart_in_vain() {
+    local before
+    before=$(stat_tree "$run")
+    expect 10 run --run-dir "$run" --restart --period 2025-03 --source "$scratch/none" &&
+        expect 2 run --run-dir "$run" --restart --emit pigeon && diff <(echo "$before") \
+        <(stat_tree "$run") && [ ! -e "$run.1" ]
+}
+check 'a restart that is refused leaves the run where it is' restart_in_vain
+
+died_at_once() {
+    mkdir "$scratch/early"
+    touch "$scratch/early/lock" "$scratch/early/manifest.json.tmp"
+    expect 13 status "$scratch/early" && error_says 'no run has begun in it' &&
+        expect 2 run --run-dir "$scratch/early" && error_says '--period YYYY-MM is required' &&
+        close_tiny 0 "$scratch/early" "${options[@]}" --restart && [ ! -e "$scratch/early.1" ]
+}
+check 'a start that died before its manifest left no run, and says so' died_at_once
+
 # --- a byte flipped in any file: 12, naming it ---
 
 flip() { # FILE OFFSET
