@@ -47,7 +47,7 @@ static bool sweep_wait(struct sender *sender, int64_t until_us, struct err *err)
     int64_t now_us = clock_monotonic_us(sender->options.sys);
     while (now_us < until_us) {
         int64_t step_us = until_us - now_us < WAIT_STEP_US ? until_us - now_us : WAIT_STEP_US;
-        if (!sender_check_time(sender, now_us, err) ||
+        if (!reach_check_time(&sender->reach, now_us, err) ||
             !http_wait(sender->http, now_us + step_us, err)) {
             return false;
         }
@@ -95,7 +95,7 @@ static bool list_exchange(struct sender *sender, const struct listing *listing,
     }
     while (http_next_done(sender->http) == NULL) {
         int64_t now_us = clock_monotonic_us(sender->options.sys);
-        if (!sender_check_time(sender, now_us, err) ||
+        if (!reach_check_time(&sender->reach, now_us, err) ||
             !http_wait(sender->http, now_us + WAIT_STEP_US, err)) {
             return false;
         }

@@ -59,7 +59,8 @@ held() { # held COMMAND ARGUMENT...: what that one tells to type next is held, t
     expect 0 "$@" && expect_told 14 && nothing_recorded && error_says '300 JPY' jpy=299
 }
 check 'the limit holds for what status tells to type' held status "$run"
-check 'and for what report tells' held report "$run"
+check 'and after the reports were read' all expect 0 report "$run" -- \
+    expect 14 run --run-dir "$run" -- nothing_recorded
 check 'and for the same command without it' all expect 14 run --source "$data" --run-dir "$run" \
     --period 2026-10 --now "$now" -- nothing_recorded
 check 'status tells it' all expect 0 status "$run" -- \
