@@ -5,7 +5,7 @@
  *   add     {customers: [{id, currency}], subscriptions: [{…, as Stripe or Dodo show them}],
  *           meters: [{…, as Dodo shows them}]}
  *   faults  {plan}             another plan, from now on
- *   clock   {advance_s}        moves the world's clock
+ *   clock   {advance_s}        moves the world's clock, once what was sent is carried out
  *   client  {pid}              who is killed by a kill_… fault; 0: nobody
  *   remove  {item}             somebody deletes an item at Stripe
  *   remove_event {event}       an event is gone at Dodo
@@ -153,6 +153,10 @@ static json_t *do_dump(struct server *server) {
                        (json_int_t)server->stats.overlaps)));
     (void)json_object_set_new(dump, "ok", json_true());
     return dump;
+}
+
+bool control_moves_time(const json_t *command) {
+    return strcmp(field_text(command, "do"), "clock") == 0;
 }
 
 json_t *control_answer(struct server *server, const json_t *command) {

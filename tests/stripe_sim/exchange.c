@@ -445,6 +445,12 @@ int64_t exchanges_wake(struct exchanges *exchanges, int64_t now_us) {
     return next_us;
 }
 
-void exchanges_wake_all(struct exchanges *exchanges) {
+bool exchanges_wake_all(struct exchanges *exchanges) {
+    bool is_any = false;
+    for (struct exchange *exchange = exchanges->first; exchange != NULL;
+         exchange = exchange->next) {
+        is_any = is_any || exchange->is_stalled;
+    }
     (void)exchanges_wake(exchanges, INT64_MAX);
+    return is_any;
 }

@@ -22,6 +22,6 @@ void exchange_end(void *context, struct MHD_Connection *connection, void **own,
 /* Wakes those whose stall is over; the time of the next one, or INT64_MAX. */
 int64_t exchanges_wake(struct exchanges *exchanges, int64_t now_us);
 /* Wakes all, at the end: a daemon must not be stopped over suspended connections. */
-void exchanges_wake_all(struct exchanges *exchanges);
+bool exchanges_wake_all(struct exchanges *exchanges);
 
 #endif

@@ -250,14 +250,24 @@ check('a key that is being worked on is 409', meanwhile.status === 409 &&
   (await post(ITEM, 's')).status === 200 && (await items()).length === 1, meanwhile);
 check('two requests of one customer at once are noticed',
   (await simulator.ask({ do: 'dump' })).stats.overlaps === 1);
+const leave = async (key) => {
+  const left = http.request({ port: simulator.port, method: 'POST', path: '/v1/invoiceitems',
+    agent: false, headers: { 'Stripe-Version': '2026-07-29.dahlia', Authorization: `Bearer ${KEY}`,
+      'Idempotency-Key': key } });
+  left.on('error', () => {});
+  left.end(ITEM);
+  await new Promise((resolve) => { setTimeout(resolve, 60); });
+  left.destroy();
+};
 await scripted('stall_before');
-const left = http.request({ port: simulator.port, method: 'POST', path: '/v1/invoiceitems',
-  agent: false, headers: { 'Stripe-Version': '2026-07-29.dahlia', Authorization: `Bearer ${KEY}`,
-    'Idempotency-Key': 'left' } });
-left.on('error', () => {});
-left.end(ITEM);
-await new Promise((resolve) => { setTimeout(resolve, 60); });
-left.destroy();
+await leave('before');
+const byThen = Math.ceil(Date.now() / 1000);
+await simulator.ask({ do: 'clock', advance_s: 90000 });
+const [before, ...others] = await items();
+check('what was sent is done before time moves', before !== undefined && before.date <= byThen &&
+  others.length === 0, before);
+await scripted('stall_before');
+await leave('left');
 const inUse = await post(ITEM, 'left');
 await new Promise((resolve) => { setTimeout(resolve, 400); });
 const settled = await post(ITEM, 'left');

@@ -143,12 +143,43 @@ static void door_close(struct door *door) {
     }
 }
 
+/*
+ * What clients have sent is carried out now, stalled or not, so that time can move: in a world
+ * where nothing is under way for hours, a request must not be carried out in a later one.
+ */
+static void settle(struct house *house) {
+    enum { QUIET_ROUNDS = 3, ROUNDS_MAX = 10000 };
+    int quiet = 0;
+    for (int round = 0; quiet < QUIET_ROUNDS && round < ROUNDS_MAX; round++) {
+        bool is_busy = exchanges_wake_all(house->exchanges);
+        for (size_t index = 0; index < house->doors_count; index++) {
+            struct door *door = &house->doors[index];
+            const union MHD_DaemonInfo *info =
+                MHD_get_daemon_info(door->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+            struct pollfd fds[] = {{.fd = door->listener, .events = POLLIN},
+                                   {.fd = info->epoll_fd, .events = POLLIN}};
+            MHD_UNSIGNED_LONG_LONG timeout_ms = 1;
+            is_busy = poll(fds, sizeof fds / sizeof fds[0], 0) > 0 || is_busy;
+            is_busy = (MHD_get_timeout(door->daemon, &timeout_ms) == MHD_YES && timeout_ms == 0) ||
+                      is_busy;
+            if (fds[0].revents != 0) {
+                door_accept(house, door);
+            }
+            (void)MHD_run(door->daemon);
+        }
+        quiet = is_busy ? 0 : quiet + 1;
+    }
+}
+
 /* --- stdin --------------------------------------------------------------------------------------
  */
 
 static void answer_line(struct house *house, struct text line) {
     json_error_t error;
     json_t *command = json_loadb(line.bytes, line.size_bytes, 0, &error);
+    if (control_moves_time(command)) {
+        settle(house);
+    }
     json_t *answer = control_answer(&house->server, command);
     char *text = json_dumps(answer, JSON_COMPACT);
     printf("%s\n", text);

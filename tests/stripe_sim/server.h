@@ -41,6 +41,8 @@ struct server {
 /* Prints "port N" and "tls-port N" and serves until the end; the exit status. */
 int server_run(const struct server_options *options);
 
+/* Before it is answered, everything sent until now must have been carried out. */
+bool control_moves_time(const json_t *command);
 /* One control command; the answer is {"ok": true, …} or {"ok": false, "error": …}. */
 json_t *control_answer(struct server *server, const json_t *command);
 
