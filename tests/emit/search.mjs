@@ -324,6 +324,8 @@ async function tell(simulator, stories, seed, say) {
     if (draw.chance(12)) {
       begin();
       hasRefused = false;
+      // A new directory waits until nothing older can be under way, but pauses go too fast here.
+      await simulator.ask({ do: 'clock', advance_s: 0 });
       say('the run directory is lost');
     }
   }

@@ -101,6 +101,9 @@ async function live(simulator, command, env) {
 const isExpected = (life) => (life.signal === 'SIGKILL' && !life.isLate) || [DIED, 21, 22, 40].includes(life.status);
 const fast = ['--rate', 'none', '--retry-delay', '1'];
 
+// A new directory waits until nothing older can be under way, but pauses go too fast here.
+const waitForOlder = (simulator) => simulator.ask({ do: 'clock', advance_s: 0 });
+
 // What a story goes through between two lives.
 async function pass(simulator, draw, story, say) {
   const jump = draw.chance(30) ? [1800, 4000, 82000, 90000][draw.below(4)] : 0;
@@ -261,6 +264,7 @@ async function tellClose(simulator, prepared, seed, draw, say) {
     if (draw.chance(12)) {
       begin();
       hasRefused = false;
+      await waitForOlder(simulator);
       say('the run directory is lost');
     }
   }
@@ -417,10 +421,12 @@ async function tellPeriod(simulator, prepared, seed, draw, say) {
     if (draw.chance(15)) {
       fs.rmSync(run, { recursive: true, force: true });
       hasRefused = false;
+      await waitForOlder(simulator);
       say('the run directory is lost');
     }
     if (draw.chance(15)) {
       fs.rmSync(repairs, { recursive: true, force: true });
+      await waitForOlder(simulator);
       say('the folder of repairs is lost');
     }
   }
