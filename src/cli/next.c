@@ -7,6 +7,7 @@
 
 #include "cli/closing.h"
 #include "cli/emission.h"
+#include "closing_run.h"
 #include "stage/stages.h"
 
 void cli_next(struct cli *cli, const char *format, ...) {
@@ -96,24 +97,29 @@ void cli_next_status(struct cli *cli, const char *run_path) {
 /* --- a run that is damaged ----------------------------------------------------------------------
  */
 
-/* Options that a run keeps under a name; what is usual need not be typed. */
+/* Options that a run keeps under a name; what is usual need not be typed. Guards are not among
+ * them: they hold for a run that is begun anew in the same place. */
 static const struct kept_option {
     enum option option;
+    enum pin_group group;
     const char *pin;
     const char *usual;
     const char *flag; /* the value for which the option is typed, as it has none; NULL: it has */
 } kept_options[] = {
-    {OPTION_CUTOFF, "cutoff", NULL, NULL},
-    {OPTION_EMIT, "emit", "none", NULL},
-    {OPTION_ATTACH, "attach", "upcoming", NULL},
-    {OPTION_BATCH, "batch", "items", NULL},
-    {OPTION_MAX_WAIT, "max_wait", "45", NULL},
-    {OPTION_NO_STANDALONE, "standalone", NULL, "false"},
-    {OPTION_DISCOUNTABLE, "discountable", NULL, "true"},
-    {OPTION_FINALIZE, "finalize", NULL, "true"},
-    {OPTION_OVERAGE_BILLING, "overage_billing", "true", NULL},
-    {OPTION_REPRICE, "reprice", NULL, "true"},
-    {OPTION_REASON, "reason", "", NULL},
+    {OPTION_CUTOFF, PIN_OPTION, pin_cutoff, NULL, NULL},
+    {OPTION_UNTIL, PIN_VERSION, pin_until, NULL, NULL},
+    {OPTION_EMIT, PIN_OPTION, pin_emit, "none", NULL},
+    {OPTION_ATTACH, PIN_OPTION, pin_attach, "upcoming", NULL},
+    {OPTION_BATCH, PIN_VERSION, pin_batch, "items", NULL},
+    {OPTION_MAX_WAIT, PIN_OPTION, pin_max_wait, "45", NULL},
+    {OPTION_NO_STANDALONE, PIN_OPTION, pin_standalone, NULL, "false"},
+    {OPTION_DISCOUNTABLE, PIN_OPTION, pin_discountable, NULL, "true"},
+    {OPTION_FINALIZE, PIN_VERSION, pin_finalize, NULL, "true"},
+    {OPTION_RATE, PIN_VERSION, pin_rate, "20", NULL},
+    {OPTION_EARLIER_BILLED, PIN_VERSION, pin_earlier_billed, NULL, "true"},
+    {OPTION_OVERAGE_BILLING, PIN_OPTION, pin_overage_billing, "true", NULL},
+    {OPTION_REPRICE, PIN_OPTION, pin_reprice, NULL, "true"},
+    {OPTION_REASON, PIN_OPTION, pin_reason, "", NULL},
 };
 
 static bool append_word(struct buffer *line, const char *option, const char *value,
@@ -127,7 +133,7 @@ static bool append_kept(struct buffer *line, const struct run *run, struct err *
     for (size_t row = 0; is_fine && row < sizeof kept_options / sizeof kept_options[0]; row++) {
         const struct kept_option *kept = &kept_options[row];
         const char *name = option_table[kept->option].name;
-        const char *value = run_pinned(run, PIN_OPTION, kept->pin);
+        const char *value = run_pinned(run, kept->group, kept->pin);
         if (value == NULL || (kept->usual != NULL && strcmp(value, kept->usual) == 0)) {
             continue;
         }

@@ -117,6 +117,24 @@ done
 check 'of a run that is half done, too' repaired acme-until 20-meter/usage.arrow
 rm -rf "$scratch"/damaged*
 
+# What begins anew goes no further than the run did, and sends as it was to be sent.
+begun_with() {
+    sed -n '/^  "options"/,/^  }/p; /^  "versions"/,/^  }/p' "$scratch/damaged/manifest.json" | grep -v '"now"'
+}
+anew_the_same() {
+    local before
+    STRIPE_API_KEY=sk_test_x expect 0 run "${acme[@]}" --run-dir "$scratch/damaged" --until rate \
+        --emit stripe --batch lines --finalize --rate 5 --discountable || return 1
+    before=$(begun_with)
+    printf '\125' | dd of="$scratch/damaged/10-extract/orgs.arrow" bs=1 seek=300 conv=notrunc \
+        status=none
+    expect 12 verify "$scratch/damaged" && STRIPE_API_KEY=sk_test_x expect_told 0 &&
+        [ -d "$scratch/damaged.1" ] && [ ! -e "$scratch/damaged/50-record" ] || return 1
+    grep -q '"until": "rate"' <<<"$before" && diff <(echo "$before") <(begun_with)
+}
+check 'what begins a damaged run anew is as it was begun: --until, how items go' anew_the_same
+rm -rf "$scratch"/damaged*
+
 # A what-if is corrected by what was sealed.
 wrong_prices() {
     mkdir "$scratch/wrong-prices"
