@@ -11,11 +11,48 @@ enum { CONNECT_TIMEOUT_DEFAULT_S = 15, HOSTS_MAX = 16 };
 
 /* --- conninfo -------------------------------------------------------------------------------- */
 
+/* What names the database or its host is told; a password that got into it is not to be. */
+static bool has_stray_password(const PQconninfoOption *option) {
+    if (option->val == NULL) {
+        return false;
+    }
+    if (strcmp(option->keyword, "dbname") == 0) { /* a whole string, which libpq takes for a name */
+        return strncmp(option->val, "postgres://", 11) == 0 ||
+               strncmp(option->val, "postgresql://", 13) == 0;
+    }
+    const char *at = strcmp(option->keyword, "host") == 0 ? strchr(option->val, '@') : NULL;
+    while (at != NULL && (at == option->val || at[-1] == ',')) { /* an abstract socket */
+        at = strchr(at + 1, '@');
+    }
+    return at != NULL; /* the end of a password that has an @ itself */
+}
+
+/* None given: libpq's own failure is told later. */
+static bool check_names(const PQconninfoOption *options, struct err *err) {
+    for (const PQconninfoOption *option = options; option != NULL && option->keyword != NULL;
+         option++) {
+        if (has_stray_password(option)) {
+            (void)err_set(err, ERR_USAGE,
+                          "the database's connection string has a part of another one, or of a "
+                          "password, for its %s",
+                          option->keyword);
+            return err_hint(err, "write an @ in a password as %%40; a whole connection string "
+                                 "goes into PERIODCLOSE_DATABASE, not into dbname or PGDATABASE");
+        }
+    }
+    return true;
+}
+
 static bool parse_conninfo(const char *conninfo, PQconninfoOption **options, struct err *err) {
     char *message = NULL;
     *options = PQconninfoParse(conninfo != NULL ? conninfo : "", &message);
     if (*options != NULL) {
-        return true;
+        bool is_fine = check_names(*options, err);
+        if (!is_fine) {
+            PQconninfoFree(*options);
+            *options = NULL;
+        }
+        return is_fine;
     }
     /* libpq's message may repeat what it could not read: a password, say. */
     PQfreemem(message);
@@ -135,6 +172,14 @@ static bool fail_open(struct db *db, const char *message, struct err *err) {
     return db_fail_open(db->description, message, needs_password, err);
 }
 
+/* Also of what comes from libpq's environment and services. */
+static bool check_connection(const struct db *db, struct err *err) {
+    PQconninfoOption *options = PQconninfo(db->connection);
+    bool is_fine = check_names(options, err);
+    PQconninfoFree(options);
+    return is_fine;
+}
+
 static bool connect_socket(struct db *db, struct err *err) {
     int64_t deadline_us = clock_monotonic_us(db->sys) + connect_timeout_us(db);
     PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
@@ -216,7 +261,7 @@ bool db_open(const struct sys *sys, const struct db_options *options, struct db 
     }
     (void)PQsetNoticeReceiver(db->connection, drop_notice, NULL);
     (void)PQsetErrorVerbosity(db->connection, PQERRORS_VERBOSE);
-    bool is_open = connect_socket(db, err);
+    bool is_open = check_connection(db, err) && connect_socket(db, err);
     if (is_open) {
         describe(db);
         (void)PQsetErrorVerbosity(db->connection, PQERRORS_DEFAULT);

@@ -31,6 +31,7 @@ static void password_in_a_connection_string_is_found(void **state) {
     assert_false(has_password("postgresql://me@db1/billing"));
     assert_false(has_password("host=db1 passfile=/etc/password"));
     assert_false(has_password("dbname='password=x'"));
+    assert_false(has_password("host=@socket,@other,db1"));
     assert_false(has_password(""));
     assert_false(has_password(NULL));
 }
@@ -43,6 +44,10 @@ static void malformed_connection_string_is_not_repeated(void **state) {
         "postgresql://me:s3cret@[db1/billing",
         "postgresql://db1/billing?s3cret",
         "password=%s3cret%n host",
+        "dbname='postgresql://me:s3cret@db1/billing'",
+        "host=db1 dbname=postgres://me:s3cret@db1",
+        "postgresql://me:half@s3cret@db1/billing", /* an @ that is not written as %40 */
+        "host='db1,s3cret@db2'",
     };
     (void)state;
     for (size_t index = 0; index < sizeof malformed / sizeof *malformed; index++) {
@@ -58,6 +63,21 @@ static void malformed_connection_string_is_not_repeated(void **state) {
         assert_int_equal(text.size_bytes, 0);
         assert_null(strstr(err.message, "s3cret"));
     }
+}
+
+/* libpq would take it for a name, which is told. */
+static void connection_string_for_a_name_in_the_environment_is_not_repeated(void **state) {
+    struct err err = {0};
+    struct db *db = NULL;
+    const struct db_options options = {.conninfo = "host=127.0.0.1 port=1"};
+    (void)state;
+    assert_int_equal(setenv("PGDATABASE", "postgresql://me:s3cret@db1/billing", 1), 0);
+    assert_false(db_open(sys_real(), &options, &db, &err));
+    assert_int_equal(unsetenv("PGDATABASE"), 0);
+    assert_int_equal(err.code, ERR_USAGE);
+    assert_null(strstr(err.message, "s3cret"));
+    assert_non_null(strstr(err.hint, "PGDATABASE"));
+    err_release(&err);
 }
 
 static void loses_its_password(const char *conninfo, const char *expected) {
@@ -104,6 +124,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(password_in_a_connection_string_is_found),
         cmocka_unit_test(malformed_connection_string_is_not_repeated),
+        cmocka_unit_test(connection_string_for_a_name_in_the_environment_is_not_repeated),
         cmocka_unit_test(connection_string_loses_its_password_and_keeps_all_else),
         cmocka_unit_test(connection_that_fails_names_where_but_not_the_password),
     };
