@@ -223,7 +223,7 @@ async function tellClose(simulator, prepared, seed, draw, say) {
     const isRetry = hasRefused && (story.lives >= LIVES_WITH_FAULTS || draw.chance(50));
     firstAt ??= story.ahead;
     const life = await live(simulator, [...(isRetry ? ['emit', run, '--jobs', '1', '--quiet'] : [...prepared.all, run]),
-      ...fast, '--timeout', story.lives < LIVES_WITH_FAULTS ? timeout : '10000', '--in-flight', inFlight,
+      ...fast, '--timeout', story.lives < LIVES_WITH_FAULTS ? timeout : '10000', ...(target === 'dodo' ? [] : ['--in-flight', inFlight]),
       ...(isToldNeverSent ? ['--never-sent'] : [])], dying(draw, story, {}));
     say(`life ${story.lives + 1}${isRetry ? ', emit' : ''}: ${life.signal ?? `exit ${life.status}`}\n${life.text}`);
     hasRefused = life.status === 21;
