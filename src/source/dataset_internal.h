@@ -97,6 +97,7 @@ bool dataset_check_folder(const struct sys *sys, const char *folder, struct err 
 struct dataset_row {
     struct dataset *dataset;
     uint64_t line;
+    const struct text *texts; /* as they are written */
     const struct field *fields;
     bool is_sound; /* no field was bad */
 };

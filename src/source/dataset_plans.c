@@ -27,6 +27,7 @@ struct price_row {
 struct tier_row {
     size_t price; /* index into the sorted prices */
     uint64_t line;
+    struct text up_to; /* as it is written */
     struct tier tier;
 };
 
@@ -350,7 +351,7 @@ static bool take_tier(void *context, const struct dataset_row *row, struct err *
     added->tier.up_to = added->tier.is_open ? DECIMAL_ZERO : fields[TIER_FIELD_UP_TO].decimal;
     added->tier.unit_price = fields[TIER_FIELD_UNIT_PRICE].decimal;
     added->tier.flat_price = fields[TIER_FIELD_FLAT_PRICE].decimal;
-    return true;
+    return dataset_keep_text(dataset, row->texts[TIER_FIELD_UP_TO], &added->up_to, err);
 }
 
 static int compare_tiers(const void *left_row, const void *right_row) {
@@ -377,11 +378,7 @@ static bool check_tiers(struct dataset *dataset, const struct price_row *price,
             decimal_compare(row->tier.up_to, before->tier.up_to) != 0) {
             continue;
         }
-        char shown[DECIMAL_TEXT_MAX] = "";
-        if (!row->tier.is_open) {
-            (void)decimal_format(row->tier.up_to, shown);
-        }
-        if (!problems_add(dataset->problems, file, row->line, "up_to", text_from(shown), err,
+        if (!problems_add(dataset->problems, file, row->line, "up_to", row->up_to, err,
                           "overlaps the tier on line %llu", (unsigned long long)before->line)) {
             return false;
         }
@@ -392,9 +389,10 @@ static bool check_tiers(struct dataset *dataset, const struct price_row *price,
                             count, CHARGE_LINES_MAX);
     }
     if (count > 0 && !rows[count - 1].tier.is_open) {
-        return problems_add(dataset->problems, file, rows[count - 1].line, "metric",
-                            price->price.metric, err,
-                            "has tiers that do not end open: the last one's up_to must be empty");
+        return problems_add(
+            dataset->problems, file, rows[count - 1].line, "up_to", rows[count - 1].up_to, err,
+            "ends the last tier of metric '%.*s', which must be open: leave it empty",
+            (int)price->price.metric.size_bytes, price->price.metric.bytes);
     }
     if (count == 0) {
         return problems_add(dataset->problems, dataset_file_name(dataset, DATASET_PRICES),

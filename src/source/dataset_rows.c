@@ -98,7 +98,7 @@ static bool take_row(void *context, const struct csv_row *row, struct err *err) 
             return false;
         }
     }
-    struct dataset_row taken = {rows->dataset, row->line, rows->fields, is_sound};
+    struct dataset_row taken = {rows->dataset, row->line, row->fields, rows->fields, is_sound};
     return !has_required || rows->reading->take(rows->reading->context, &taken, err);
 }
 

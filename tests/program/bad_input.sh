@@ -250,7 +250,11 @@ put tiers.csv 'tiered,tokens,,0.2,'
 bad 'two tiers are open' 'tiers.csv:4: up_to' 'line 3'
 begin
 edit tiers.csv '3d'
-bad 'tiers do not end open' 'tiers.csv:2:' 'open'
+bad 'tiers do not end open' "tiers.csv:2: up_to '5'" "'tokens', which must be open"
+begin
+edit tiers.csv '2s/,5,/,5.0,/;3s/,,0.3/,"5.000",0.3/'
+bad 'wrong tiers are shown as they are written' "tiers.csv:3: up_to '5.000': overlaps the tier on line 2" \
+    "tiers.csv:3: up_to '5.000': ends the last tier of metric 'tokens'"
 begin
 rm "$dataset/tiers.csv"
 bad 'a tiered price has no tiers' 'prices.csv:5:' 'tiers'

@@ -134,11 +134,11 @@ static void bad_tiers_are_told(void **state) {
     expect_told(*state, "tiers.csv",
                 "plan_id,metric,up_to,unit_price,flat_price\n"
                 "pro,disk,100,1,\npro,disk,,2,\npro,disk,100.0,3,\npro,disk,,4,\n"
-                "yen,seats,5,1,\nyen,seats,9,1,\n",
-                "tiers.csv:4: up_to '100': overlaps the tier on line 2\n"
+                "yen,seats,5,1,\nyen,seats,9.000,1,\n",
+                "tiers.csv:4: up_to '100.0': overlaps the tier on line 2\n"
                 "tiers.csv:5: up_to: overlaps the tier on line 3\n"
-                "tiers.csv:7: metric 'seats': has tiers that do not end open: the last one's "
-                "up_to must be empty\n");
+                "tiers.csv:7: up_to '9.000': ends the last tier of metric 'seats', which must be "
+                "open: leave it empty\n");
     expect_told(*state, "tiers.csv",
                 "plan_id,metric,up_to,unit_price,flat_price\n"
                 "pro,disk,,1,\nyen,seats,,2,\n"
