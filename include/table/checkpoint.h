@@ -189,6 +189,7 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
  * kind: late (inside the period, recorded after the cutoff), late_earlier (of a flow's earlier
  * period, which a database has recorded without it), late_opening (rows before the start
  * that the recorded closing level had not seen; they did move the opening level), unpriced.
+ * quantity: the sum of changes; with sets among the rows, the last set and the changes since.
  */
 #define ASIDES_COLUMNS(X)                                                                          \
     X(ASIDES_ORG_ID, "org_id", UTF8, false)                                                        \

@@ -10,7 +10,7 @@ copy (
         ledger.occurred_at,
         ledger.kind = 'set',
         null::text,
-        null::text,
+        case when ledger.kind = 'set' then ledger.event_id::text end,
         null::timestamptz,
         case
             when not ledger.metric = any ((select current_setting('periodclose.levels')::text[])::text[])

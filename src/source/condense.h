@@ -136,6 +136,10 @@ bool condense_flow(struct condense *condense, const struct condense_series *seri
                    struct err *err);
 
 /* levels and keys */
+/* Adds the record with the event_id that follows it in the stream, if any. */
+bool condense_sort(struct condense *condense, struct sorter *sorter,
+                   const struct sorter_record *head, struct spill_reader *reader,
+                   size_t event_id_bytes, struct err *err);
 bool condense_load_series(struct condense *condense, struct err *err);
 bool condense_keys(struct condense *condense, const struct condense_series *series, int64_t number,
                    struct err *err);

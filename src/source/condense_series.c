@@ -82,6 +82,25 @@ static uint64_t prefix_of(const struct condense *condense, const struct series_r
     return slot | (uint64_t)(record->occurred_at_us - start_us) << 1 | record->is_change;
 }
 
+bool condense_sort(struct condense *condense, struct sorter *sorter,
+                   const struct sorter_record *head, struct spill_reader *reader,
+                   size_t event_id_bytes, struct err *err) {
+    if (event_id_bytes == 0) {
+        return sorter_add(sorter, head->prefix, head->bytes, head->size_bytes, err);
+    }
+    const unsigned char *event_id;
+    struct text text = {(const char *)head->bytes, head->size_bytes};
+    buffer_clear(&condense->joined);
+    if (!buffer_append(&condense->joined, text, err) ||
+        !spill_take(reader, event_id_bytes, &event_id, err)) {
+        return false;
+    }
+    text = (struct text){(const char *)event_id, event_id_bytes};
+    return buffer_append(&condense->joined, text, err) &&
+           sorter_add(sorter, head->prefix, condense->joined.bytes, condense->joined.size_bytes,
+                      err);
+}
+
 static bool take_series(struct condense *condense, struct spill_reader *reader, struct err *err) {
     while (!spill_is_at_end(reader)) {
         const unsigned char *bytes;
@@ -90,21 +109,9 @@ static bool take_series(struct condense *condense, struct spill_reader *reader, 
             return false;
         }
         memcpy(&record, bytes, sizeof record);
-        if (record.event_id_bytes == 0) {
-            if (!sorter_add(condense->series, prefix_of(condense, &record), &record, sizeof record,
-                            err)) {
-                return false;
-            }
-            continue;
-        }
-        buffer_clear(&condense->joined);
-        struct text head = {(const char *)&record, sizeof record};
-        if (!buffer_append(&condense->joined, head, err) ||
-            !spill_take(reader, record.event_id_bytes, &bytes, err) ||
-            !buffer_append(&condense->joined,
-                           (struct text){(const char *)bytes, record.event_id_bytes}, err) ||
-            !sorter_add(condense->series, prefix_of(condense, &record), condense->joined.bytes,
-                        condense->joined.size_bytes, err)) {
+        struct sorter_record head = {prefix_of(condense, &record), (const unsigned char *)&record,
+                                     sizeof record};
+        if (!condense_sort(condense, condense->series, &head, reader, record.event_id_bytes, err)) {
             return false;
         }
     }

@@ -130,7 +130,7 @@ static bool take_kind(struct row *row, struct err *err) {
         return refuse(row, "unique_key", key, "is not given, but the org's plan counts unique ones",
                       err);
     }
-    if (price != NULL && !is_flow) {
+    if (row->event.is_set) {
         row->event.event_id = database_text(&row->fields[COLUMN_EVENT_ID]);
     }
     return true;
@@ -180,6 +180,7 @@ bool feed_database_late(struct usage_feed *feed, const struct db_field *fields, 
         return true;
     }
     row.event.is_set = fields[COLUMN_IS_SET].size_bytes == 1 && fields[COLUMN_IS_SET].bytes[0] != 0;
+    row.event.event_id = database_text(&fields[COLUMN_EVENT_ID]);
     bool is_counted = text_equals(reason, text_from("late_earlier"));
     return feed_list_earlier(feed, row.entry, &row.event, is_counted, err);
 }

@@ -100,16 +100,22 @@ static bool is_subscribed_at(const struct catalog_org *org, int64_t at_us) {
 /* --- where an event goes -----------------------------------------------------------------------
  */
 
+/* is_set: no set is what only keeps records, as a reset. */
 static bool append_aside(struct usage_feed *feed, uint32_t metric, const struct feed_event *event,
-                         enum aside_kind kind, struct err *err) {
+                         enum aside_kind kind, bool is_set, struct err *err) {
+    uint32_t bucket = feed->org.place.bucket;
+    struct text event_id = is_set ? event->event_id : (struct text){0};
     struct aside_record record = {
         .quantity = event->quantity,
         .occurred_at_us = event->occurred_at.us,
         .org = feed->org.rank,
         .metric = metric,
+        .event_id_bytes = (uint32_t)event_id.size_bytes,
         .kind = (uint8_t)kind,
+        .is_change = !is_set,
     };
-    return feed_append(feed, STREAM_ASIDES, feed->org.place.bucket, &record, sizeof record, err);
+    return feed_append(feed, STREAM_ASIDES, bucket, &record, sizeof record, err) &&
+           feed_append(feed, STREAM_ASIDES, bucket, event_id.bytes, event_id.size_bytes, err);
 }
 
 static bool append_flow(struct usage_feed *feed, uint32_t slot, const struct feed_event *event,
@@ -185,12 +191,14 @@ static bool take_level(struct usage_feed *feed, struct metric_entry *entry, uint
             return true;
         }
         return append_level(feed, slot, event, false, err) &&
-               (!has_opening || append_aside(feed, entry->metric, event, ASIDE_LATE_OPENING, err));
+               (!has_opening ||
+                append_aside(feed, entry->metric, event, ASIDE_LATE_OPENING, event->is_set, err));
     }
     bool is_subscribed = is_subscribed_at(org->org, at_us);
     if (event->is_late) {
         *category = is_subscribed ? USAGE_LATE : USAGE_OUTSIDE;
-        return !is_subscribed || append_aside(feed, entry->metric, event, ASIDE_LATE, err);
+        return !is_subscribed || append_aside(feed, entry->metric, event, ASIDE_LATE,
+                                              event->is_set && !event->is_reset, err);
     }
     if (event->is_reset) {
         *category = is_subscribed ? USAGE_ADMINISTRATIVE : USAGE_OUTSIDE;
@@ -209,17 +217,19 @@ static bool take_flow(struct usage_feed *feed, struct metric_entry *entry,
         *category = USAGE_OUTSIDE;
         return true;
     }
+    bool is_administrative = event->is_reset || event->is_migration;
     if (event->is_late) {
         *category = USAGE_LATE;
-        return append_aside(feed, entry->metric, event, ASIDE_LATE, err);
+        return append_aside(feed, entry->metric, event, ASIDE_LATE,
+                            event->is_set && !is_administrative, err);
     }
-    if (event->is_reset || event->is_migration) {
+    if (is_administrative) {
         *category = USAGE_ADMINISTRATIVE;
         return true;
     }
     if (route->price == NULL) {
         *category = USAGE_UNPRICED;
-        return append_aside(feed, entry->metric, event, ASIDE_UNPRICED, err);
+        return append_aside(feed, entry->metric, event, ASIDE_UNPRICED, event->is_set, err);
     }
     *category = USAGE_METERED;
     return append_flow(feed, org->place.slot_first + route->slot, event, &route->price->price, err);
@@ -242,7 +252,7 @@ bool feed_list_earlier(struct usage_feed *feed, struct metric_entry *entry,
         }
         count_event(entry, USAGE_OUTSIDE, event);
     }
-    return append_aside(feed, entry->metric, event, ASIDE_LATE_EARLIER, err);
+    return append_aside(feed, entry->metric, event, ASIDE_LATE_EARLIER, event->is_set, err);
 }
 
 bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struct feed_event *event,

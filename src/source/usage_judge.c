@@ -158,7 +158,7 @@ static bool take_judged(struct judged *judged, struct err *err) {
     if (event_id.size_bytes == 0) {
         return feed_event(feed, entry, &judged->event, err);
     }
-    if (price != NULL && aggregation_table[price->aggregation].is_level) {
+    if (judged->event.is_set) {
         judged->event.event_id = event_id;
     }
     return feed_identified(feed, entry, &judged->event, event_id, judged->line, err);

@@ -32,7 +32,7 @@ enum usage_stream {
     STREAM_FLOWS_WIDE,  /* struct flow_record: what does not fit those */
     STREAM_LEVELS,      /* pairs: metered, of levels */
     STREAM_SERIES,      /* struct series_record and event_id: other rows of levels; unique keys */
-    STREAM_ASIDES,      /* struct aside_record */
+    STREAM_ASIDES,      /* struct aside_record and the event_id */
     STREAM_SEATS,       /* struct seat_record, user_id, role */
     STREAMS_COUNT,
 };
@@ -168,8 +168,10 @@ struct aside_record {
     int64_t occurred_at_us;
     uint32_t org;
     uint32_t metric;
-    uint8_t kind; /* enum aside_kind */
-    uint8_t padding[15];
+    uint32_t event_id_bytes; /* of a set; they follow */
+    uint8_t kind;            /* enum aside_kind */
+    uint8_t is_change;       /* else a set */
+    uint8_t padding[10];
 };
 
 struct seat_record {

@@ -101,6 +101,55 @@ for fixture in acme focus llm-tokens; do
     check "$fixture closes with sums from the server, with the same checkpoints" added_up_on_server
 done
 
+asides_are() { # RUN ROW...: run from the options in from
+    local run=$1
+    shift
+    printf '%s\n' org_id,metric,kind,events,quantity,first_at,last_at "$@" >"$scratch/expected"
+    # shellcheck disable=SC2086 # options
+    expect 0 run $from --period 2025-03 --cutoff 2025-04-05T00:00:00Z --until project --run-dir "$scratch/$run" &&
+        "$program" inspect "$scratch/$run/extract/asides" --format csv >"$scratch/asides" 2>"$scratch/err" &&
+        diff "$scratch/expected" "$scratch/asides"
+}
+
+# Of late rows that set a level the last one is told, with the changes since, wherever they come from.
+late_sets() {
+    local dataset=$scratch/sets from number=0
+    local late=2025-04-06T00:00:00Z
+    local paper=alder,paper,unpriced,2,8,2025-03-12T00:00:00Z,2025-03-12T00:00:00Z
+    cp -r "$root/tests/program/datasets/tiny" "$dataset"
+    echo "basic,disk,last,per_unit,,,1," >>"$dataset/prices.csv"
+    {
+        echo "alder,disk,6,2025-03-10T00:00:00Z,z,set,,$late"
+        echo "alder,disk,40,2025-03-10T12:00:00Z,,delta,,$late"
+        echo "alder,disk,7,2025-03-11T00:00:00Z,b,set,,$late"
+        echo "alder,disk,50,2025-03-11T00:00:00Z,a,set,,$late"
+        echo "alder,disk,60,2025-03-11T00:00:00Z,,set,,$late"
+        echo "alder,disk,3,2025-03-11T00:00:00Z,,delta,,$late"
+        echo "alder,disk,-1,2025-03-12T00:00:00Z,y,delta,,$late"
+        echo "alder,paper,8,2025-03-12T00:00:00Z,d,set,,"
+        echo "alder,paper,9,2025-03-12T00:00:00Z,c,set,,"
+    } >>"$dataset/usage.csv"
+    node "$root/tests/program/rewrite_dataset.mjs" "$dataset" "$dataset-shuffled" 7 lf || return 1
+    fresh_database sets
+    all expect 0 migrate --database "" -- expect 0 ingest "$dataset" --database "" || return 1
+    for from in "--source=$dataset --jobs=1" "--source=$dataset-shuffled --jobs=2" "--database= --jobs=1" "--database= --jobs=2"; do
+        number=$((number + 1))
+        asides_are "sets-$number" alder,disk,late,7,9,2025-03-10T00:00:00Z,2025-03-12T00:00:00Z "$paper" || return 1
+    done
+}
+# What is administrative sets nothing, as late as it may be.
+late_resets() {
+    local from="--database="
+    local paper=alder,paper,unpriced,2,8,2025-03-12T00:00:00Z,2025-03-12T00:00:00Z
+    sql -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at, recorded_at, reason)
+            values ('alder', 'tokens', 'delta', 5, '2025-03-13Z', '2025-04-06Z', null), ('alder', 'tokens', 'set', 0, '2025-03-14Z', '2025-04-06Z', 'monthly_reset'),
+                ('alder', 'disk', 'set', 0, '2025-03-14Z', '2025-04-06Z', 'monthly_reset')" &&
+        asides_are resets alder,disk,late,8,9,2025-03-10T00:00:00Z,2025-03-14T00:00:00Z "$paper" \
+            alder,tokens,late,2,5,2025-03-13T00:00:00Z,2025-03-14T00:00:00Z
+}
+check "of late rows that set a level the last one is told, from files and database" late_sets
+check "late resets set nothing" late_resets
+
 other_encoding() { # ENCODING
     PGDATABASE=postgres createdb --template template0 --locale C --encoding "$1" "in_${1,,}" && export PGDATABASE="in_${1,,}"
     all expect 20 migrate --database "" -- error_says "is encoded in $1, not in UTF8" "createdb --encoding UTF8" -- \

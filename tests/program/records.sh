@@ -298,9 +298,14 @@ late_by_cutoff() {
         -c "insert into billing.subscriptions (org_id, plan_id) select 'tardy', plan_id from billing.subscriptions where org_id = 'softly'" \
         -c "select billing.ensure_ledger_partition('2024-04-09Z')" \
         -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at, recorded_at)
-            values ('tardy', 'tokens', 'delta', 31, '2024-04-09Z', '2024-06-15Z')" >/dev/null &&
+            values ('tardy', 'tokens', 'delta', 31, '2024-04-09Z', '2024-06-15Z')" \
+        -c "insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at, recorded_at, event_id)
+            values ('tardy', 'storage_bytes', 'set', 6, '2024-04-09Z', '2024-06-15Z', 'z'), ('tardy', 'storage_bytes', 'delta', 50, '2024-04-09Z', '2024-06-15Z', 'y'),
+                ('tardy', 'storage_bytes', 'set', 7, '2024-04-10Z', '2024-06-15Z', 'b'), ('tardy', 'storage_bytes', 'set', 9, '2024-04-10Z', '2024-06-15Z', 'a'),
+                ('tardy', 'storage_bytes', 'delta', -2, '2024-04-11Z', '2024-06-15Z', 'c')" >/dev/null &&
         month 0 2024-04 april --org tardy --cutoff 2024-05-20T00:00:00Z && told_again april "tardy,tokens,late,recorded_after_cutoff" &&
-        june july && told_again july-dry "$flow" "$level" "tardy,tokens,late,recorded_period"
+        june july && told_again july-dry "$flow" "$level" "tardy,tokens,late,recorded_period" \
+        'tardy,storage_bytes,late,recorded_period,"5 events of an earlier period, came after it was recorded, 2024-04-09T00:00:00Z to 2024-04-11T00:00:00Z",5,'
 }
 taken_at_last() {
     expect 0 recalculate --period 2024-02 --database "" --org warehouse --run-dir "$scratch/warehouse" --now 2999-01-01T00:00:00Z --force --reason late &&

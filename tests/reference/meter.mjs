@@ -56,7 +56,7 @@ function compareRows(a, b) {
 
 const applyRow = (level, row) => (row.kind === 'set' ? row.quantity : level + row.quantity);
 
-const applyAll = (level, rows) => [...rows].sort(compareRows).reduce(applyRow, level);
+export const applyAll = (level, rows) => [...rows].sort(compareRows).reduce(applyRow, level);
 
 // The level through [start, end) as stretches of one level each. Rows of one instant are all
 // applied before the level is read.

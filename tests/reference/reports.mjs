@@ -3,6 +3,7 @@ import path from 'node:path';
 import { formatDecimal, formatFixed, formatRatio } from './decimal.mjs';
 import { compareBytes, compareKeys, textField, writeCsv } from './csv.mjs';
 import { formatInstant } from './time.mjs';
+import { applyAll } from './meter.mjs';
 
 const sorted = (map) => [...map.entries()].sort(([a], [b]) => compareBytes(a, b)).map(([, v]) => v);
 const ratedOrgs = (result) => sorted(result).filter(({ aside }) => !aside);
@@ -97,8 +98,7 @@ function exceptionsOfClosed(closed) {
     if (metric.blocked > 0n) add(name, 'blocked', 'hard_limit', formatDecimal(metric.blocked));
     if (metric.net < 0n) add(name, 'negative', 'negative_net', formatDecimal(metric.net));
     if (metric.lateOpening.length > 0) {
-      const quantity = metric.lateOpening.reduce((sum, row) => sum + row.quantity, 0n);
-      add(name, 'late', 'late_opening', formatDecimal(quantity));
+      add(name, 'late', 'late_opening', formatDecimal(applyAll(0n, metric.lateOpening)));
     }
   }
   return found;

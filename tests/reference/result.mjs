@@ -3,7 +3,7 @@
 import { BadInput, UNIT, currencyOf } from './decimal.mjs';
 import { addMonths, calendarOf, formatInstant, formatPeriod, parsePeriod } from './time.mjs';
 import {
-  contains, distinctEvents, isLevel, meterMetric, unionOf,
+  applyAll, contains, distinctEvents, isLevel, meterMetric, unionOf,
 } from './meter.mjs';
 import { applyCap, chargeOf, limitsOf, overageOf } from './rate.mjs';
 import { trendOf } from './project.mjs';
@@ -75,10 +75,14 @@ function termsOf(org, data, { period, cutoff }, sealed) {
   return aside ? { aside } : { terms };
 }
 
-function sumByMetric(events) {
-  const sums = new Map();
-  for (const { metric, quantity } of events) sums.set(metric, (sums.get(metric) ?? 0n) + quantity);
-  return sums;
+// Changes add up; of sets the last one stands, with the changes since.
+function quantityByMetric(events) {
+  const rows = new Map();
+  for (const event of events) {
+    if (!rows.has(event.metric)) rows.set(event.metric, []);
+    rows.get(event.metric).push(event);
+  }
+  return new Map([...rows].map(([metric, of]) => [metric, applyAll(0n, of)]));
 }
 
 const usersAt = (seats, instant) => new Set(seats
@@ -145,7 +149,7 @@ function closeOrg(org, data, options, terms) {
   }));
   rateMetrics(metrics, terms);
   projectMetrics(metrics, terms);
-  const unpriced = sumByMetric(counted.filter((event) => (
+  const unpriced = quantityByMetric(counted.filter((event) => (
     event.recordedAt <= options.cutoff && !plan.prices.has(event.metric))));
   const hasSeats = unionOf(org.seats, calendar.start, calendar.end).length > 0;
   if (hasSeats && !plan.prices.has('seats')) {
@@ -155,7 +159,7 @@ function closeOrg(org, data, options, terms) {
     org,
     terms,
     metrics: new Map(metrics.map((metric) => [metric.metric, metric])),
-    lateQuantities: sumByMetric(counted.filter((event) => event.recordedAt > options.cutoff)),
+    lateQuantities: quantityByMetric(counted.filter((event) => event.recordedAt > options.cutoff)),
     unpricedQuantities: unpriced,
   };
 }

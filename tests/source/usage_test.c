@@ -113,6 +113,36 @@ static void usage_recorded_after_the_cutoff_is_late(void **state) {
                      "T last: 1 0, late 1 0\nT sum: 4 23, outside 1 11, late 1 3, metered 2 9\n");
 }
 
+static void usage_aside_of_a_level_is_its_last_set_and_what_came_since(void **state) {
+    (void)state;
+    usage_run_write(&folder, "usage_history.csv",
+                    "org_id,metric,period,quantity,closing_level\na,max,2026-09,10,10\n");
+    usage_run_write(&folder, "usage.csv",
+                    "org_id,metric,quantity,occurred_at,kind,event_id,recorded_at\n"
+                    "a,last,7,2026-10-06T00:00:00Z,set,b,2026-11-03T00:00:00Z\n"
+                    "a,last,50,2026-10-06T00:00:00Z,set,a,2026-11-03T00:00:00Z\n"
+                    "a,last,90,2026-10-06T00:00:00Z,set,,2026-11-03T00:00:00Z\n"
+                    "a,last,6,2026-10-05T00:00:00Z,set,z,2026-11-03T00:00:00Z\n"
+                    "a,last,100,2026-10-05T12:00:00Z,delta,,2026-11-03T00:00:00Z\n"
+                    "a,last,-1,2026-10-07T00:00:00Z,delta,,2026-11-03T00:00:00Z\n"
+                    "a,last,3,2026-10-06T00:00:00Z,delta,,2026-11-03T00:00:00Z\n"
+                    "a,max,4,2026-09-28T00:00:00Z,set,,2026-10-01T00:00:00Z\n"
+                    "a,max,8,2026-09-27T00:00:00Z,set,,2026-10-01T00:00:00Z\n"
+                    "a,average,4,2026-10-28T00:00:00Z,delta,,2026-11-03T00:00:00Z\n"
+                    "a,average,8,2026-10-27T00:00:00Z,delta,,2026-11-03T00:00:00Z\n"
+                    "a,zebra,5,2026-10-09T00:00:00Z,set,m,\n"
+                    "a,zebra,6,2026-10-09T00:00:00Z,set,,\n"
+                    "a,zebra,1,2026-10-08T00:00:00Z,delta,,\n");
+    usage_run_expect(&(struct usage_run){.folder = folder.path, .cutoff = "2026-11-02T00:00:00Z"},
+                     "S a max 0 0 - - 4 4 4\nL a max 2026-10-01 4 4 4 0\n"
+                     "A a average late 2 12 2026-10-27T00:00:00Z 2026-10-28T00:00:00Z\n"
+                     "A a last late 7 9 2026-10-05T00:00:00Z 2026-10-07T00:00:00Z\n"
+                     "A a max late_opening 2 4 2026-09-27T00:00:00Z 2026-09-28T00:00:00Z\n"
+                     "A a zebra unpriced 3 5 2026-10-08T00:00:00Z 2026-10-09T00:00:00Z\n"
+                     "T average: 2 12, late 2 12\nT last: 7 102, late 7 102\n"
+                     "T max: 2 0, outside 2 0\nT zebra: 3 1, unpriced 3 1\n");
+}
+
 static void usage_of_an_org_without_a_plan_is_set_aside(void **state) {
     (void)state;
     expect("org_id,metric,quantity,occurred_at\nd,sum,2,2026-10-04T00:00:00Z\n",
@@ -320,6 +350,7 @@ int main(void) {
         TEST(usage_outside_the_subscribed_time_is_not_metered),
         TEST(usage_without_a_price_is_an_aside),
         TEST(usage_recorded_after_the_cutoff_is_late),
+        TEST(usage_aside_of_a_level_is_its_last_set_and_what_came_since),
         TEST(usage_of_an_org_without_a_plan_is_set_aside),
         TEST(usage_of_other_orgs_is_not_selected),
         TEST(usage_level_opens_with_what_was_before),
