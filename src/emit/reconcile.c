@@ -13,7 +13,7 @@
 /* A journal that began after a loss may not know how many attempts there were before it. */
 enum { RESEND_ATTEMPTS = 16 };
 
-static struct text customer_of(const struct slot *slot, const struct emit_work *work) {
+struct text reconcile_customer_of(const struct slot *slot, const struct emit_work *work) {
     return work->customer.size_bytes > 0 ? work->customer : slot->group.customer;
 }
 
@@ -38,7 +38,7 @@ bool reconcile_is_earlier(const struct reconcile *reconcile, const char *run_id)
 static bool is_held(const struct slot *slot, const struct emit_work *work) {
     bool is_open = work->result.status == EMIT_OPEN && !work->is_unsettled;
     bool is_kept = slot->group.held_reason != NULL || work->was_held ||
-                   customer_of(slot, work).size_bytes == 0;
+                   reconcile_customer_of(slot, work).size_bytes == 0;
     return work->result.status == EMIT_HELD || (is_open && is_kept);
 }
 
@@ -108,9 +108,6 @@ static bool compare_metered(struct sender *sender, struct slot *slot, struct err
 /* --- asking -------------------------------------------------------------------------------------
  */
 
-static bool finish_customer(struct sender *sender, struct slot *slot,
-                            const struct http_answer *answer, struct err *err);
-
 /* The items of an org may stand with several customers: one listing of each. */
 bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err) {
     if (sender->options.is_metered) {
@@ -118,6 +115,7 @@ bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err
     }
     slot->tries = 0;
     slot->page_after[0] = '\0';
+    slot->invoices_listed = INVOICES_NONE;
     if (slot->group.works_count == 0 && slot->listed.size_bytes == 0 &&
         slot->group.customer.size_bytes > 0) {
         slot->listed = slot->group.customer;
@@ -126,7 +124,7 @@ bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err
     }
     for (size_t index = 0; index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
-        struct text customer = customer_of(slot, work);
+        struct text customer = reconcile_customer_of(slot, work);
         if (!work->is_compared && customer.size_bytes > 0) {
             slot->listed = customer;
             slot_ready(sender, slot, STEP_RECONCILE);
@@ -134,7 +132,7 @@ bool reconcile_advance(struct sender *sender, struct slot *slot, struct err *err
         }
         if (!work->is_compared) { /* no customer to list: what was sent has an id */
             slot->listed = customer;
-            return finish_customer(sender, slot, &nobody_asked, err);
+            return reconcile_listed(sender, slot, &nobody_asked, err);
         }
     }
     slot_finish(sender, slot);
@@ -181,8 +179,8 @@ static bool note_unrecorded(struct sender *sender, struct slot *slot, struct emi
            work_answered(sender, slot, work, OUTCOME_FOUND, answer, object, "", err);
 }
 
-static bool compare(struct sender *sender, struct slot *slot, struct emit_work *work,
-                    const struct http_answer *answer, const json_t *object, struct err *err) {
+bool reconcile_compare(struct sender *sender, struct slot *slot, struct emit_work *work,
+                       const struct http_answer *answer, const json_t *object, struct err *err) {
     const struct emit_item *item = &work->item;
     bool is_same = json_integer_value(json_object_get(object, "amount")) == item->amount &&
                    strcmp(object_text(object, "currency"), item->currency->code) == 0;
@@ -240,7 +238,7 @@ static bool take_row(struct sender *sender, struct slot *slot, const struct http
     for (size_t index = 0; index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
         if (memcmp(key.bytes, work->item.key.bytes, sizeof key.bytes) == 0) {
-            return compare(sender, slot, work, answer, object, err);
+            return reconcile_compare(sender, slot, work, answer, object, err);
         }
     }
     return is_of_other_run(sender, slot, metadata) ||
@@ -280,9 +278,10 @@ static bool ask_elsewhere(struct sender *sender, struct slot *slot) {
         struct emit_work *work = &slot->group.works[index];
         bool is_missed = !work->is_compared && !work->is_found &&
                          work->result.status == EMIT_SENT &&
-                         text_equals(customer_of(slot, work), slot->listed);
+                         text_equals(reconcile_customer_of(slot, work), slot->listed);
         bool has_lines = is_missed && !work->is_lined && work->result.invoice_id[0] != '\0';
-        bool has_id = is_missed && !work->is_sought && work->result.object_id[0] != '\0';
+        bool has_id = is_missed && !work->is_sought && work->result.object_id[0] != '\0' &&
+                      !reconcile_is_line(work);
         if (has_lines || has_id) {
             work->is_sought = work->is_sought || !has_lines;
             slot->work_index = index;
@@ -292,18 +291,18 @@ static bool ask_elsewhere(struct sender *sender, struct slot *slot) {
             return true;
         }
     }
-    return false;
+    return reconcile_search_invoices(sender, slot);
 }
 
 /* All of the customer's items are read. */
-static bool finish_customer(struct sender *sender, struct slot *slot,
-                            const struct http_answer *answer, struct err *err) {
+bool reconcile_listed(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                      struct err *err) {
     if (ask_elsewhere(sender, slot)) {
         return true;
     }
     for (size_t index = 0; index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
-        if (work->is_compared || !text_equals(customer_of(slot, work), slot->listed)) {
+        if (work->is_compared || !text_equals(reconcile_customer_of(slot, work), slot->listed)) {
             continue;
         }
         work->is_compared = true;
@@ -315,61 +314,10 @@ static bool finish_customer(struct sender *sender, struct slot *slot,
     return reconcile_advance(sender, slot, err);
 }
 
-static bool lines_read(struct sender *sender, struct slot *slot, const struct http_answer *answer,
-                       struct err *err) {
-    char invoice_id[EMIT_ID_MAX];
-    memcpy(invoice_id, slot->group.works[slot->work_index].result.invoice_id, sizeof invoice_id);
-    for (size_t index = 0; index < slot->group.works_count; index++) {
-        struct emit_work *work = &slot->group.works[index];
-        work->is_lined = work->is_lined || strcmp(work->result.invoice_id, invoice_id) == 0;
-    }
-    return finish_customer(sender, slot, answer, err);
-}
-
-/* Lines of items that were found as such are no second ones. */
-static bool take_line(struct sender *sender, struct slot *slot, const struct http_answer *answer,
-                      const json_t *line, struct err *err) {
-    struct emit_key key;
-    const char *text = object_text(json_object_get(line, "metadata"), "item_key");
-    bool is_fine = true;
-    for (size_t index = 0;
-         emit_key_parse(text_from(text), &key) && is_fine && index < slot->group.works_count;
-         index++) {
-        struct emit_work *work = &slot->group.works[index];
-        if (!work->is_found && memcmp(key.bytes, work->item.key.bytes, sizeof key.bytes) == 0) {
-            json_t *item = line_as_item(line);
-            is_fine = item != NULL ? compare(sender, slot, work, answer, item, err)
-                                   : err_memory(err, sizeof *work);
-            json_decref(item);
-        }
-    }
-    return is_fine;
-}
-
-bool reconcile_take_lines(struct sender *sender, struct slot *slot,
-                          const struct http_answer *answer, const json_t *object, struct err *err) {
-    const char *last_id = "";
-    size_t index;
-    json_t *line;
-    json_array_foreach(json_object_get(object, "data"), index, line) {
-        last_id = object_text(line, "id");
-        if (!take_line(sender, slot, answer, line, err)) {
-            return false;
-        }
-    }
-    if (!json_is_true(json_object_get(object, "has_more")) || last_id[0] == '\0') {
-        return lines_read(sender, slot, answer, err);
-    }
-    keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
-    slot->tries = 0;
-    slot_ready(sender, slot, STEP_LINES);
-    return true;
-}
-
 bool reconcile_take_gone(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                          struct err *err) {
-    return slot->step == STEP_LINES ? lines_read(sender, slot, answer, err)
-                                    : finish_customer(sender, slot, answer, err);
+    return slot->step == STEP_LINES ? reconcile_lines_read(sender, slot, answer, err)
+                                    : reconcile_listed(sender, slot, answer, err);
 }
 
 bool reconcile_take_sought(struct sender *sender, struct slot *slot,
@@ -381,8 +329,8 @@ bool reconcile_take_sought(struct sender *sender, struct slot *slot,
     bool is_there = !json_is_true(json_object_get(object, "deleted")) &&
                     emit_key_parse(text_from(text), &key) &&
                     memcmp(key.bytes, work->item.key.bytes, sizeof key.bytes) == 0;
-    return (!is_there || compare(sender, slot, work, answer, object, err)) &&
-           finish_customer(sender, slot, answer, err);
+    return (!is_there || reconcile_compare(sender, slot, work, answer, object, err)) &&
+           reconcile_listed(sender, slot, answer, err);
 }
 
 bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
@@ -402,7 +350,7 @@ bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_
         slot_ready(sender, slot, STEP_RECONCILE);
         return true;
     }
-    return finish_customer(sender, slot, answer, err);
+    return reconcile_listed(sender, slot, answer, err);
 }
 
 bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,

@@ -9,6 +9,7 @@
  *   sender_close.c   invoices of ours compared and finalised
  *   sender_steps.c   each kind of request: how it is asked, and what its answer does
  *   reconcile.c      comparing with what stands at Stripe
+ *   reconcile_lines.c  the same with lines of invoices of ours
  *   preview.c        what would be asked, for a dry run
  *   sweep.c          asking for everything since a time
  *   reach.c          when no connection comes about
@@ -74,6 +75,9 @@ struct closing {
     size_t found_count;
 };
 
+/* To be compared: whose invoices were looked at for lines of ours. */
+enum invoices_listed { INVOICES_NONE, INVOICES_OF_CUSTOMER, INVOICES_OF_ALL };
+
 struct slot {
     struct emit_group group;
     struct buffer bodies; /* of the attempts whose intents this process has put */
@@ -98,6 +102,7 @@ struct slot {
     bool is_behind_refused;  /* in a listing, newest first: the older ones are full, too */
     int64_t found_off_us;
     struct text listed; /* whose items STEP_RECONCILE lists */
+    enum invoices_listed invoices_listed;
     struct closing closing;
     struct slot *next_ready;
     struct slot *older;       /* in the list of its customer's hash */
@@ -258,6 +263,25 @@ bool reconcile_take_lines(struct sender *sender, struct slot *slot,
                           const struct http_answer *answer, const json_t *object, struct err *err);
 bool reconcile_failed(const struct slot *slot, const struct http_answer *answer,
                       const struct judgement *judgement, struct err *err);
+
+/* The items of the customer at hand are read, or what else was asked for them. */
+bool reconcile_listed(struct sender *sender, struct slot *slot, const struct http_answer *answer,
+                      struct err *err);
+bool reconcile_compare(struct sender *sender, struct slot *slot, struct emit_work *work,
+                       const struct http_answer *answer, const json_t *object, struct err *err);
+/* Where it was sent to; else the org's customer. */
+struct text reconcile_customer_of(const struct slot *slot, const struct emit_work *work);
+
+/* reconcile_lines.c */
+bool reconcile_is_line(const struct emit_work *work); /* its id is a line's, not an item's */
+/* Whether invoices are asked for now: something is missed that may stand on them as a line. */
+bool reconcile_search_invoices(struct sender *sender, struct slot *slot);
+bool reconcile_ask_invoices(struct slot *slot, struct http_call *call, struct err *err);
+bool reconcile_take_invoices(struct sender *sender, struct slot *slot,
+                             const struct http_answer *answer, const json_t *object,
+                             struct err *err);
+bool reconcile_lines_read(struct sender *sender, struct slot *slot,
+                          const struct http_answer *answer, struct err *err);
 
 /* sender_steps.c */
 bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, struct err *err);

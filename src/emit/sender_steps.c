@@ -62,7 +62,8 @@ bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, 
     case STEP_SUBSCRIPTION:
         return place_ask_subscription(sender, slot, call, err);
     case STEP_INVOICES:
-        return place_ask_invoices(sender, slot, call, err);
+        return sender->reconcile != NULL ? reconcile_ask_invoices(slot, call, err)
+                                         : place_ask_invoices(sender, slot, call, err);
     case STEP_INVOICE:
         return place_ask_invoice(sender, slot, call, err);
     case STEP_ITEM:
@@ -365,7 +366,9 @@ static bool take_done(struct sender *sender, struct slot *slot, const struct htt
     case STEP_SUBSCRIPTION:
         return place_take_subscription(sender, slot, object, err);
     case STEP_INVOICES:
-        return place_take_invoices(sender, slot, object, err);
+        return sender->reconcile != NULL
+                   ? reconcile_take_invoices(sender, slot, answer, object, err)
+                   : place_take_invoices(sender, slot, object, err);
     case STEP_INVOICE:
         return place_take_invoice(sender, slot, answer, object, err);
     case STEP_ITEM:

@@ -250,6 +250,85 @@ assert.equal(told.status, 4, told.out);
 assert.deepEqual(kinds(told.last), {});
 assert.deepEqual(statuses(), { held: ITEMS - 2, sent: 2 });
 
+// lines of invoices of our own have no invoice items that a record could name: they are looked for on those invoices
+const asLines = ['--attach', 'invoice', '--batch', 'lines'];
+const sharing = () => sql("update billing.orgs set stripe_customer_id = 'cus_20' where org_id between 'org_20' and 'org_28'");
+const linesThere = async () => Object.values((await dump()).lines).flat();
+const posts = async () => Object.entries((await dump()).calls).filter(([name]) => name.startsWith('POST ')).sort().join();
+freshDatabase('lines');
+sharing();
+await reset();
+result = await run([...closeWords(path.join(folder, 'lines')), ...asLines]);
+assert.equal(result.status, 4, result.out);
+fs.rmSync(path.join(folder, 'lines'), { recursive: true });
+let lines = await linesThere();
+const alone = lines.filter((line) => line.parent === null);
+assert.equal(lines.length, ITEMS - HELD);
+assert.ok(alone.length > ITEMS / 2);
+assert.ok(Object.values((await dump()).lines).some((some) => some.length > 10), 'more than come with their invoice');
+let before = await posts();
+told = await reconcile();
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
+assert.deepEqual([told.first.items, told.first.as_recorded], [ITEMS, ITEMS]);
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'line-repairs')]);
+assert.equal(told.last.findings.length, 0, told.out);
+told = await reconcile(['--resend', alone[0].metadata.item_key, '--run-dir', path.join(folder, 'line-repairs')]);
+assert.equal(told.status, 13, told.out);
+// … also those of an org that has another customer now, or none
+sql("update billing.orgs set stripe_customer_id = 'cus_9' where org_id = 'org_1'");
+sql("update billing.orgs set stripe_customer_id = null where org_id = 'org_2'");
+told = await reconcile();
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
+assert.deepEqual([told.first.items, told.first.as_recorded], [ITEMS, ITEMS]);
+sql("update billing.orgs set stripe_customer_id = 'cus_' || substr(org_id, 5) where org_id in ('org_1', 'org_2')");
+// … with their amounts
+sql(`alter table billing.org_billing_overages drop constraint overages_billed_is_the_difference;
+  set session_replication_role = replica; update billing.org_billing_overages set billed = billed + 1 where org_id = 'org_22' and metric_type = 'runs'`);
+told = await reconcile();
+assert.equal(told.status, 15, told.out);
+assert.deepEqual(kinds(told.first), { different: 1 });
+sql("set session_replication_role = replica; update billing.org_billing_overages set billed = billed - 1 where org_id = 'org_22' and metric_type = 'runs'");
+assert.equal(await posts(), before, 'nothing was sent');
+// … and one that was removed is missed
+await simulator.ask({ do: 'line', invoice: lines.find((line) => line.metadata.org_id === 'org_8').invoice, remove: true });
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'line-repairs')]);
+assert.equal(told.status, 15, told.out);
+assert.deepEqual(kinds(told.last), { removed_at_stripe: 1 });
+assert.equal(told.last.findings[0].org_id, 'org_8');
+assert.equal((await linesThere()).length, ITEMS - HELD - 1);
+
+// lines whose sending died before the records were told, and a folder of repairs that began before it
+freshDatabase('line-died');
+sharing();
+await reset();
+const lineRun = path.join(folder, 'line-died');
+const lineRepairs = path.join(folder, 'line-died-repairs');
+result = await run([...closeWords(lineRun), ...asLines, '--until', 'record']);
+assert.ok([0, 4].includes(result.status), result.out);
+told = await reconcile(['--no-standalone', '--repair', '--run-dir', lineRepairs]);
+assert.deepEqual([told.status, (await dump()).items.length], [4, 0], told.out);
+await simulator.ask({ do: 'faults', plan: { seed: 7, kills_max: 1, script: [
+  { method: 'POST', path: '/v1/invoices/', ends: '/add_lines', nth: 9, times: 1, kind: 'kill_done' }] } });
+result = await run([...closeWords(lineRun), ...asLines]);
+assert.equal(result.signal, 'SIGKILL', result.out);
+await simulator.ask({ do: 'faults', plan: null });
+fs.rmSync(lineRun, { recursive: true });
+lines = await linesThere();
+assert.ok(lines.filter((line) => line.parent === null).length >= 16);
+told = await reconcile();
+assert.equal(told.first.counts.not_recorded, lines.length, told.out);
+told = await reconcile(['--repair', '--run-dir', lineRepairs]);
+assert.equal(told.status, 4, told.out);
+assert.deepEqual(statuses(), { held: HELD, sent: ITEMS - HELD });
+const billedKeys = async () => {
+  const { items: there } = await dump();
+  return [...(await linesThere()).filter((line) => line.parent === null), ...there].map((one) => one.metadata.item_key);
+};
+const billed = await billedKeys();
+assert.deepEqual([billed.length, new Set(billed).size], [ITEMS - HELD, ITEMS - HELD], 'each is billed once');
+told = await reconcile();
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
+
 // Dodo: the same
 freshDatabase('dodo');
 await reset();
