@@ -14,10 +14,13 @@
 
 enum { CLI_COMMAND_MAX = 8192 };
 
+struct command;
+
 struct cli {
     const struct sys *sys;
     struct console console;
-    struct arena *arena; /* of the command */
+    struct arena *arena;           /* of the command */
+    const struct command *command; /* what is run; NULL: none yet */
     struct option_values options;
     char command_line[CLI_COMMAND_MAX];  /* as typed, quoted for a shell; cut */
     char command_again[CLI_COMMAND_MAX]; /* the same without --restart */

@@ -150,6 +150,7 @@ static bool cli_show_version(struct cli *cli, struct err *err) {
 static bool cli_run_command(struct cli *cli, const struct command *command, int argc,
                             char *const *argv, struct err *err) {
     uint64_t allowed = command->options | common_options;
+    cli->command = command;
     if (!options_parse(argc, argv, allowed, cli->arena, &cli->options, &cli->positionals,
                        &cli->positionals_count, err) ||
         !cli_apply_common(cli, err)) {

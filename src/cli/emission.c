@@ -56,6 +56,37 @@ static bool option_number(const struct cli *cli, enum option option, int64_t oth
 }
 
 /*
+ * Pins an option that decides what items say, and refuses another value than the run has, by the
+ * name that was typed, and with what helps in the command at hand.
+ */
+static bool pin_option(const struct cli *cli, struct run *run, enum option option, const char *name,
+                       const char *value, bool is_given, struct err *err) {
+    const struct option_row *row = &option_table[option];
+    const char *pinned = run_pinned(run, PIN_OPTION, name);
+    struct err refused = {0};
+    if (run_pin(run, PIN_OPTION, name, value, is_given, &refused)) {
+        return true;
+    }
+    if (refused.code != ERR_MISMATCH) {
+        *err = refused;
+        return false;
+    }
+    err_release(&refused);
+    if (row->argument == NULL || pinned == NULL) {
+        (void)err_set(err, ERR_MISMATCH, "--%s: %.700s was begun without it", row->name,
+                      run_path(run));
+    } else {
+        (void)err_set(err, ERR_MISMATCH, "--%s: %.700s was begun with '%.80s', now '%.80s'",
+                      row->name, run_path(run), pinned, value);
+    }
+    if ((cli->command->options & OPTION_BIT(OPTION_RESTART)) != 0) {
+        return err_hint(err, "leave it out, take another --run-dir, or begin anew with --restart");
+    }
+    return err_hint(err, "leave it out: periodclose %s goes by what the run was begun with",
+                    cli->command->name);
+}
+
+/*
  * The pinned text of an option that decides what items say: typed, pinned before, or usual. Without
  * a run nothing is pinned.
  */
@@ -66,7 +97,7 @@ static bool pin_text(const struct cli *cli, struct run *run, enum option option,
         *pinned = is_given ? value : usual;
         return true;
     }
-    if (!run_pin(run, PIN_OPTION, name, is_given ? value : usual, is_given, err)) {
+    if (!pin_option(cli, run, option, name, is_given ? value : usual, is_given, err)) {
         return false;
     }
     *pinned = run_pinned(run, PIN_OPTION, name);
@@ -327,7 +358,8 @@ bool emission_pin(struct cli *cli, struct run *run, struct stage_session *sessio
         return err_set(err, ERR_USAGE, "--emit: '%.40s' is not known: %s", emit,
                        option_table[OPTION_EMIT].argument);
     }
-    if (!run_pin(run, PIN_OPTION, pin_emit, emit != NULL ? emit : "none", emit != NULL, err)) {
+    if (!pin_option(cli, run, OPTION_EMIT, pin_emit, emit != NULL ? emit : "none", emit != NULL,
+                    err)) {
         return false;
     }
     const char *pinned = run_pinned(run, PIN_OPTION, pin_emit);

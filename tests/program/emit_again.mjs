@@ -27,6 +27,29 @@ async function check(name, orgs, body) {
 
 const orgs = [{ id: 'a', customer: 'cus_a' }, { id: 'b', metrics: 2 }, { id: 'c', customer: 'cus_c', status: 'suspended' },
   { id: 'd', customer: 'cus_d' }];
+await check('what items say stays: another option is named as it is typed', orgs.slice(0, 1), async (dataset, runDir) => {
+  let result = await run(closeWords(dataset, runDir, ['--max-wait', '60']));
+  assert.equal(result.status, 0, result.out);
+  for (const command of ['emit', 'reconcile']) {
+    for (const [words, told] of [[['--max-wait', '50'], /--max-wait: .*run was begun with '60', now '50'/],
+      [['--attach', 'draft'], /--attach: .*run was begun with 'upcoming', now 'draft'/],
+      [['--discountable'], /--discountable: .*run was begun without it/],
+      [['--no-standalone'], /--no-standalone: .*run was begun without it/]]) {
+      result = await run([command, runDir, ...words, ...quick]);
+      assert.equal(result.status, 13, result.out);
+      assert.match(result.out, told);
+      assert.match(result.out, new RegExp(`hint: leave it out: periodclose ${command} goes by what the run was begun with`));
+      assert.doesNotMatch(result.out, /--restart|max_wait/);
+    }
+  }
+  result = await run(['reconcile', runDir, '--emit', 'dodo', ...quick]);
+  assert.match(result.out, /--emit: .*run was begun with 'stripe', now 'dodo'.*hint: leave it out/s);
+  // Where it can be begun anew, that is said.
+  result = await run(closeWords(dataset, runDir, ['--max-wait', '50']));
+  assert.equal(result.status, 13, result.out);
+  assert.match(result.out, /--max-wait: .*run was begun with '60', now '50'.*hint: .*another --run-dir, or begin anew with --restart/s);
+});
+
 await check('customers and suspensions are read again', orgs, async (dataset, runDir) => {
   edit(dataset, 'orgs.csv', 'cus_d', 'cus_wrong');
   let result = await run(closeWords(dataset, runDir));
