@@ -310,5 +310,8 @@ bool run_replay_commit(struct run *replay, const struct table_schema *schema,
  */
 bool run_move_aside(const struct sys *sys, const char *path, struct stage_list stages,
                     char moved_to[FILE_PATH_MAX], struct err *err);
+/* The last of RUN.1, RUN.2 … that are runs, one behind the other; empty: there is none. */
+bool run_find_aside(const struct sys *sys, const char *path, char aside[FILE_PATH_MAX],
+                    struct err *err);
 
 #endif

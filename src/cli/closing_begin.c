@@ -97,6 +97,34 @@ static bool carry_all(struct closing *closing, const struct run *before, struct 
                                    : carry_cutoff(closing, before, err);
 }
 
+bool closing_hint_unbegun(const struct closing *closing, const char *path, const char *words,
+                          struct err *err) {
+    const struct sys *sys = closing->cli->sys;
+    char aside[FILE_PATH_MAX];
+    enum path_kind kind;
+    struct err unseen = {0};
+    struct shell_word from;
+    struct shell_word to;
+    if (!path_kind(sys, path, &kind, &unseen) || !run_find_aside(sys, path, aside, &unseen)) {
+        err_release(&unseen); /* what is refused is told, and not that nothing more is known */
+        return err_hint(err, "%s", words);
+    }
+    if (aside[0] == '\0') {
+        return err_hint(err, "%s", words);
+    }
+    if (kind != PATH_MISSING) {
+        return err_hint(err,
+                        "%s is a run that --restart moved aside: periodclose run --run-dir %s goes "
+                        "on with it",
+                        aside, shell_word(aside, &from));
+    }
+    (void)shell_word(path, &to);
+    return err_hint(err,
+                    "%s is a run that --restart moved aside: mv %s %s, then periodclose run "
+                    "--run-dir %s --restart",
+                    aside, shell_word(aside, &from), to.text, to.text);
+}
+
 /* What cannot be carried over from must be typed: why, in the hint. */
 static bool refuse_to_carry(const struct closing *closing, const char *path, const char *why,
                             struct err *err) {
@@ -107,7 +135,7 @@ static bool refuse_to_carry(const struct closing *closing, const char *path, con
                   "--restart: what %.700s was begun with is not known: name --period, and --source "
                   "or --database",
                   path);
-    return err_hint(err, "%s", why);
+    return closing_hint_unbegun(closing, path, why, err);
 }
 
 /*

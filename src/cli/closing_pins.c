@@ -2,6 +2,8 @@
  * Pins what was typed, before the first stage: period, orgs, times, the run that is revised.
  * Starting again compares them. The source's pins are in closing_source.c.
  */
+#include <stdio.h>
+
 #include "closing_run.h"
 #include "core/memory.h"
 #include "guard.h"
@@ -95,11 +97,14 @@ static bool run_pin_period(struct closing *closing, struct err *err) {
     const char *period = option_value(&closing->cli->options, OPTION_PERIOD);
     const char *pinned = run_pinned(closing->run, PIN_OPTION, pin_period);
     if (period == NULL && pinned == NULL) {
+        char words[ERR_HINT_MAX];
         (void)cli_required(closing->cli, OPTION_PERIOD, &period, err);
-        return err_hint(err,
-                        "no run has begun in %s that would know it: name --period, and --source "
-                        "or --database",
-                        closing->path);
+        (void)snprintf(
+            words, sizeof words,
+            "no run has begun in %.300s that would know it: name --period, and --source or "
+            "--database",
+            closing->path);
+        return closing_hint_unbegun(closing, closing->path, words, err);
     }
     const char *reason =
         month_parse(text_from(period != NULL ? period : pinned), &closing->session.month);

@@ -51,6 +51,12 @@ extern const char cutoff_given[]; /* its value when one was typed */
 
 /* closing_begin.c */
 bool closing_open(struct closing *closing, struct err *err);
+/*
+ * The hint of a refusal, as nothing has begun in path: where the run is that --restart moved aside
+ * before it died, else the words given. False.
+ */
+bool closing_hint_unbegun(const struct closing *closing, const char *path, const char *words,
+                          struct err *err);
 /* When everything is known to be as it should: the run comes to be, or what changed is saved. */
 bool closing_begin(struct closing *closing, struct err *err);
 

@@ -181,6 +181,38 @@ bool run_each_foreign(const struct run *run,
 
 /* --- moving aside --------------------------------------------------------------------------- */
 
+/* Without slashes at its end. */
+static bool trim_path(const char *path, char trimmed[FILE_PATH_MAX], struct err *err) {
+    if (!path_format(trimmed, err, "%s", path)) {
+        return false;
+    }
+    for (size_t end = strlen(trimmed); end > 1 && trimmed[end - 1] == '/'; end--) {
+        trimmed[end - 1] = '\0';
+    }
+    return true;
+}
+
+bool run_find_aside(const struct sys *sys, const char *path, char aside[FILE_PATH_MAX],
+                    struct err *err) {
+    char trimmed[FILE_PATH_MAX];
+    char manifest[FILE_PATH_MAX];
+    enum path_kind kind = PATH_FILE;
+    aside[0] = '\0';
+    if (!trim_path(path, trimmed, err)) {
+        return false;
+    }
+    for (int number = 1; kind == PATH_FILE; number++) {
+        if (!path_format(manifest, err, "%s.%d/" MANIFEST_FILE, trimmed, number) ||
+            !path_kind(sys, manifest, &kind, err)) {
+            return false;
+        }
+        if (kind == PATH_FILE && !path_format(aside, err, "%s.%d", trimmed, number)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool find_free_name(const struct sys *sys, const char *path, char free_path[FILE_PATH_MAX],
                            struct err *err) {
     enum { ASIDE_MAX = 10000 };
@@ -204,13 +236,7 @@ bool run_move_aside(const struct sys *sys, const char *path, struct stage_list s
     char aside[FILE_PATH_MAX];
     enum folder_kind kind = FOLDER_MISSING;
     moved_to[0] = '\0';
-    if (!path_format(trimmed, err, "%s", path)) {
-        return false;
-    }
-    for (size_t end = strlen(trimmed); end > 1 && trimmed[end - 1] == '/'; end--) {
-        trimmed[end - 1] = '\0';
-    }
-    if (!folder_look(sys, trimmed, stages, &kind, err)) {
+    if (!trim_path(path, trimmed, err) || !folder_look(sys, trimmed, stages, &kind, err)) {
         return false;
     }
     if (kind == FOLDER_MISSING || kind == FOLDER_FRESH) {

@@ -219,6 +219,23 @@ check '--restart alone of nothing is refused, and of what cannot be read' all \
     restart_of_what manifest.json "$scratch/begun" -- \
     expect 4 run --run-dir "$scratch/begun" "${acme_options[@]}" --restart
 
+# A kill between moving the run aside and the first manifest of the new one.
+told_where_it_is() { # TEXT: what the hint says of the newest that stands beside $run
+    expect 2 run --run-dir "$run" && error_says --period "$1" || return 1
+    expect 2 run --run-dir "$run" --restart && error_says --period "$1"
+}
+moved_aside_alone() {
+    rm -rf "$run" "$run".*
+    expect 2 run --run-dir "$run" && ! error_says "$run.1" || return 1
+    cp -r "$calm" "$run.1" && cp -r "$calm" "$run.2" || return 1
+    told_where_it_is "$run.2 is a run that --restart moved aside: mv $run.2 $run, then periodclose run --run-dir $run --restart" &&
+        mkdir "$run" && touch "$run/lock" &&
+        told_where_it_is "$run.2 is a run that --restart moved aside: periodclose run --run-dir $run.2 goes on with it" &&
+        rm -r "$run" && mv "$run.2" "$run" && expect 4 run --run-dir "$run" --restart &&
+        same_reports "$calm/reports" "$run/reports"
+}
+check 'a restart that died after moving the run aside tells where that is' moved_aside_alone
+
 source_is_gone() {
     rm -rf "$run"
     cp -r "$acme/dataset" "$scratch/passing"
