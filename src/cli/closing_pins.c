@@ -212,14 +212,30 @@ static bool run_open_previous(struct closing *closing, struct err *err) {
            closing_keep_path(closing, pin_previous_path, path, err);
 }
 
+/* What is typed goes before what the environment has. */
+static bool is_of_database(const struct closing *closing) {
+    const struct option_values *options = &closing->cli->options;
+    bool is_folder_typed = options->is_typed[OPTION_SOURCE] && !options->is_typed[OPTION_DATABASE];
+    return (option_is_set(options, OPTION_DATABASE) && !is_folder_typed) ||
+           run_pinned(closing->run, PIN_VERSION, pin_database) != NULL;
+}
+
+/* A revision of a run is another run: it replaces nothing that would have to be forced. */
+static bool run_check_force(const struct closing *closing, struct err *err) {
+    if (!closing->cli->options.is_typed[OPTION_FORCE] || is_of_database(closing)) {
+        return true;
+    }
+    (void)err_set(err, ERR_USAGE,
+                  "--force is for what a database has recorded, and this revises a run");
+    return err_hint(err, "leave it out: with --previous RUN --reason TEXT it would change nothing");
+}
+
 static bool run_pin_revision(struct closing *closing, struct err *err) {
     const struct option_values *options = &closing->cli->options;
     const char *reason = option_value(options, OPTION_REASON);
     bool is_repriced = option_is_set(options, OPTION_REPRICE);
     if (closing->previous == NULL && run_pinned(closing->run, PIN_INPUT, pin_previous) == NULL) {
-        bool is_database = option_is_set(options, OPTION_DATABASE) ||
-                           run_pinned(closing->run, PIN_VERSION, pin_database) != NULL;
-        if (!is_database &&
+        if (!is_of_database(closing) &&
             (reason != NULL || is_repriced || option_is_set(options, OPTION_FORCE))) {
             (void)err_set(err, ERR_USAGE,
                           "--%s is for revising what is recorded, and neither --database nor "
@@ -233,7 +249,8 @@ static bool run_pin_revision(struct closing *closing, struct err *err) {
         }
         return true;
     }
-    if (!run_pin(closing->run, PIN_OPTION, pin_reason, reason != NULL ? reason : "", reason != NULL,
+    if (!run_check_force(closing, err) ||
+        !run_pin(closing->run, PIN_OPTION, pin_reason, reason != NULL ? reason : "", reason != NULL,
                  err) ||
         !run_pin(closing->run, PIN_OPTION, pin_reprice, is_repriced ? "true" : "false", is_repriced,
                  err)) {

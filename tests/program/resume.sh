@@ -372,4 +372,14 @@ check 'a revision of a run that is not finished is refused' all \
     rm -rf "$run" -- expect 0 run --run-dir "$run" "${acme_options[@]}" --until meter -- \
     expect 13 run --run-dir "$scratch/early" "${revision_options[@]}" --previous "$run"
 
+force_without_records() {
+    rm -rf "$run"
+    expect 2 run --run-dir "$run" "${revision_options[@]}" --previous "$calm" --force &&
+        error_says "--force" "leave it out" && [ ! -e "$run" ] &&
+        expect 0 run --run-dir "$run" "${revision_options[@]}" --previous "$calm" --until rate &&
+        expect 2 run --run-dir "$run" --force && error_says "leave it out" &&
+        expect 4 run --run-dir "$run" && same_reports "$scratch/whole/reports" "$run/reports"
+}
+check '--force is not for the revision of a run: it is refused' force_without_records
+
 finish
