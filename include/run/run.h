@@ -96,8 +96,8 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
              bool is_given, struct err *err);
 /*
  * While no stage is sealed nothing was computed: forgets the inputs, and the options and versions
- * but those named, so that a run that stopped at bad rows or at a mistyped word can be typed again
- * when it is corrected. Later: nothing.
+ * but those named (NULL: all are kept), so that a run that stopped at bad rows or at a mistyped
+ * word can be typed again when it is corrected. Later: nothing.
  */
 void run_forget_unsealed(struct run *run, const char *const *kept, size_t kept_count);
 /* PIN_VERSION anew, whatever stood there: what is only told, and changes. Saved with run_save.

@@ -325,10 +325,14 @@ static bool run_pin_dry(struct closing *closing, struct err *err) {
 void closing_forget(struct closing *closing) {
     const char *const kept[] = {pin_period,    pin_now,        pin_cutoff, pin_dry_run,
                                 pin_max_total, pin_max_change, pin_until,  pin_claim};
-    if (!run_is_new(closing->run) && (option_is_set(&closing->cli->options, OPTION_SOURCE) ||
-                                      option_is_set(&closing->cli->options, OPTION_DATABASE))) {
-        run_forget_unsealed(closing->run, kept, sizeof kept / sizeof kept[0]);
+    const struct option_values *options = &closing->cli->options;
+    if (run_is_new(closing->run) ||
+        (!option_is_set(options, OPTION_SOURCE) && !option_is_set(options, OPTION_DATABASE))) {
+        return;
     }
+    /* One that names the source alone, from the environment perhaps, corrects nothing else. */
+    bool is_whole = option_is_set(options, OPTION_PERIOD);
+    run_forget_unsealed(closing->run, is_whole ? kept : NULL, sizeof kept / sizeof kept[0]);
 }
 
 bool closing_pin_all(struct closing *closing, struct err *err) {

@@ -61,7 +61,10 @@ bool closing_hint_unbegun(const struct closing *closing, const char *path, const
 bool closing_begin(struct closing *closing, struct err *err);
 
 /* closing_pins.c */
-/* Nothing was computed yet, and the command is whole: what is typed now may be a correction. */
+/*
+ * Nothing was computed yet: rows may be corrected by now, and where the command is whole what is
+ * typed, too.
+ */
 void closing_forget(struct closing *closing);
 /* From the root: a later start may be typed elsewhere. */
 bool closing_keep_path(struct closing *closing, const char *name, const char *path,

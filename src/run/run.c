@@ -373,7 +373,8 @@ void run_forget_unsealed(struct run *run, const char *const *kept, size_t kept_c
         struct pins *pins = &run->manifest.pins[group];
         for (size_t row = 0; row < pins->rows_count; row++) {
             pins->rows[row].is_tentative =
-                group == PIN_INPUT || !is_kept(&pins->rows[row], kept, kept_count);
+                group == PIN_INPUT ||
+                (kept != NULL && !is_kept(&pins->rows[row], kept, kept_count));
         }
         pins_drop_tentative(pins, NULL);
     }

@@ -198,6 +198,15 @@ until_is_kept() {
 }
 check 'and that it was to stop after a stage' until_is_kept
 
+# The source alone, from the environment of all starts, is no command that is typed anew.
+environment_corrects_nothing() {
+    begun_in_vain "$run" 10 --org acme --overage-billing false &&
+        PERIODCLOSE_SOURCE=$scratch/there/shop expect 0 run --run-dir "$run" &&
+        grep -q '^acme,.*,disabled,$' "$run/reports/overages.csv" &&
+        ! grep -Ev '^(org_id|acme),' "$run/reports/overages.csv"
+}
+check 'and for whom, whatever names the source to all starts' environment_corrects_nothing
+
 restart_alone() {
     rm -rf "$run" "$run".*
     expect 4 run --run-dir "$run" "${acme_options[@]}" --org acme --org suspended &&
