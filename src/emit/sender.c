@@ -274,7 +274,8 @@ static bool sender_round(struct sender *sender, const struct emit_feed *feed, bo
     int64_t now_us = clock_monotonic_us(sender->options.sys);
     int64_t until_us = now_us + IDLE_WAIT_US;
     /* What is ready goes out first: the other side works on it while the window is looked after. */
-    if (!reach_check_time(&sender->reach, now_us, err) || !start_ready(sender, now_us, &until_us, err)) {
+    if (!reach_check_time(&sender->reach, now_us, err) ||
+        !start_ready(sender, now_us, &until_us, err)) {
         return false;
     }
     http_push(sender->http);

@@ -304,8 +304,7 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
         return false;
     }
     if (sealed->is_own || is_checked(run, sealed, relative)) {
-        return table_open_own(run->sys, path, schema, table, err) ||
-               tell_version(run, stage, err);
+        return table_open_own(run->sys, path, schema, table, err) || tell_version(run, stage, err);
     }
     if (!table_open(run->sys, path, schema, table, err)) {
         return tell_version(run, stage, err);
