@@ -54,8 +54,8 @@ struct stage {
     int number;  /* 10, 20 …: the folder is NUMBER-NAME */
     int version; /* raised when the same inputs give other bytes */
     enum stage_effect effect;
-    const char *summary; /* one line for help and man page */
-    const struct table_schema *const *inputs;
+    const char *summary;                      /* one line for help and man page */
+    const struct table_schema *const *inputs; /* of an effect stage: what a replay of it reads */
     size_t inputs_count;
     const struct stage_output *outputs;
     size_t outputs_count;

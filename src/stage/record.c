@@ -21,10 +21,12 @@
 #include "stage/stages.h"
 #include "sys/process.h"
 
+/* Series are not among them: only a database is told closing levels, and a replay writes to none.
+ */
 static const struct table_schema *const record_inputs[] = {
-    &checkpoint_orgs,    &checkpoint_plans,       &checkpoint_prices,    &checkpoint_tiers,
-    &checkpoint_limits,  &checkpoint_series,      &checkpoint_usage,     &checkpoint_negatives,
-    &checkpoint_charges, &checkpoint_projections, &checkpoint_estimates,
+    &checkpoint_orgs,        &checkpoint_plans,     &checkpoint_prices,    &checkpoint_tiers,
+    &checkpoint_limits,      &checkpoint_usage,     &checkpoint_negatives, &checkpoint_charges,
+    &checkpoint_projections, &checkpoint_estimates,
 };
 
 enum record_output { OUTPUT_RECORDS, OUTPUT_ADJUSTMENTS, OUTPUTS_COUNT };

@@ -136,6 +136,25 @@ check 'a byte flipped in any file is found by verify, which names the file' \
     finds_every_flip "$run" verify "$run"
 check 'with every byte flipped back the run is whole' expect 0 verify "$run"
 
+# A replay reads whole what its stages read, before it begins; what they do not is found by verify.
+replay_finds() { # FILE STATUS: a flipped byte of it, by replay --from rate
+    local copy=$scratch/flipped offset
+    rm -rf "$copy" "$copy.again"
+    cp -r "$run" "$copy"
+    offset=$(($(stat -c %s "$copy/$1") / 2))
+    flip "$copy/$1" "$offset"
+    expect "$2" replay "$copy" --from rate --run-dir "$copy.again" || return 1
+    if [ "$2" -eq 12 ]; then
+        error_says "$1" && [ ! -e "$copy.again" ]
+    else
+        expect 12 verify "$copy.again" && error_says "$1"
+    fi
+}
+check 'a byte flipped in days that project reads is found before a replay begins' \
+    replay_finds 10-extract/days.arrow 12
+check 'a replay goes by a byte flipped in series, which it does not read; verify finds it' \
+    replay_finds 10-extract/series.arrow 0
+
 cut_file() {
     local result=0
     cp "$1" "$scratch/whole"
