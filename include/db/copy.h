@@ -3,7 +3,9 @@
  *
  * Out: rows of a statement "copy (select …) to stdout (format binary)", one at a time, their fields
  * where libpq has them (no copy per field). COPY takes no parameters: its statements read them with
- * current_setting, and the caller sets them before (sql/session/set_config.sql).
+ * current_setting, and the caller sets them before (sql/session/set_config.sql); or they have them
+ * as others do, and their values are written in as literals (db_copy_out_begin_with), for the
+ * planner to see.
  *
  *     db_copy_out_begin(db, "extract/orgs.sql", columns_count, &copy, err)
  *     while (db_copy_out_next(&copy, &row, err) && row.fields != NULL) …
@@ -50,6 +52,9 @@ struct db_copy_row {
 /* Another number of columns is ERR_DATABASE. */
 bool db_copy_out_begin(struct db *db, const char *statement, size_t columns_count,
                        struct db_copy_out *copy, struct err *err);
+/* params: texts, bigints, booleans, timestamptz; the statement says with a cast which. */
+bool db_copy_out_begin_with(struct db *db, const char *statement, const struct db_params *params,
+                            size_t columns_count, struct db_copy_out *copy, struct err *err);
 /* The fields are valid until the next call. */
 bool db_copy_out_next(struct db_copy_out *copy, struct db_copy_row *row, struct err *err);
 /* After the last row: what the server says at the end. */

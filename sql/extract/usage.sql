@@ -12,38 +12,33 @@
 --                     of what is no usage
 -- Of rows before a period recorded_at decides whether a level's opening had them. With a seat book,
 -- seats are counted from it: what a backfill wrote to keep the cache of seats equal is left out.
--- Settings are asked for in subqueries, which are computed once, not once a row.
+-- $1, $2: the partition's bounds; $3: the first block, $4: the one behind the range (the last range of
+-- a partition has no end), $5: the last one that there is; $6, $7: the first instants of the earliest
+-- and of the latest of the orgs' periods; $8: the cutoff; $9: metrics that are levels, whose earlier
+-- rows open them; $10: every level is opened by a record, so that of rows before $6 only those matter
+-- that were recorded since; $11: there is a seat book; $12: the end of the last period. What the bounds
+-- of the partition rule out is dropped by the planner.
 copy (
     select packed.*
-    from generate_series(
-        current_setting('periodclose.first_block')::bigint,
-        current_setting('periodclose.last_block')::bigint,
-        32
-    ) as blocks (block)
+    from generate_series($3::bigint, $5::bigint, 32) as blocks (block)
     cross join lateral (
         with ranged as not materialized (
             select *
             from billing.usage_ledger
-            where occurred_at >= (select current_setting('periodclose.from')::timestamptz)
-                and occurred_at < (select current_setting('periodclose.until')::timestamptz)
+            where occurred_at >= $1::timestamptz
+                and occurred_at < least($2::timestamptz, $12::timestamptz)
                 and ctid >= ('(' || block || ',0)')::tid
-                and ctid < case
-                    when block + 32 > current_setting('periodclose.last_block')::bigint
-                    then current_setting('periodclose.block_until')
-                    else '(' || block + 32 || ',0)'
-                end::tid
+                and ctid < ('(' || case when block + 32 > $5::bigint then $4::bigint else block + 32 end || ',0)')::tid
                 and (
-                    reason is distinct from 'migration'
+                    not $11::boolean
+                    or reason is distinct from 'migration'
                     or metric <> 'seats'
-                    or not exists (select from billing.seat_events)
                 )
                 and (
-                    occurred_at >= (select current_setting('periodclose.start')::timestamptz)
-                    or metric = any ((select current_setting('periodclose.levels')::text[])::text[])
-                    and (
-                        not (select current_setting('periodclose.is_opened')::boolean)
-                        or recorded_at >= (select current_setting('periodclose.start')::timestamptz)
-                    )
+                    $1::timestamptz >= $6::timestamptz
+                    or occurred_at >= $6::timestamptz
+                    or metric = any ($9::text[])
+                    and (not $10::boolean or recorded_at >= $6::timestamptz)
                 )
         )
         select
@@ -54,9 +49,10 @@ copy (
                 case
                     when kind = 'set'
                         or unique_key is not null
-                        or recorded_at > (select current_setting('periodclose.cutoff')::timestamptz)
-                        or occurred_at < (select current_setting('periodclose.start_last')::timestamptz)
-                        and metric = any ((select current_setting('periodclose.levels')::text[])::text[])
+                        or recorded_at > $8::timestamptz
+                        or $1::timestamptz < $7::timestamptz
+                        and occurred_at < $7::timestamptz
+                        and metric = any ($9::text[])
                         or reason in ('monthly_reset', 'migration')
                     then '\x7fffffffffffffff'::bytea || timestamptz_send(occurred_at) || record_send(row(
                         kind = 'set',

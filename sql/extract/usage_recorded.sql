@@ -3,54 +3,49 @@
 -- way that is judged by: behind the cutoff for what is late, the cutoff itself for what came before
 -- the period and its recorded opening had not seen, null for what was seen. Rows from before the
 -- bounds of sql/extract/recorded_scope.sql were seen by all of those runs.
--- Settings are asked for in subqueries, which are computed once, not once a row.
+-- Parameters as there; $13: the period; $14: orgs of which it is recorded keep the cutoff and the
+-- snapshot of that run. Settings are asked for in subqueries, which are computed once, not once a row.
 copy (
     select packed.*
-    from generate_series(
-        current_setting('periodclose.first_block')::bigint,
-        current_setting('periodclose.last_block')::bigint,
-        32
-    ) as blocks (block)
+    from generate_series($3::bigint, $5::bigint, 32) as blocks (block)
     cross join lateral (
         with ranged as not materialized (
             select
                 *,
-                recorded_at > (select current_setting('periodclose.cutoff')::timestamptz)
+                recorded_at > $8::timestamptz
                 or recorded_at > (select current_setting('periodclose.own_cutoff')::timestamptz)
                 or recorded_xid >= (select current_setting('periodclose.own_written')::xid8)
-                or occurred_at < (select current_setting('periodclose.start_last')::timestamptz)
-                and metric = any ((select current_setting('periodclose.levels')::text[])::text[])
+                or $1::timestamptz < $7::timestamptz
+                and occurred_at < $7::timestamptz
+                and metric = any ($9::text[])
                 and (
-                    recorded_at >= (select current_setting('periodclose.start')::timestamptz)
+                    recorded_at >= $6::timestamptz
                     or recorded_at > (select current_setting('periodclose.before_cutoff')::timestamptz)
                     or recorded_xid >= (select current_setting('periodclose.before_written')::xid8)
                 ) as is_new
             from billing.usage_ledger as ledger
-            where occurred_at >= (select current_setting('periodclose.from')::timestamptz)
-                and occurred_at < (select current_setting('periodclose.until')::timestamptz)
+            where occurred_at >= $1::timestamptz
+                and occurred_at < least($2::timestamptz, $12::timestamptz)
                 and ctid >= ('(' || block || ',0)')::tid
-                and ctid < case
-                    when block + 32 > current_setting('periodclose.last_block')::bigint
-                    then current_setting('periodclose.block_until')
-                    else '(' || block + 32 || ',0)'
-                end::tid
+                and ctid < ('(' || case when block + 32 > $5::bigint then $4::bigint else block + 32 end || ',0)')::tid
                 and (
-                    reason is distinct from 'migration'
+                    not $11::boolean
+                    or reason is distinct from 'migration'
                     or metric <> 'seats'
-                    or not exists (select from billing.seat_events)
                 )
                 and (
-                    occurred_at >= (select current_setting('periodclose.start')::timestamptz)
-                    or metric = any ((select current_setting('periodclose.levels')::text[])::text[])
+                    $1::timestamptz >= $6::timestamptz
+                    or occurred_at >= $6::timestamptz
+                    or metric = any ($9::text[])
                     and (
-                        not (select current_setting('periodclose.is_opened')::boolean)
-                        or recorded_at >= (select current_setting('periodclose.start')::timestamptz)
+                        not $10::boolean
+                        or recorded_at >= $6::timestamptz
                         or recorded_xid >= (select current_setting('periodclose.before_written')::xid8)
                         and not pg_visible_in_snapshot(recorded_xid, (
                             select runs.snapshot
                             from billing.org_periods as periods
                             join billing.close_runs as runs on runs.run_id = periods.seen_by
-                            where periods.period = (select current_setting('periodclose.period')::date - interval '1 month')::date
+                            where periods.period = ($13::date - interval '1 month')::date
                                 and periods.org_id = ledger.org_id
                             order by periods.revision desc
                             limit 1
@@ -79,20 +74,20 @@ copy (
                         case when is_new then (
                             select case
                                 when case
-                                    when own.run_id is not null and current_setting('periodclose.keeps_cutoff')::boolean
+                                    when own.run_id is not null and $14::boolean
                                     then coalesce(recorded_at > own.cutoff, false)
                                         or not pg_visible_in_snapshot(recorded_xid, own.snapshot)
-                                    else recorded_at > current_setting('periodclose.cutoff')::timestamptz
+                                    else recorded_at > $8::timestamptz
                                 end
-                                then current_setting('periodclose.cutoff')::timestamptz + interval '1 microsecond'
-                                when occurred_at >= current_setting('periodclose.start_last')::timestamptz then null
+                                then $8::timestamptz + interval '1 microsecond'
+                                when occurred_at >= $7::timestamptz then null
                                 when before.run_id is null
-                                then least(recorded_at, current_setting('periodclose.cutoff')::timestamptz)
+                                then least(recorded_at, $8::timestamptz)
                                 when recorded_at > before.cutoff
                                     or not pg_visible_in_snapshot(recorded_xid, before.snapshot)
-                                then current_setting('periodclose.cutoff')::timestamptz
+                                then $8::timestamptz
                             end
-                            from (select current_setting('periodclose.period')::date as period) as this
+                            from (select $13::date as period) as this
                             left join lateral (
                                 select runs.run_id, runs.cutoff, runs.snapshot
                                 from billing.org_periods as periods

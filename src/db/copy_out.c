@@ -20,12 +20,14 @@ static bool fail_format(struct db_copy_out *copy, const char *reason, struct err
     return err_hint(err, "see what stands between this program and the server");
 }
 
-bool db_copy_out_begin(struct db *db, const char *statement, size_t columns_count,
-                       struct db_copy_out *copy, struct err *err) {
+bool db_copy_out_begin_with(struct db *db, const char *statement, const struct db_params *params,
+                            size_t columns_count, struct db_copy_out *copy, struct err *err) {
     PGresult *result = NULL;
     assert(columns_count <= DB_COPY_COLUMNS_MAX);
     *copy = (struct db_copy_out){.db = db, .statement = statement, .columns_count = columns_count};
-    if (!db_send(db, statement, NULL, err) || !db_next_result(db, statement, &result, err)) {
+    if (!(params == NULL ? db_send(db, statement, NULL, err)
+                         : db_send_literally(db, statement, params, err)) ||
+        !db_next_result(db, statement, &result, err)) {
         return false;
     }
     bool is_begun = PQresultStatus(result) == PGRES_COPY_OUT;
@@ -42,6 +44,11 @@ bool db_copy_out_begin(struct db *db, const char *statement, size_t columns_coun
         return fail_format(copy, "is no binary copy", err);
     }
     return true;
+}
+
+bool db_copy_out_begin(struct db *db, const char *statement, size_t columns_count,
+                       struct db_copy_out *copy, struct err *err) {
+    return db_copy_out_begin_with(db, statement, NULL, columns_count, copy, err);
 }
 
 /* The next message; copy->message NULL at the end. */

@@ -72,5 +72,17 @@ bool db_fail_open(const char *description, const char *message, bool needs_passw
 
 /* Sends a file of sql/, which exists (asserted); binary results. */
 bool db_send(struct db *db, const char *statement, const struct db_params *params, struct err *err);
+/* The same with the values of its parameters in it, for what takes none. */
+bool db_send_literally(struct db *db, const char *statement, const struct db_params *params,
+                       struct err *err);
+
+/* --- literals.c --- */
+
+/*
+ * A statement's text, terminated, with a literal for each of its parameters: text, bigint, boolean,
+ * timestamptz (others are asserted not to be there).
+ */
+bool db_write_literals(struct db *db, const char *statement, const struct db_params *params,
+                       struct buffer *result, struct err *err);
 
 #endif

@@ -87,6 +87,21 @@ bool db_send(struct db *db, const char *statement, const struct db_params *param
     return db_flush(db, statement, err);
 }
 
+bool db_send_literally(struct db *db, const char *statement, const struct db_params *params,
+                       struct err *err) {
+    const struct sql_file *file = sql_find(statement);
+    struct buffer text = {0};
+    assert(file != NULL);
+    bool is_done =
+        check_usable(db, statement, err) && db_write_literals(db, file->text, params, &text, err);
+    if (is_done &&
+        PQsendQueryParams(db->connection, text.bytes, 0, NULL, NULL, NULL, NULL, 1) != 1) {
+        is_done = db_fail_connection(db, statement, err);
+    }
+    buffer_release(&text);
+    return is_done && db_flush(db, statement, err);
+}
+
 /* The first result of what was sent goes to *kept (NULL: dropped); all others must be fine. */
 static bool collect(struct db *db, const char *what, PGresult **kept, struct err *err) {
     bool is_done = true;

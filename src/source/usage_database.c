@@ -15,38 +15,33 @@
 #include "db/copy.h"
 #include "sys/process.h"
 #include "usage_database.h"
+#include "usage_ranges.h"
 
 enum {
-    RANGE_BLOCKS_MIN = 2048,     /* 16 MB of 8 KB blocks: so that no connection idles at the end */
-    RANGE_BLOCKS_MAX = 131072,   /* 1 GB: what is read again when a connection is lost */
-    COMPILED_BLOCKS_MIN = 16384, /* takes longer to read than its statement to compile */
-    BLOCK_LAST = INT32_MAX,
-    BLOCK_BYTES = 8192,
     PACK_BLOCKS = 32, /* of sql/extract/usage.sql */
     PROGRESS_ROWS = 4096,
     RANGE_TRIES_MAX = 4,
 };
 
-struct range {
-    struct text from; /* bounds of its partition */
-    struct text until;
-    int64_t block_from;
-    int64_t block_until;
-    int64_t block_last; /* that there is */
-    bool is_compiled;   /* its statement, if the server can */
+/* Of all orgs: the first instants of the earliest and of the latest period, the end of the last. */
+struct scope {
+    struct instant start;
+    struct instant start_last;
+    struct instant end;
+    bool is_opened;
+    struct buffer levels;
 };
 
 struct reading {
     struct usage *usage;
     struct source_database *database;
-    const struct db_params *scope;
-    const char *statement; /* that reads a range */
-    size_t columns_count;  /* of its rows */
-    bool has_recorded;     /* and tells what runs have not seen */
-    bool is_summed;        /* and adds up on the server */
-    struct text days;      /* then: where days begin */
-    struct vector ranges;  /* struct range */
-    size_t workers_count;
+    const struct scope *scope;
+    const char *statement;        /* that reads a range */
+    size_t columns_count;         /* of its rows */
+    bool has_recorded;            /* and tells what runs have not seen */
+    bool is_summed;               /* and adds up on the server */
+    struct text days;             /* then: where days begin */
+    struct vector ranges;         /* struct usage_range */
     _Atomic bool are_seats_taken; /* by one of the workers */
     _Atomic size_t next_range;
     _Atomic bool has_stopped;
@@ -100,14 +95,6 @@ static bool is_opened(const struct catalog *catalog) {
     }
     return true;
 }
-
-struct scope {
-    struct instant start;
-    struct instant start_last;
-    struct instant end;
-    bool is_opened;
-    struct buffer levels;
-};
 
 /* False in *has_orgs: there is nobody whose usage could matter. */
 static bool find_scope(const struct catalog *catalog, struct scope *scope, struct err *err) {
@@ -189,66 +176,6 @@ static bool list_days(const struct catalog *catalog, struct buffer *list, struct
     return is_done;
 }
 
-/*
- * How long the next range is, of so many blocks that are left: long ones first, since the server
- * compiles the statement of each anew, then ever shorter ones, so that all connections end
- * together.
- */
-static int64_t range_blocks(int64_t left_blocks, int64_t part_blocks, size_t workers) {
-    int64_t share = left_blocks / (workers > 1 ? 2 * (int64_t)workers : 1);
-    share = share < RANGE_BLOCKS_MIN ? RANGE_BLOCKS_MIN : share;
-    share = share > RANGE_BLOCKS_MAX ? RANGE_BLOCKS_MAX : share;
-    return share + RANGE_BLOCKS_MIN > part_blocks ? part_blocks : share;
-}
-
-static bool add_ranges(struct reading *reading, const struct range *part, int64_t part_blocks,
-                       int64_t *left_blocks, struct err *err) {
-    int64_t block = 0;
-    do {
-        struct range *range = vector_add(&reading->ranges, err);
-        if (range == NULL) {
-            return false;
-        }
-        int64_t blocks = range_blocks(*left_blocks, part_blocks - block, reading->workers_count);
-        *range = *part;
-        range->block_from = block;
-        range->block_last = block + blocks - 1;
-        block += blocks;
-        *left_blocks -= blocks;
-        /* The last one is open: the partition may have grown since the snapshot. */
-        range->block_until = block == part_blocks ? BLOCK_LAST : block;
-        range->is_compiled = !reading->is_summed && blocks >= COMPILED_BLOCKS_MIN;
-    } while (block < part_blocks);
-    return true;
-}
-
-static bool take_part(const struct db_result *parts, size_t row, struct range *part,
-                      int64_t *blocks, struct err *err) {
-    return db_result_text(parts, row, 0, &part->from, err) &&
-           db_result_text(parts, row, 1, &part->until, err) &&
-           db_result_int64(parts, row, 2, blocks, err);
-}
-
-static bool cut_parts(struct reading *reading, const struct db_result *parts, struct err *err) {
-    struct range part = {0};
-    int64_t blocks;
-    int64_t left_blocks = 0;
-    for (size_t row = 0; row < parts->rows_count; row++) {
-        if (!take_part(parts, row, &part, &blocks, err)) {
-            return false;
-        }
-        left_blocks += blocks;
-    }
-    reading->usage->total_bytes += (uint64_t)left_blocks * BLOCK_BYTES;
-    for (size_t row = 0; row < parts->rows_count; row++) {
-        if (!take_part(parts, row, &part, &blocks, err) ||
-            !add_ranges(reading, &part, blocks, &left_blocks, err)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* --- one range ------------------------------------------------------------------------------- */
 
 /*
@@ -310,31 +237,51 @@ static bool read_rows(struct usage_feed *feed, struct db_copy_out *copy, struct 
         taken->rows_count = mark.rows_count;
         taken->hash = mark.hash;
         if (is_pack) {
-            taken->told_bytes += PACK_BLOCKS * BLOCK_BYTES;
-            usage_progress(feed->usage, PACK_BLOCKS * BLOCK_BYTES);
+            taken->told_bytes += PACK_BLOCKS * USAGE_BLOCK_BYTES;
+            usage_progress(feed->usage, PACK_BLOCKS * USAGE_BLOCK_BYTES);
         }
     }
 }
 
+/* What the statements of usage have in common, see sql/extract/usage.sql. */
+static void set_params(const struct reading *reading, const struct usage_range *range,
+                       struct db_params *params) {
+    const struct scope *scope = reading->scope;
+    db_params_text(params, range->from);
+    db_params_text(params, range->until);
+    db_params_int64(params, range->block_from);
+    db_params_int64(params, range->block_until);
+    db_params_int64(params, range->block_last);
+    db_params_instant(params, scope->start);
+    db_params_instant(params, scope->start_last);
+    db_params_instant(params, reading->usage->catalog->cutoff);
+    db_params_text(params, buffer_text(&scope->levels));
+    db_params_bool(params, scope->is_opened);
+    db_params_bool(params, source_database_has_seats(reading->database));
+    db_params_instant(params, scope->end);
+    db_params_text(params, text_from(source_database_period(reading->database)));
+    db_params_bool(params, source_database_keeps_cutoff(reading->database));
+    db_params_text(params, reading->days);
+}
+
 static bool read_range(struct usage_feed *feed, struct db *db, const struct reading *reading,
-                       const struct range *range, struct range_mark *taken, struct err *err) {
+                       const struct usage_range *range, struct range_mark *taken, struct err *err) {
+    struct db_params compiled = {0};
     struct db_params params = {0};
     struct db_copy_out copy;
-    db_params_text(&params, range->from);
-    db_params_text(&params, range->until);
-    db_params_int64(&params, range->block_from);
-    db_params_int64(&params, range->block_until);
-    db_params_int64(&params, range->block_last);
-    db_params_bool(&params, range->is_compiled);
-    if (!db_run(db, "extract/range.sql", &params, NULL, err) ||
-        !db_copy_out_begin(db, reading->statement, reading->columns_count, &copy, err)) {
+    db_params_bool(&compiled, range->is_long && !reading->is_summed);
+    set_params(reading, range, &params);
+    if (!db_run(db, "extract/compile.sql", &compiled, NULL, err) ||
+        !db_copy_out_begin_with(db, reading->statement, &params, reading->columns_count, &copy,
+                                err)) {
         return false;
     }
     if (!read_rows(feed, &copy, taken, err)) {
         db_copy_out_abort(&copy);
         return false;
     }
-    uint64_t range_bytes = (uint64_t)(range->block_last + 1 - range->block_from) * BLOCK_BYTES;
+    uint64_t range_bytes =
+        (uint64_t)(range->block_last + 1 - range->block_from) * USAGE_BLOCK_BYTES;
     if (range_bytes > taken->told_bytes) {
         usage_progress(feed->usage, range_bytes - taken->told_bytes);
     }
@@ -343,14 +290,10 @@ static bool read_range(struct usage_feed *feed, struct db *db, const struct read
 
 static bool prepare_connection(const struct reading *reading, size_t worker, struct err *err) {
     struct db *db = source_database_connection(reading->database, worker);
-    struct db_params days = {0};
     struct db_params recorded = {0};
-    db_params_text(&days, reading->days);
     db_params_text(&recorded, text_from(source_database_period(reading->database)));
     db_params_bool(&recorded, source_database_keeps_cutoff(reading->database));
     return db_run(db, "extract/prepare.sql", NULL, NULL, err) &&
-           db_run(db, "extract/scope.sql", reading->scope, NULL, err) &&
-           (!reading->is_summed || db_run(db, "extract/days.sql", &days, NULL, err)) &&
            (!reading->has_recorded ||
             db_run(db, "extract/recorded_scope.sql", &recorded, NULL, err));
 }
@@ -375,7 +318,7 @@ static bool replace_connection(const struct reading *reading, size_t worker,
 
 static bool read_range_through(const struct reading *reading, size_t worker, size_t index,
                                struct usage_feed *feed, struct err *err) {
-    const struct range *ranges = reading->ranges.items;
+    const struct usage_range *ranges = reading->ranges.items;
     struct range_mark taken = {0};
     for (int attempt = 1;; attempt++) {
         if (read_range(feed, source_database_connection(reading->database, worker), reading,
@@ -421,17 +364,23 @@ static bool range_worker(void *context, size_t worker, struct err *err) {
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
-static bool read_parts(struct reading *reading, const struct scope *scope, struct db_result *parts,
+static bool read_parts(struct reading *reading, size_t workers, struct db_result *parts,
                        struct err *err) {
+    const struct scope *scope = reading->scope;
     struct db_params params = {0};
+    uint64_t bytes;
     /* What lies before the first period matters to levels alone. */
     bool reads_earlier = scope->levels.size_bytes > strlen("{}");
     db_params_instant(&params,
                       reads_earlier ? (struct instant){INT64_C(-62135596800000000)} : scope->start);
     db_params_instant(&params, scope->end);
-    return db_run(source_database_connection(reading->database, 0), "extract/partitions.sql",
-                  &params, parts, err) &&
-           cut_parts(reading, parts, err);
+    if (!db_run(source_database_connection(reading->database, 0), "extract/partitions.sql", &params,
+                parts, err) ||
+        !usage_ranges_cut(parts, workers, &reading->ranges, &bytes, err)) {
+        return false;
+    }
+    reading->usage->total_bytes += bytes;
+    return true;
 }
 
 /* What runs have recorded is told apart row by row, which leaves nothing to be added up. */
@@ -449,31 +398,21 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
     struct scope scope = {0};
     struct buffer days = {0};
     struct db_result parts = {0};
-    struct db_params params = {0};
     struct reading reading = {.usage = usage,
                               .database = database,
-                              .scope = &params,
-                              .ranges = {.item_bytes = sizeof(struct range)}};
+                              .scope = &scope,
+                              .ranges = {.item_bytes = sizeof(struct usage_range)}};
     if (usage->catalog->orgs_count == 0) {
         return true;
     }
     size_t workers = source_database_connections_count(database);
     workers = workers < usage->jobs ? workers : usage->jobs;
-    reading.workers_count = workers;
     choose_statement(&reading);
     bool is_done =
-        find_scope(usage->catalog, &scope, err) && read_parts(&reading, &scope, &parts, err);
+        find_scope(usage->catalog, &scope, err) && read_parts(&reading, workers, &parts, err);
     if (is_done) {
         size_t works = reading.ranges.count + 1; /* the seats */
         workers = workers < works ? workers : works;
-        db_params_instant(&params, scope.start);
-        db_params_instant(&params, scope.start_last);
-        db_params_instant(&params, scope.end);
-        db_params_instant(&params, usage->catalog->cutoff);
-        db_params_text(&params, buffer_text(&scope.levels));
-        db_params_bool(&params, scope.is_opened);
-        db_params_text(&params, text_from(source_database_period(database)));
-        db_params_bool(&params, source_database_keeps_cutoff(database));
         is_done = !reading.is_summed || list_days(usage->catalog, &days, err);
         reading.days = buffer_text(&days);
         is_done = is_done && process_parallel(workers, workers, range_worker, &reading, err) &&

@@ -174,6 +174,36 @@ static void copy_of_no_rows_is_fine(void **state) {
     db_close(db);
 }
 
+static void copy_has_its_parameters_as_literals(void **state) {
+    /* What would end a literal, or begin an escape, is text like any other. */
+    const char *const odd = "o'dd \\ \"$1\" -- \xc3\xa4 {}";
+    struct db *db = open_db();
+    struct err err = {0};
+    struct instant at = {INT64_C(-62135596800000000)};
+    struct db_copy_out out;
+    struct db_copy_row row;
+    struct db_params params = {0};
+    (void)state;
+    db_params_text(&params, text_from(odd));
+    db_params_int64(&params, INT64_MIN);
+    db_params_bool(&params, false);
+    db_params_instant(&params, at);
+    must(db_copy_out_begin_with(db, "check/copy_literals.sql", &params, 5, &out, &err), &err);
+    must(db_copy_out_next(&out, &row, &err), &err);
+    assert_non_null(row.fields);
+    assert_int_equal(row.fields[0].size_bytes, strlen(odd));
+    assert_memory_equal(row.fields[0].bytes, odd, strlen(odd));
+    assert_true((int64_t)wire_uint64(row.fields[1].bytes) == INT64_MIN);
+    assert_int_equal(row.fields[2].bytes[0], 0);
+    assert_null(wire_instant(row.fields[3].bytes, &at));
+    assert_true(at.us == INT64_C(-62135596800000000));
+    assert_memory_equal(row.fields[4].bytes, "$1 -- $2", 8);
+    must(db_copy_out_next(&out, &row, &err), &err);
+    assert_null(row.fields);
+    must(db_copy_out_end(&out, &err), &err);
+    db_close(db);
+}
+
 static void signal_cancels_what_runs(void **state) {
     struct db *db = open_db();
     struct err err = {0};
@@ -249,6 +279,7 @@ int main(void) {
         cmocka_unit_test(failure_names_its_reason_and_leaves_the_connection_whole),
         cmocka_unit_test(copy_takes_in_and_gives_out_the_same_rows),
         cmocka_unit_test(copy_of_no_rows_is_fine),
+        cmocka_unit_test(copy_has_its_parameters_as_literals),
         cmocka_unit_test(signal_cancels_what_runs),
         cmocka_unit_test(lost_connection_is_told_and_stays_lost),
         cmocka_unit_test(connection_refused_is_told_without_the_password),
