@@ -8,8 +8,9 @@
  *     client_destroy(client)
  *
  * Keeps a pace of so many requests a minute, obeys 429 and Retry-After, and tries again, with
- * pauses, what nobody saw or what was asked only; a server that cannot be reached a few times, or
- * until the deadline, as the caller says. A POST that may have been carried out is given
+ * pauses, what nobody saw or what was asked only: a question that got no answer, a 429 or a 5xx
+ * until the deadline; a server that cannot be reached a few times, or until the deadline, as the
+ * caller says. A POST that may have been carried out is given
  * back as CLIENT_UNSURE at once: the caller knows how to find out. Errors, where nobody may go on:
  * the key is not taken (ERR_REFUSED), a signal or the deadline (ERR_INTERRUPTED).
  */
@@ -47,7 +48,7 @@ enum client_fate {
     CLIENT_NOT_THERE, /* 404, in the API's own words */
     CLIENT_REFUSED,   /* a definite no: nothing was done */
     CLIENT_NOT_SENT,  /* nobody saw it, however often it was tried; not if it is tried on */
-    CLIENT_UNSURE,    /* a POST that may have been carried out; a GET that was never answered */
+    CLIENT_UNSURE,    /* a POST that may have been carried out; a GET whose answers are not the API's */
 };
 
 struct client_reply {

@@ -172,6 +172,11 @@ static bool client_bad_key(const struct client *client, const struct judgement *
     return err_hint(err, "check %s, then type the same command again", client->options.secret_name);
 }
 
+/* No answer, or one that will be another one later: asking again does no harm. */
+static bool client_may_pass(int status) {
+    return status == 0 || status == 408 || status == 409 || status >= 500;
+}
+
 /* What is to be done with an answer: true when it is one to give back. */
 static bool client_settles(const struct client_request *request, enum verdict verdict,
                            unsigned tries, int status, enum client_fate *fate) {
@@ -194,7 +199,7 @@ static bool client_settles(const struct client_request *request, enum verdict ve
         break;
     }
     *fate = CLIENT_UNSURE;
-    return request->is_post || tries >= CLIENT_TRIES_MAX;
+    return request->is_post || (tries >= CLIENT_TRIES_MAX && !client_may_pass(status));
 }
 
 /* Connections that do not come about are tried on here; then there is an answer, or its lack. */
@@ -204,11 +209,7 @@ static bool client_reach(struct client *client, const struct client_request *req
         if (!client_exchange(client, request, call, err)) {
             return false;
         }
-        if ((*call)->answer.fate != HTTP_NOT_SENT) {
-            reach_made(&client->reach);
-            return true;
-        }
-        if (!client->keeps_connecting) {
+        if ((*call)->answer.fate != HTTP_NOT_SENT || !client->keeps_connecting) {
             return true;
         }
         reach_missed(&client->reach, (*call)->answer.problem);
@@ -252,9 +253,15 @@ static bool client_ask(struct client *client, const struct client_request *reque
         if (is_bad_key) {
             return false;
         }
+        if (is_settled || judgement.verdict == VERDICT_TOO_MUCH) {
+            reach_made(&client->reach);
+        } else {
+            reach_failed(&client->reach, reply->detail);
+        }
         if (is_settled) {
             return true;
         }
+        client_reply_release(reply);
         if (!client_pause(client, clock_monotonic_us(client->options.sys) + pause_us, err)) {
             return false;
         }

@@ -6,6 +6,7 @@
 #include "dodo_internal.h"
 #include "emit/form.h"
 #include "sys/clock.h"
+#include "sys/process.h"
 
 enum { BATCH_RAISED_MAX = 3, RANGES_MAX = 64 };
 
@@ -72,6 +73,8 @@ bool dodo_prove(struct dodo *dodo, struct dodo_open *open, struct err *err) {
     emit_key_format(&open->work->item.key, key);
     (void)snprintf(path, sizeof path, "/events/%s", key);
     if (!client_get(dodo->client, text_from(path), &reply, err)) {
+        bool is_over = err->code == ERR_INTERRUPTED && !interrupt_pending();
+        err->code = is_over ? ERR_UNKNOWN : err->code; /* the deadline: it stays unknown */
         return false;
     }
     bool is_fine = true;

@@ -14,7 +14,11 @@ static void tell(const struct reach *reach, const char *text) {
     }
 }
 
-void reach_missed(struct reach *reach, const char *problem) {
+static const char *what_is_wrong(const struct reach *reach) {
+    return reach->is_there ? "does not answer as it should" : "cannot be reached";
+}
+
+static void miss(struct reach *reach, const char *problem) {
     int64_t now_us = clock_monotonic_us(reach->options.sys);
     char text[512];
     (void)snprintf(reach->problem, sizeof reach->problem, "%s", problem);
@@ -26,11 +30,21 @@ void reach_missed(struct reach *reach, const char *problem) {
         return;
     }
     reach->is_told = true;
-    (void)snprintf(text, sizeof text,
-                   "%.200s cannot be reached (%s): it is tried again until the deadline; nothing "
-                   "is lost meanwhile",
-                   reach->options.base, reach->problem);
+    (void)snprintf(
+        text, sizeof text,
+        "%.200s %s (%s): it is tried again until the deadline; nothing is lost meanwhile",
+        reach->options.base, what_is_wrong(reach), reach->problem);
     tell(reach, text);
+}
+
+void reach_missed(struct reach *reach, const char *problem) {
+    reach->is_there = false;
+    miss(reach, problem);
+}
+
+void reach_failed(struct reach *reach, const char *problem) {
+    reach->is_there = true;
+    miss(reach, problem);
 }
 
 void reach_made(struct reach *reach) {
@@ -53,9 +67,8 @@ bool reach_check_time(const struct reach *reach, int64_t now_us, struct err *err
         return true;
     }
     if (reach->is_lost) {
-        (void)err_set(err, ERR_INTERRUPTED,
-                      "the deadline for sending is over, and %.200s cannot be reached: %s",
-                      reach->options.base, reach->problem);
+        (void)err_set(err, ERR_INTERRUPTED, "the deadline for sending is over, and %.200s %s: %s",
+                      reach->options.base, what_is_wrong(reach), reach->problem);
         return err_hint(err,
                         "what was not sent is not lost: check the network and %s, then type the "
                         "same command again: it goes on where this one stopped",

@@ -157,11 +157,7 @@ bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *c
     (void)sender;
     bool is_fine = form_text(&query, "customer", slot->listed, err) &&
                    form_int64(&query, "created[gte]", since_us / 1000000, err) &&
-                   form_int64(&query, "limit", 100, err) &&
-                   (slot->page_after[0] == '\0' ||
-                    form_text(&query, "starting_after", text_from(slot->page_after), err)) &&
-                   buffer_append(&call->url, text_from("/v1/invoiceitems?"), err) &&
-                   buffer_append(&call->url, buffer_text(&query), err);
+                   page_ask(slot, "/v1/invoiceitems", &query, call, err);
     buffer_release(&query);
     return is_fine;
 }
@@ -335,18 +331,14 @@ bool reconcile_take_sought(struct sender *sender, struct slot *slot,
 
 bool reconcile_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                     const json_t *object, struct err *err) {
-    const char *last_id = "";
     size_t index;
     json_t *row;
     json_array_foreach(json_object_get(object, "data"), index, row) {
-        last_id = object_text(row, "id");
         if (!take_row(sender, slot, answer, row, err)) {
             return false;
         }
     }
-    if (json_is_true(json_object_get(object, "has_more")) && last_id[0] != '\0') {
-        keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
-        slot->tries = 0;
+    if (page_turn(slot, object)) {
         slot_ready(sender, slot, STEP_RECONCILE);
         return true;
     }

@@ -52,11 +52,7 @@ bool reconcile_ask_invoices(struct slot *slot, struct http_call *call, struct er
     bool is_fine = (slot->invoices_listed == INVOICES_OF_ALL ||
                     form_text(&query, "customer", slot->listed, err)) &&
                    form_int64(&query, "created[gte]", since_us / 1000000, err) &&
-                   form_int64(&query, "limit", 100, err) &&
-                   (slot->page_after[0] == '\0' ||
-                    form_text(&query, "starting_after", text_from(slot->page_after), err)) &&
-                   buffer_append(&call->url, text_from("/v1/invoices?"), err) &&
-                   buffer_append(&call->url, buffer_text(&query), err);
+                   page_ask(slot, "/v1/invoices", &query, call, err);
     buffer_release(&query);
     return is_fine;
 }
@@ -105,20 +101,16 @@ static bool take_line(struct sender *sender, struct slot *slot, const struct htt
 
 bool reconcile_take_lines(struct sender *sender, struct slot *slot,
                           const struct http_answer *answer, const json_t *object, struct err *err) {
-    const char *last_id = "";
     size_t index;
     json_t *line;
     json_array_foreach(json_object_get(object, "data"), index, line) {
-        last_id = object_text(line, "id");
         if (!take_line(sender, slot, answer, line, err)) {
             return false;
         }
     }
-    if (!json_is_true(json_object_get(object, "has_more")) || last_id[0] == '\0') {
+    if (!page_turn(slot, object)) {
         return reconcile_lines_read(sender, slot, answer, err);
     }
-    keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
-    slot->tries = 0;
     slot_ready(sender, slot, STEP_LINES);
     return true;
 }
@@ -155,22 +147,18 @@ static bool take_invoice(struct sender *sender, struct slot *slot, const struct 
 bool reconcile_take_invoices(struct sender *sender, struct slot *slot,
                              const struct http_answer *answer, const json_t *object,
                              struct err *err) {
-    const char *last_id = "";
     size_t index;
     json_t *invoice;
     json_array_foreach(json_object_get(object, "data"), index, invoice) {
         bool is_cut = false;
-        last_id = object_text(invoice, "id");
         if (is_ours(sender, invoice) &&
             (!take_invoice(sender, slot, answer, invoice, &is_cut, err) || is_cut)) {
             return is_cut;
         }
     }
-    if (!json_is_true(json_object_get(object, "has_more")) || last_id[0] == '\0') {
+    if (!page_turn(slot, object)) {
         return reconcile_listed(sender, slot, answer, err);
     }
-    keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
-    slot->tries = 0;
     slot_ready(sender, slot, STEP_INVOICES);
     return true;
 }

@@ -246,19 +246,16 @@ static bool take_line(struct sender *sender, struct slot *slot, const json_t *li
 
 static bool take_lines(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                        const json_t *list, struct err *err) {
-    const char *last_id = "";
     size_t index;
     json_t *line;
     json_array_foreach(json_object_get(list, "data"), index, line) {
-        last_id = object_text(line, "id");
         if (!take_line(sender, slot, line, err)) {
             return false;
         }
     }
-    if (!json_is_true(json_object_get(list, "has_more")) || last_id[0] == '\0') {
+    if (!page_turn(slot, list)) {
         return decide(sender, slot, answer, err);
     }
-    keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
     slot->closing.phase = CLOSING_LINES;
     return closing_advance(sender, slot, err);
 }

@@ -5,6 +5,7 @@
  *   sender_window.c  the groups under way, the queues of what is ready, customers in turn
  *   sender_load.c    what the journal knows of a group; what is to be done next
  *   sender_place.c   where the items of a group go
+ *   sender_page.c    listings, page by page
  *   sender_lines.c   items as lines, many by one request, and what lines an invoice has
  *   sender_close.c   invoices of ours compared and finalised
  *   sender_steps.c   each kind of request: how it is asked, and what its answer does
@@ -212,6 +213,13 @@ bool place_take_invoices(struct sender *sender, struct slot *slot, const json_t 
                          struct err *err);
 bool place_take_invoice(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                         const json_t *object, struct err *err);
+
+/* sender_page.c */
+/* The rest of a query for the next page of the listing at hand, behind its path, into the call. */
+bool page_ask(const struct slot *slot, const char *path, struct buffer *query,
+              struct http_call *call, struct err *err);
+/* Whether there is another page behind this one; it is to be asked for then. */
+bool page_turn(struct slot *slot, const json_t *list);
 
 /* sender_lines.c */
 /* How many of the items that have no intent yet go as lines, together; 0: none. */

@@ -220,13 +220,8 @@ bool lines_ask(struct sender *sender, struct slot *slot, struct http_call *call,
                      : sender->reconcile != NULL ? text_from(compared)
                                                  : text_from(work->place_id);
     struct buffer query = {0};
-    bool is_fine = form_int64(&query, "limit", 100, err) &&
-                   (slot->page_after[0] == '\0' ||
-                    form_text(&query, "starting_after", text_from(slot->page_after), err)) &&
-                   buffer_append(&call->url, text_from("/v1/invoices/"), err) &&
-                   form_encode(&call->url, id, err) &&
-                   buffer_append(&call->url, text_from("/lines?"), err) &&
-                   buffer_append(&call->url, buffer_text(&query), err);
+    bool is_fine = buffer_append(&call->url, text_from("/v1/invoices/"), err) &&
+                   form_encode(&call->url, id, err) && page_ask(slot, "/lines", &query, call, err);
     buffer_release(&query);
     return is_fine;
 }
@@ -255,11 +250,9 @@ static bool take_absent(struct sender *sender, struct slot *slot, struct emit_wo
 
 bool lines_take(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                 const json_t *object, struct err *err) {
-    const char *last_id = "";
     size_t at;
     json_t *line;
     json_array_foreach(json_object_get(object, "data"), at, line) {
-        last_id = object_text(line, "id");
         for (size_t index = 0; index < slot->group.works_count; index++) {
             struct emit_work *work = &slot->group.works[index];
             if (is_of_listing(slot, work) && has_key(work, line) &&
@@ -269,9 +262,7 @@ bool lines_take(struct sender *sender, struct slot *slot, const struct http_answ
             }
         }
     }
-    if (json_is_true(json_object_get(object, "has_more")) && last_id[0] != '\0') {
-        keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
-        slot->tries = 0;
+    if (page_turn(slot, object)) {
         slot_ready(sender, slot, STEP_LINES);
         return true;
     }

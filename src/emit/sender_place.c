@@ -49,11 +49,7 @@ bool place_ask_invoices(struct sender *sender, struct slot *slot, struct http_ca
         (is_draft_wanted ? form_text(&query, "subscription", slot->group.subscription, err) &&
                                form_text(&query, "status", text_from("draft"), err)
                          : form_int64(&query, "created[gte]", made_since_s(slot), err)) &&
-        form_int64(&query, "limit", 100, err) &&
-        (slot->page_after[0] == '\0' ||
-         form_text(&query, "starting_after", text_from(slot->page_after), err)) &&
-        buffer_append(&call->url, text_from("/v1/invoices?"), err) &&
-        buffer_append(&call->url, buffer_text(&query), err);
+        page_ask(slot, "/v1/invoices", &query, call, err);
     buffer_release(&query);
     return is_fine;
 }
@@ -147,20 +143,16 @@ static void match_own(struct slot *slot, const json_t *invoice) {
 
 bool place_take_invoices(struct sender *sender, struct slot *slot, const json_t *object,
                          struct err *err) {
-    const char *last_id = "";
     size_t index;
     json_t *row;
     json_array_foreach(json_object_get(object, "data"), index, row) {
-        last_id = object_text(row, "id");
         if (slot->is_draft_asked) {
             match_own(slot, row);
         } else {
             match_draft(slot, row);
         }
     }
-    if (json_is_true(json_object_get(object, "has_more")) && last_id[0] != '\0') {
-        keep_text(slot->page_after, sizeof slot->page_after, text_from(last_id));
-        slot->tries = 0;
+    if (page_turn(slot, object)) {
         slot_ready(sender, slot, STEP_INVOICES);
         return true;
     }

@@ -46,11 +46,7 @@ static bool ask_list(struct sender *sender, struct slot *slot, struct http_call 
     }
     bool is_fine = form_text(&query, "customer", slot->group.customer, err) &&
                    form_int64(&query, "created[gte]", (since_us - LIST_SLACK_US) / 1000000, err) &&
-                   form_int64(&query, "limit", 100, err) &&
-                   (slot->page_after[0] == '\0' ||
-                    form_text(&query, "starting_after", text_from(slot->page_after), err)) &&
-                   buffer_append(&call->url, text_from("/v1/invoiceitems?"), err) &&
-                   buffer_append(&call->url, buffer_text(&query), err);
+                   page_ask(slot, "/v1/invoiceitems", &query, call, err);
     buffer_release(&query);
     return is_fine;
 }
@@ -155,18 +151,14 @@ static bool match_listed(struct sender *sender, struct slot *slot, const struct 
 static bool take_list(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                       const json_t *object, struct err *err) {
     const json_t *data = json_object_get(object, "data");
-    const char *last_id = "";
     size_t index;
     json_t *row;
     json_array_foreach(data, index, row) {
-        last_id = object_text(row, "id");
         if (!match_listed(sender, slot, answer, row, err)) {
             return false;
         }
     }
-    if (json_is_true(json_object_get(object, "has_more")) && last_id[0] != '\0') {
-        (void)snprintf(slot->page_after, sizeof slot->page_after, "%s", last_id);
-        slot->tries = 0;
+    if (page_turn(slot, object)) {
         slot_ready(sender, slot, STEP_LIST);
         return true;
     }

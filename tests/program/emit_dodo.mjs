@@ -158,7 +158,11 @@ const reconcile = async (words) => {
   const lines = told.stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
   return { ...told, first: lines[0], last: lines.at(-1) };
 };
+await simulator.ask({ do: 'faults', plan: { seed: 1, faults_max: 99, script: [ // they pass: it is asked on
+  { method: 'GET', path: '/events', nth: 1, times: 6, kind: '500_before' },
+  { method: 'GET', path: '/events', nth: 7, times: 6, kind: 'reset_before' }] } });
 result = await reconcile([]);
+await simulator.ask({ do: 'faults' });
 assert.equal(result.status, 0, result.out);
 assert.deepEqual([result.first.items, result.first.as_recorded], [ORGS * 2, ORGS * 2]);
 fs.rmSync(path.join(calm, '60-emit/journal'));
@@ -222,12 +226,14 @@ result = await run(simulator, closeWords(dataset, path.join(folder, 'badkey')), 
 assert.equal(result.status, 21, result.out);
 assert.equal((await events(simulator)).length, 0);
 
-// an outcome that nobody can tell is unknown, and is settled by the next run
+// an outcome that nobody can tell by the deadline is unknown, and is settled by the next run
 await reset(simulator, { seed: 1, script: [
   { method: 'POST', path: '/events/ingest', nth: 1, times: 1, kind: '500_after' },
-  { method: 'GET', path: '/events/', nth: 1, times: 6, kind: 'not_json_502' }] });
-result = await run(simulator, closeWords(dataset, path.join(folder, 'unknown')));
+  { method: 'GET', path: '/events/', nth: 1, times: 100000, kind: 'not_json_502' }] });
+result = await run(simulator, closeWords(dataset, path.join(folder, 'unknown'), ['--deadline', '1']));
 assert.equal(result.status, 22, result.out);
+assert.match(result.out, /the deadline for sending is over, and http.* does not answer as it should: HTTP 502/);
+await simulator.ask({ do: 'faults' });
 result = await run(simulator, ['run', '--run-dir', path.join(folder, 'unknown'), ...FAST]);
 assert.equal(result.status, 4, result.out);
 assert.deepEqual(stable(await checkExactlyOnce(simulator, path.join(folder, 'unknown'))), stable(calmRows));

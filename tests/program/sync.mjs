@@ -165,8 +165,13 @@ const dodoSubscription = (n, more = {}) => ({ id: `dsub_${n}`, subscription_id: 
   next_billing_date: iso(now + 86400), cancel_at_next_billing_date: false, metadata: { org_id: `dodo_${n}` }, ...more });
 await simulator.ask({ do: 'reset', seed: 1, key: KEY });
 await simulator.ask({ do: 'add', subscriptions: [dodoSubscription(1), dodoSubscription(2, { cancel_at_next_billing_date: true })] });
+await simulator.ask({ do: 'faults', plan: { seed: 1, faults_max: 99, script: [ // they pass: it is asked on
+  { method: 'GET', path: '/subscriptions', nth: 1, times: 5, kind: '500_before' },
+  { method: 'GET', path: '/subscriptions', nth: 6, times: 5, kind: 'not_json_502' },
+  { method: 'GET', path: '/subscriptions', nth: 11, times: 3, kind: '429_limited' }] } });
 result = await run(simulator, ['dodo', ...FAST]);
 assert.equal(result.status, 0, result.out);
+await simulator.ask({ do: 'faults' });
 assert.match(result.out, /subscriptions +2\nadded +2\n/);
 assert.equal(inForce('dodo_1'), 'pdt_1 open');
 assert.equal(inForce('dodo_2'), `pdt_1 ${now + 86400}`);
