@@ -71,6 +71,8 @@ void journal_close(struct journal *journal); /* what was not committed is lost; 
 /* When what the file says may not be all that was done: since when the other side must be asked. */
 bool journal_is_incomplete(const struct journal *journal, bool *has_since, struct instant *since);
 bool journal_is_empty(const struct journal *journal); /* no intent, no answer */
+/* The time of its first batch tells it from another one at the same place; false: there is none. */
+bool journal_begun_at(const struct journal *journal, struct instant *at);
 
 /* The last intent and the last answer of a key. Texts are valid until journal_close. */
 struct journal_state {

@@ -63,6 +63,7 @@ struct emit_work {
     struct text customer; /* where it was sent to; empty: it was not */
     bool is_kept;         /* its key will for ever be answered by the same failure */
     bool is_added;        /* Stripe says that its line was added: only its id is asked for */
+    bool is_different;    /* it stands there with other content (tells_different) */
     size_t body_offset;   /* of the attempt's body among those kept; body_bytes 0: it is not */
     size_t body_bytes;
     unsigned attempt;
@@ -151,6 +152,15 @@ struct sender_options {
     bool batches_lines;  /* items of a group go on an invoice of ours by one request */
     bool finalizes;      /* of sender_preview: invoices of ours would be */
     bool retries_failed; /* items that were refused are tried again */
+    /* What stands there with other content is left as it is, EMIT_UNKNOWN, and stops nobody else. */
+    bool tells_different;
+    /*
+     * Whether nobody else may be sending, still: asked so often that whoever is allowed to after it
+     * was not true any more, and waits until nothing can be under way, sees all that was sent. NULL:
+     * it need not be asked.
+     */
+    bool (*hold)(void *context, struct err *err);
+    void *hold_context;
     /* For people: the other side cannot be reached, and that it can be again. NULL: nobody. */
     void (*note)(void *context, const char *text);
     void *note_context;
@@ -171,7 +181,7 @@ bool sender_create(const struct sender_options *options, struct journal *journal
                    struct sender **sender, struct err *err);
 void sender_destroy(struct sender *sender); /* NULL is fine */
 /* How long after a request, or after the start of this program, nothing of before is under way. */
-int64_t sender_quiet_us(const struct sender *sender);
+int64_t sender_quiet_us(int64_t timeout_ms);
 bool sender_sweep(struct sender *sender, struct instant since, struct err *err);
 /*
  * Items of others, and of other periods, that wait for the subscription's next invoice: its own,

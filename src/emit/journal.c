@@ -149,6 +149,9 @@ static bool journal_read(struct journal *journal, struct err *err) {
         if (!batch_note(journal, (struct text){rest.bytes, size_bytes}, offset, err)) {
             return false;
         }
+        if (journal->batches == 0) {
+            journal->first_at = mark.at;
+        }
         journal->batches = mark.number;
         journal->last_at = mark.at;
         offset += size_bytes;
@@ -242,6 +245,11 @@ bool journal_is_incomplete(const struct journal *journal, bool *has_since, struc
 
 bool journal_is_empty(const struct journal *journal) {
     return journal->records_found == 0;
+}
+
+bool journal_begun_at(const struct journal *journal, struct instant *at) {
+    *at = journal->first_at;
+    return journal->first_at.us != 0;
 }
 
 static struct text record_content(const struct journal *journal, uint64_t offset) {

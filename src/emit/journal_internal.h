@@ -27,7 +27,8 @@ struct journal {
     uint64_t size_bytes;    /* durable */
     uint64_t chain;
     uint64_t batches;
-    struct instant last_at; /* of the last batch */
+    struct instant first_at; /* of the first batch */
+    struct instant last_at;  /* of the last batch */
     bool is_swept;
     bool was_torn;
     uint64_t records_found;        /* intents and answers in the file when opened */

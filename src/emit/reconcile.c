@@ -188,8 +188,12 @@ bool reconcile_compare(struct sender *sender, struct slot *slot, struct emit_wor
         return tell(sender, slot, RECONCILE_EXTRA, work, object, err);
     }
     work->is_found = true;
-    if (!is_same) {
-        return tell(sender, slot, RECONCILE_DIFFERENT, work, object, err);
+    /* Nobody has recorded that it was sent there: it was to go to the customer that the org has. */
+    bool is_moved = work->is_different && !text_equals(work->customer, slot->group.customer);
+    if (!is_same || is_moved) {
+        return tell(sender, slot, RECONCILE_DIFFERENT, work, object, err) &&
+               (is_sent || !sender->reconcile->repairs ||
+                work_answered(sender, slot, work, OUTCOME_FOUND, answer, object, "", err));
     }
     if (!is_sent) {
         return note_unrecorded(sender, slot, work, answer, object, err);

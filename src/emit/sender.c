@@ -110,8 +110,8 @@ struct sender_counts sender_counts(const struct sender *sender) {
 
 /* --- delays ---------------------------------------------------------------------------------- */
 
-int64_t sender_quiet_us(const struct sender *sender) {
-    return sender->options.timeout_ms * 10 * QUIET_PERCENT;
+int64_t sender_quiet_us(int64_t timeout_ms) {
+    return timeout_ms * 10 * QUIET_PERCENT;
 }
 
 /* Doubling from the first delay, between half and all of it. */
@@ -268,13 +268,22 @@ static bool take_answers(struct sender *sender, struct err *err) {
     return true;
 }
 
+static bool still_holds(struct sender *sender, int64_t now_us, struct err *err) {
+    const struct sender_options *options = &sender->options;
+    if (options->hold == NULL || now_us < sender->hold_us) {
+        return true;
+    }
+    sender->hold_us = now_us + options->timeout_ms * 10 * HOLD_PERCENT;
+    return options->hold(options->hold_context, err);
+}
+
 /* One round. *is_over: everything that was fed has been given back. */
 static bool sender_round(struct sender *sender, const struct emit_feed *feed, bool *has_more,
                          bool *is_over, struct err *err) {
     int64_t now_us = clock_monotonic_us(sender->options.sys);
     int64_t until_us = now_us + IDLE_WAIT_US;
     /* What is ready goes out first: the other side works on it while the window is looked after. */
-    if (!reach_check_time(&sender->reach, now_us, err) ||
+    if (!reach_check_time(&sender->reach, now_us, err) || !still_holds(sender, now_us, err) ||
         !start_ready(sender, now_us, &until_us, err)) {
         return false;
     }

@@ -33,6 +33,8 @@ enum {
     RETRY_DELAY_MS_MAX = 5000,
     /* Longer than a request may take, in percent of its time limit. */
     QUIET_PERCENT = 125,
+    /* In percent of the time limit, too: with a request's own time it is within the quiet. */
+    HOLD_PERCENT = 12,
 };
 
 #define KEY_LIFE_US (INT64_C(23) * 3600 * 1000000)
@@ -142,6 +144,7 @@ struct sender {
     struct reconcile *reconcile; /* NULL: not comparing */
     bool is_closing;             /* invoices: by sender_close_invoices */
     bool finalizes;
+    int64_t hold_us;    /* when it is asked next whether nobody else sends */
     bool has_connected; /* a request has come back */
     struct reach reach;
     uint64_t random;

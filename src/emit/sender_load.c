@@ -44,6 +44,20 @@ static bool content_conflict(const struct emit_work *work, const char *what, con
     return err_hint(err, "see it in Stripe's dashboard; nothing more was sent");
 }
 
+/* It stands there, and is nobody's to send again. */
+static bool tell_different(struct sender *sender, struct emit_work *work, struct err *err) {
+    if (sender->reconcile == NULL && !sender->options.tells_different) {
+        return false;
+    }
+    work->is_different = true;
+    if (sender->reconcile == NULL) {
+        work->result.status = EMIT_UNKNOWN;
+        keep_text(work->result.detail, sizeof work->result.detail, text_from(err->message));
+    }
+    err_release(err);
+    return true;
+}
+
 /* Is what was found or sent what is to be billed? */
 static bool check_known(const struct emit_work *work, struct text customer,
                         const struct journal_answer *answer, struct err *err) {
@@ -94,7 +108,8 @@ static bool load_answer(struct sender *sender, struct text customer, struct emit
         work->result.status = EMIT_SENT;
         keep_text(work->result.object_id, sizeof work->result.object_id, answer->object_id);
         keep_text(work->result.invoice_id, sizeof work->result.invoice_id, answer->invoice_id);
-        return work->item.currency == NULL || check_known(work, customer, answer, err);
+        return work->item.currency == NULL || check_known(work, customer, answer, err) ||
+               tell_different(sender, work, err);
     case OUTCOME_REFUSED:
         keep_text(work->result.detail, sizeof work->result.detail, answer->detail);
         work->result.status = sender->options.retries_failed ? EMIT_OPEN : EMIT_FAILED;
@@ -140,7 +155,8 @@ static bool load_work(struct sender *sender, struct slot *slot, struct emit_work
         work->customer = is_sent ? known.answer.customer : (struct text){"", 0};
         /* Sent there on purpose: the org may have another customer now. */
         bool is_meant =
-            known.has_intent && text_equals(known.intent.customer, known.answer.customer);
+            work->recorded_id != NULL ||
+            (known.has_intent && text_equals(known.intent.customer, known.answer.customer));
         return load_answer(sender, is_meant ? (struct text){"", 0} : slot->group.customer, work,
                            &known.answer, err);
     }
@@ -230,6 +246,7 @@ bool work_settled(struct sender *sender, struct slot *slot, struct emit_work *wo
                   enum journal_outcome outcome, const struct http_answer *answer,
                   const struct brief *brief, const char *detail, struct err *err) {
     char key[EMIT_KEY_TEXT_MAX];
+    bool is_found = outcome == OUTCOME_FOUND && brief->customer.size_bytes > 0;
     struct journal_answer record = {
         .key = work->item.key,
         .attempt = work->attempt,
@@ -237,7 +254,7 @@ bool work_settled(struct sender *sender, struct slot *slot, struct emit_work *wo
         .status = answer->status,
         .amount = brief->amount,
         .currency = brief->currency,
-        .customer = slot->group.customer,
+        .customer = is_found ? brief->customer : slot->group.customer,
         .object_id = brief->id,
         .request_id = text_from(answer->request_id),
         .detail = text_from(detail),
@@ -345,7 +362,7 @@ static void ready_list(struct sender *sender, struct slot *slot) {
         is_kept = is_kept && (!work->needs_list || work->is_kept);
         quiet_us = work->asked_us > quiet_us ? work->asked_us : quiet_us;
     }
-    quiet_us += sender_quiet_us(sender);
+    quiet_us += sender_quiet_us(sender->options.timeout_ms);
     slot->page_after[0] = '\0';
     if (is_kept || clock_monotonic_us(sender->options.sys) >= quiet_us) {
         slot_ready(sender, slot, step);

@@ -61,7 +61,7 @@ static bool sweep_wait(struct sender *sender, int64_t until_us, struct err *err)
  * so that a deadline before the wait's end would be met for ever.
  */
 static bool sweep_wait_quiet(struct sender *sender, struct err *err) {
-    int64_t until_us = sender->options.started_us + sender_quiet_us(sender);
+    int64_t until_us = sender->options.started_us + sender_quiet_us(sender->options.timeout_ms);
     int64_t deadline_us = sender->options.deadline_us;
     if (sweep_wait(sender, until_us, err)) {
         return true;
@@ -73,7 +73,7 @@ static bool sweep_wait_quiet(struct sender *sender, struct err *err) {
                        "nothing was sent: the first emission asks what is there %lld s after its "
                        "start (1.25 times --timeout); type the same command with a --deadline "
                        "beyond that",
-                       (long long)(sender_quiet_us(sender) / 1000000));
+                       (long long)(sender_quiet_us(sender->options.timeout_ms) / 1000000));
     }
     return false;
 }
@@ -131,6 +131,13 @@ static bool sweep_note(void *context, const struct http_answer *answer, const js
         !emit_key_parse(text_from(object_text(metadata, "item_key")), &found.key)) {
         return true; /* somebody else's, or another period's */
     }
+    struct journal_state known;
+    if (!journal_find(sender->journal, &found.key, &known, err)) {
+        return false;
+    }
+    /* Keys of attempts that are known of are not used again. */
+    found.attempt = known.has_answer ? known.answer.attempt : found.attempt;
+    found.attempt = known.is_unsettled ? known.intent.attempt : found.attempt;
     return journal_put_answer(sender->journal, &found, err);
 }
 

@@ -108,11 +108,21 @@ bool emit_write_back_flush(struct emit_write_back *back, struct err *err);
 bool emit_write_back_only_ask(struct run *run, const struct stage_session *session,
                               struct emit_write_back **back, struct err *err);
 /*
- * What stands on records that may be asked for out of this run directory: status unknown, and this
- * in place of an id. Alone: nobody else sends items of the period from here on (ERR_LOCKED).
- * Marking: one after the other sees what is marked, and marks.
+ * What stands on records that may be asked for out of a folder: status unknown, and this in place
+ * of an id. It is the mark of a journal, by place and time: another one that takes its place, once
+ * it is lost, does not know what it knew.
+ */
+bool emit_mark_make(const char *folder, const struct journal *journal, char mark[EMIT_KEY_TEXT_MAX],
+                    struct err *err);
+bool emit_write_back_sign(struct emit_write_back *back, const struct journal *journal,
+                          struct err *err);
+/*
+ * Alone: nobody else sends items of the period from here on (ERR_LOCKED). Marking: one after the
+ * other sees what is marked, and marks. Hold: whether that is still so, or still may be; over a new
+ * connection where that was lost, unless it was away so long that somebody else may have sent.
  */
 const char *emit_write_back_mark(const struct emit_write_back *back);
+bool emit_write_back_hold(struct emit_write_back *back, struct err *err);
 bool emit_write_back_alone(struct emit_write_back *back, struct err *err);
 bool emit_write_back_is_alone(const struct emit_write_back *back);
 bool emit_write_back_marking(struct emit_write_back *back, bool begins, struct err *err);

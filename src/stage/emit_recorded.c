@@ -3,18 +3,18 @@
  * another run directory. It is noted as found, and not sent again, even if it is gone at Stripe,
  * which may have been somebody's goodwill.
  *
- * Records are marked as unknown before the first item is sent, with the mark of the run directory
- * in place of an id. So another directory of the same records knows what may have been asked for
- * that its journal does not know of, however long ago: it looks for it first, and never while
- * somebody else is sending.
+ * Records are marked as unknown before the first item is sent, with the mark of the journal in
+ * place of an id. So another one of the same records, or one that takes its place once it is lost,
+ * knows that something may have been asked for that it does not know of, however long ago: it asks
+ * for all that is there first, whoever's customer it went to, and never while somebody else is
+ * sending.
  *
  * Events of meters cannot be asked for at Stripe, which tells them apart for a day. A journal that
  * begins anew knows by the marks which were never begun, and takes the others as asked for when
  * they were recorded. Without a database a journal that begins anew is in doubt until somebody says
  * that nothing was sent before: it may send for a day after the period's end.
  *
- * A repair of the period (settle.c) marks whatever it is about to send, with its own name as the
- * id: a journal that does not know of it asks at the other side first, or lets it stay unknown.
+ * A repair of the period (settle.c) does the same, with the mark of its own journal.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -29,14 +29,18 @@ struct recorded {
     struct emission_run *emission;
     struct emit_item items[BATCH_ITEMS];
     struct text customers[BATCH_ITEMS];
-    bool is_known[BATCH_ITEMS]; /* the journal has an intent or an answer */
+    struct known {
+        bool is_unsettled;
+        bool is_absent;    /* it was proven, or is to be sent again */
+        unsigned attempts; /* 0: the journal does not know of it */
+    } known[BATCH_ITEMS];
     size_t count;
-    uint64_t others_count; /* marked out of another directory */
+    uint64_t others_count; /* that another journal may know of */
     bool only_counts;
     uint64_t noted_count; /* found, or asked for: the journal has to be opened again */
     uint64_t found_count;
     bool is_new;        /* the journal begins here … */
-    bool was_swept;     /* … and what stands at the other side was listed just now */
+    bool was_swept;     /* what stands at the other side was listed just now, and nobody sends */
     struct buffer body; /* scratch */
 };
 
@@ -75,7 +79,7 @@ static bool note_asked(struct recorded *recorded, size_t place, struct instant r
                                  .run_id = run_id(emission->run),
                                  .is_discountable = emission->session->sending.is_discountable};
     struct journal_intent intent = {.key = item->key,
-                                    .attempt = 1,
+                                    .attempt = recorded->known[place].attempts + 1,
                                     .at = recorded_at,
                                     .place = place_of,
                                     .place_id = text_from(""),
@@ -104,24 +108,26 @@ static bool take_row(struct recorded *recorded, const struct db_result *result, 
         !db_result_instant(result, row, 3, &recorded_at, err)) {
         return false;
     }
+    const struct known *known = &recorded->known[place];
     bool is_sent = text_equals(status, text_from("sent"));
     bool is_unknown = text_equals(status, text_from("unknown"));
+    /* Without a mark it was asked for, and never answered. */
     const char *mark = emit_write_back_mark(emission->session->write_back);
     bool is_others =
-        is_unknown && object_id.size_bytes > 0 && !text_equals(object_id, text_from(mark));
+        is_unknown && (object_id.size_bytes > 0 ? !text_equals(object_id, text_from(mark))
+                                                : !known->is_unsettled);
     recorded->others_count += is_others ? 1 : 0;
-    if (recorded->only_counts || recorded->is_known[place]) {
+    if (recorded->only_counts) {
         return true;
     }
-    if (is_sent) {
+    if (is_sent && !known->is_absent) {
         return note_found(recorded, (size_t)place, object_id, err);
     }
-    /* Without a mark: asked for, and never answered. */
     bool is_asked =
-        is_others || object_id.size_bytes == 0 || (is_metered(emission) && recorded->is_new);
-    is_asked = is_asked && !recorded->was_swept;
-    if (!is_asked || !is_unknown || recorded->customers[place].size_bytes == 0 ||
-        (is_metered(emission) && emission->session->sending.is_never_sent)) {
+        is_sent || is_others || (is_unknown && is_metered(emission) && recorded->is_new);
+    if (!is_asked || recorded->was_swept || known->is_unsettled ||
+        recorded->customers[place].size_bytes == 0 ||
+        (is_metered(emission) && (is_sent || emission->session->sending.is_never_sent))) {
         return true;
     }
     return note_asked(recorded, (size_t)place, recorded_at, err);
@@ -166,9 +172,16 @@ static bool add_unknown(struct recorded *recorded, const struct emit_group *grou
     if (is_there) {
         return true;
     }
-    recorded->is_known[recorded->count] = known.has_intent || known.has_answer;
+    struct known *here = &recorded->known[recorded->count];
+    unsigned answered = known.has_answer ? known.answer.attempt : 0;
+    unsigned intended = known.has_intent ? known.intent.attempt : 0;
+    here->is_unsettled = known.is_unsettled;
+    here->is_absent =
+        known.has_answer && !known.is_unsettled && known.answer.outcome == OUTCOME_ABSENT;
+    here->attempts = answered > intended ? answered : intended;
     recorded->items[recorded->count] = work->item;
-    recorded->customers[recorded->count++] = group->customer;
+    recorded->customers[recorded->count++] =
+        known.is_unsettled ? known.intent.customer : group->customer;
     return recorded->count < BATCH_ITEMS || ask_batch(recorded, err);
 }
 
@@ -233,18 +246,13 @@ static bool look_all(struct emission_run *emission, struct recorded *recorded,
 bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_state state,
                         bool *is_noted, struct err *err) {
     *is_noted = false;
-    if (emission->session->write_back == NULL) {
-        return true;
-    }
     struct recorded *recorded = mem_alloc(sizeof *recorded);
     if (recorded == NULL) {
         return err_memory(err, sizeof *recorded);
     }
     recorded->is_new = state.is_new;
     recorded->was_swept = state.was_swept;
-    bool is_fine =
-        look_all(emission, recorded, add_unknown, err) &&
-        (recorded->others_count == 0 || emit_write_back_alone(emission->session->write_back, err));
+    bool is_fine = look_all(emission, recorded, add_unknown, err);
     if (is_fine && recorded->found_count > 0) {
         emission_tell_note(emission, "the database says that items were sent before: those are "
                                      "not sent again");
@@ -256,26 +264,19 @@ bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_stat
                        journal_commit(emission->journal, clock_now(run_sys(emission->run)), err));
 }
 
-bool emit_recorded_exclude(struct emission_run *emission, struct err *err) {
-    if (emission->session->write_back == NULL) {
-        return true;
-    }
+bool emit_recorded_others(struct emission_run *emission, bool *has_others, struct err *err) {
     struct recorded *recorded = mem_alloc(sizeof *recorded);
     if (recorded == NULL) {
         return err_memory(err, sizeof *recorded);
     }
     recorded->only_counts = true;
-    bool is_fine =
-        look_all(emission, recorded, add_unknown, err) &&
-        (recorded->others_count == 0 || emit_write_back_alone(emission->session->write_back, err));
+    bool is_fine = look_all(emission, recorded, add_unknown, err);
+    *has_others = recorded->others_count > 0;
     mem_free(recorded);
     return is_fine;
 }
 
 bool emit_recorded_mark(struct emission_run *emission, struct err *err) {
-    if (emission->session->write_back == NULL) {
-        return true;
-    }
     struct recorded *recorded = mem_alloc(sizeof *recorded);
     if (recorded == NULL) {
         return err_memory(err, sizeof *recorded);

@@ -22,6 +22,7 @@ struct emission_run {
     struct instant first_end;   /* of all periods billed */
     struct instant apart_until; /* meter events may be sent; 0: for ever */
     int64_t deadline_us;        /* monotonic: of the whole stage */
+    int64_t quiet_from_us;      /* monotonic: nobody else asked for anything after it */
 };
 
 /* Close also after a failure. */
@@ -32,20 +33,19 @@ struct sender_options emission_options(const struct emission_run *emission);
 void emission_tell_note(const struct emission_run *emission, const char *text);
 
 /*
- * emit_recorded.c. Note puts into the journal, where there is a database, what its records say was
- * sent or asked for, and the journal does not know; *is_noted: it has to be opened again. Mark
- * tells the records that the items may be asked for from now on. Exclude, before anything is
- * listed: if any was begun out of another run directory, nobody else may be sending (ERR_LOCKED).
+ * emit_recorded.c, where there is a database. Others: whether its records say that something may
+ * have been asked for by somebody whose journal this is not. Note puts into the journal what the
+ * records say was sent or asked for, and the journal does not know; *is_noted: it has to be opened
+ * again. Mark tells the records that the items may be asked for from now on.
  */
 struct emit_recorded_state {
-    bool is_new; /* the journal begins here */
-    bool
-        was_swept; /* what stands at the other side was listed just now, with nobody else sending */
+    bool is_new;    /* the journal begins here */
+    bool was_swept; /* what is at the other side was listed just now, with nobody else sending */
 };
+bool emit_recorded_others(struct emission_run *emission, bool *has_others, struct err *err);
 bool emit_recorded_note(struct emission_run *emission, struct emit_recorded_state state,
                         bool *is_noted, struct err *err);
 bool emit_recorded_mark(struct emission_run *emission, struct err *err);
-bool emit_recorded_exclude(struct emission_run *emission, struct err *err);
 /*
  * Of events of meters, without a database, with a journal of which nobody has said that it knows
  * all that was sent. Sets apart_until; ERR_UNKNOWN when new ones may be there already, and would

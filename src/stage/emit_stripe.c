@@ -20,7 +20,12 @@ void emission_tell_note(const struct emission_run *emission, const char *text) {
 static bool open_journal(struct emission_run *emission, struct err *err) {
     journal_close(emission->journal);
     return journal_open(run_sys(emission->run), emission->journal_path, run_id(emission->run),
-                        clock_now(run_sys(emission->run)), &emission->journal, err);
+                        clock_now(run_sys(emission->run)), &emission->journal, err) &&
+           emit_write_back_sign(emission->session->write_back, emission->journal, err);
+}
+
+static bool hold(void *context, struct err *err) {
+    return emit_write_back_hold(context, err);
 }
 
 struct sender_options emission_options(const struct emission_run *emission) {
@@ -37,7 +42,7 @@ struct sender_options emission_options(const struct emission_run *emission) {
         .in_flight = sending->in_flight,
         .timeout_ms = sending->timeout_ms,
         .retry_delay_ms = sending->retry_delay_ms,
-        .started_us = sending->started_us,
+        .started_us = emission->quiet_from_us,
         .deadline_us = emission->deadline_us,
         .attach = sending->attach,
         .max_wait_us = sending->max_wait_us,
@@ -46,6 +51,8 @@ struct sender_options emission_options(const struct emission_run *emission) {
         .batches_lines = sending->batches_lines,
         .finalizes = sending->finalizes,
         .retries_failed = sending->retries_failed,
+        .hold = emission->session->write_back != NULL ? hold : NULL,
+        .hold_context = emission->session->write_back,
         .note = emission->session->note,
         .note_context = emission->session->note_context,
         .is_metered = emission->session->emission == EMISSION_STRIPE_METERS,
@@ -69,17 +76,46 @@ static bool put_swept(struct emission_run *emission, struct err *err) {
            open_again(emission, err);
 }
 
-/* What others have begun is seen, and what may be begun here is marked, before anybody else looks.
+/*
+ * Something may have been asked for by somebody else: nobody may be sending from here on, and what
+ * was sent until now is under way for a while.
+ */
+static bool exclude_others(struct emission_run *emission, struct err *err) {
+    struct emit_write_back *back = emission->session->write_back;
+    if (emit_write_back_is_alone(back)) {
+        return true;
+    }
+    if (!emit_write_back_alone(back, err)) {
+        return false;
+    }
+    emission->quiet_from_us = clock_monotonic_us(run_sys(emission->run));
+    return open_sender(emission, err);
+}
+
+/*
+ * What others have begun is seen, and what may be begun here is marked, before anybody else looks.
+ * *is_late: somebody began just now, and it has to be listed what is there.
  */
 static bool take_recorded(struct emission_run *emission, struct emit_recorded_state state,
-                          struct err *err) {
+                          bool *is_late, struct err *err) {
     struct emit_write_back *back = emission->session->write_back;
+    bool is_listed = emission->session->emission == EMISSION_STRIPE;
+    bool has_others = false;
     bool is_noted;
+    *is_late = false;
     if (back == NULL) {
         return true;
     }
-    return emit_write_back_marking(back, true, err) &&
-           emit_recorded_note(emission, state, &is_noted, err) &&
+    if (!emit_write_back_marking(back, true, err) ||
+        !emit_recorded_others(emission, &has_others, err) ||
+        (has_others && !exclude_others(emission, err))) {
+        return false;
+    }
+    *is_late = has_others && is_listed && !state.was_swept;
+    if (*is_late) {
+        return emit_write_back_marking(back, false, err);
+    }
+    return emit_recorded_note(emission, state, &is_noted, err) &&
            (!is_noted || open_again(emission, err)) &&
            (!state.is_new || put_swept(emission, err)) && emit_recorded_mark(emission, err) &&
            emit_write_back_marking(back, false, err);
@@ -94,7 +130,9 @@ static bool complete_metered(struct emission_run *emission, struct err *err) {
     struct instant since;
     bool is_incomplete = journal_is_incomplete(emission->journal, &has_since, &since) && !has_since;
     bool has_records = emission->session->write_back != NULL;
-    if (!take_recorded(emission, (struct emit_recorded_state){.is_new = is_incomplete}, err)) {
+    bool is_late;
+    struct emit_recorded_state state = {.is_new = is_incomplete};
+    if (!take_recorded(emission, state, &is_late, err)) {
         return false;
     }
     if (is_incomplete && !has_records && emission->session->sending.is_never_sent) {
@@ -109,39 +147,60 @@ static bool complete_metered(struct emission_run *emission, struct err *err) {
 /* A first sending cannot be told from one whose run directory was lost. */
 static void tell_wait(const struct emission_run *emission) {
     const struct stage_sending *sending = &emission->session->sending;
-    int64_t left_us = sending->started_us + sender_quiet_us(emission->sender) -
+    int64_t left_us = emission->quiet_from_us + sender_quiet_us(sending->timeout_ms) -
                       clock_monotonic_us(run_sys(emission->run));
     char text[160];
     if (left_us > INT64_C(1000000)) {
-        (void)snprintf(text, sizeof text,
-                       "the journal begins here: waiting %lld s, until nothing sent before can be "
-                       "under way, then asking Stripe what is there",
-                       (long long)(left_us / 1000000));
+        (void)snprintf(
+            text, sizeof text,
+            "%s: waiting %lld s, until nothing sent before can be under way, then asking "
+            "Stripe what is there",
+            journal_is_empty(emission->journal) ? "the journal begins here"
+                                                : "the journal may not know all that was sent",
+            (long long)(left_us / 1000000));
         emission_tell_note(emission, text);
     }
 }
 
-/* A journal that begins now, or that lost its end, does not know all that was sent. */
+static bool sweep(struct emission_run *emission, struct err *err) {
+    bool has_since;
+    struct instant since;
+    bool is_torn = journal_is_incomplete(emission->journal, &has_since, &since) && has_since;
+    if (!is_torn || emission->first_end.us - DAY_US > since.us) {
+        since.us = emission->first_end.us - DAY_US;
+    }
+    tell_wait(emission);
+    return sender_sweep(emission->sender, since, err) && open_again(emission, err);
+}
+
+/*
+ * A journal that begins now, or that lost its end, does not know all that was sent, and none does
+ * that is not the only one. Who is alone stays so: the second look is the last.
+ */
 static bool complete_journal(struct emission_run *emission, struct err *err) {
     bool has_since;
     struct instant since;
+    bool is_late = true;
     if (emission->session->emission == EMISSION_STRIPE_METERS) {
         return complete_metered(emission, err);
     }
-    if (!journal_is_incomplete(emission->journal, &has_since, &since)) {
-        return take_recorded(emission, (struct emit_recorded_state){.is_new = false}, err);
-    }
-    if (!has_since || emission->first_end.us - DAY_US > since.us) {
-        since.us = emission->first_end.us - DAY_US;
-    }
-    if (!emit_recorded_exclude(emission, err)) {
+    bool is_incomplete = journal_is_incomplete(emission->journal, &has_since, &since);
+    struct emit_write_back *back = emission->session->write_back;
+    bool has_others = false;
+    if (back != NULL && (!emit_recorded_others(emission, &has_others, err) ||
+                         (has_others && !exclude_others(emission, err)))) {
         return false;
     }
-    bool is_alone = emission->session->write_back != NULL &&
-                    emit_write_back_is_alone(emission->session->write_back);
-    tell_wait(emission);
-    return sender_sweep(emission->sender, since, err) && open_again(emission, err) &&
-           take_recorded(emission, (struct emit_recorded_state){.was_swept = is_alone}, err);
+    bool sweeps = is_incomplete || has_others;
+    while (is_late) {
+        bool is_alone = back != NULL && emit_write_back_is_alone(back);
+        struct emit_recorded_state state = {.was_swept = sweeps && is_alone};
+        if ((sweeps && !sweep(emission, err)) || !take_recorded(emission, state, &is_late, err)) {
+            return false;
+        }
+        sweeps = true;
+    }
+    return true;
 }
 
 static bool settle_shard(struct emission_run *emission, size_t shard_index, struct err *err) {
@@ -205,6 +264,7 @@ bool emission_open(struct emission_run *emission, struct run *run,
     *emission = (struct emission_run){.run = run, .session = session};
     emission->deadline_us =
         clock_monotonic_us(run_sys(run)) + session->sending.deadline_s * INT64_C(1000000);
+    emission->quiet_from_us = session->sending.started_us;
     (void)month_format(session->month, emission->period);
     emission->arena = arena_create(err);
     return emission->arena != NULL &&

@@ -10,6 +10,7 @@
 #include "core/memory.h"
 #include "db/migrate.h"
 #include "emit.h"
+#include "sys/clock.h"
 #include "sys/process.h"
 
 enum { BATCH_ROWS = 1000 };
@@ -22,7 +23,9 @@ struct emit_write_back {
     json_t *batch;                /* array */
     bool is_asking;               /* nothing is written, and nobody kept from sending */
     bool is_alone;                /* nobody else sends items of the period */
-    char mark[EMIT_KEY_TEXT_MAX]; /* of the run directory; empty: of none */
+    char mark[EMIT_KEY_TEXT_MAX]; /* of the run directory's journal; empty: it is not begun */
+    int64_t quiet_us;             /* so long nobody else begins to send after it was alone */
+    int64_t held_us; /* monotonic: when it was last seen to hold; 0: nothing is sent yet */
 };
 
 bool emit_database_open(struct run *run, const char *conninfo, struct db **db, struct err *err) {
@@ -59,23 +62,35 @@ static bool lock(struct emit_write_back *back, struct err *err) {
                          "ended, then type the same again");
 }
 
-/* Of this directory on this machine: another one may have another journal of the same run. */
-static bool make_mark(struct emit_write_back *back, struct err *err) {
+/* Of a folder on this machine: another one may have another journal of the same run. */
+bool emit_mark_make(const char *folder, const struct journal *journal, char text[EMIT_KEY_TEXT_MAX],
+                    struct err *err) {
     char path[FILE_PATH_MAX];
+    struct instant begun_at;
+    text[0] = '\0';
+    if (!journal_begun_at(journal, &begun_at)) {
+        return true;
+    }
     char host[256];
     struct buffer content = {0};
     struct digest digest;
     struct emit_key mark;
     process_host_name(host, sizeof host);
-    bool is_fine = path_absolute(run_path(back->run), path, err) &&
-                   buffer_append_format(&content, err, "run directory %s %s", host, path) &&
+    bool is_fine = path_absolute(folder, path, err) &&
+                   buffer_append_format(&content, err, "run directory %s %s %lld", host, path,
+                                        (long long)begun_at.us) &&
                    digest_of(content.bytes, content.size_bytes, &digest, err);
     buffer_release(&content);
     if (is_fine) {
         memcpy(mark.bytes, digest.bytes, sizeof mark.bytes);
-        emit_key_format(&mark, back->mark);
+        emit_key_format(&mark, text);
     }
     return is_fine;
+}
+
+bool emit_write_back_sign(struct emit_write_back *back, const struct journal *journal,
+                          struct err *err) {
+    return back == NULL || emit_mark_make(run_path(back->run), journal, back->mark, err);
 }
 
 const char *emit_write_back_mark(const struct emit_write_back *back) {
@@ -106,14 +121,53 @@ static bool lock_alone(struct emit_write_back *back, struct err *err) {
                          "it sent is asked for first");
 }
 
+/* Who may send after us waits as long as that before it looks what is there. */
+static bool check_away(const struct emit_write_back *back, struct err *err) {
+    int64_t away_us = clock_monotonic_us(run_sys(back->run)) - back->held_us;
+    if (back->held_us == 0 || away_us < back->quiet_us) {
+        return true;
+    }
+    (void)err_set(err, ERR_DATABASE,
+                  "the connection to %s was lost for %lld s: meanwhile somebody else may have sent "
+                  "items of the period",
+                  db_description(back->db), (long long)(away_us / 1000000));
+    return err_hint(err, "type the same command again: what is there is asked for first");
+}
+
 static bool connect(struct emit_write_back *back, struct err *err) {
     if (back->run == NULL || (back->db != NULL && !db_is_lost(back->db))) {
         return true;
     }
     db_close(back->db);
     back->db = NULL;
-    return emit_database_open(back->run, back->conninfo, &back->db, err) &&
-           (back->is_asking || (lock(back, err) && (!back->is_alone || lock_alone(back, err))));
+    if (!emit_database_open(back->run, back->conninfo, &back->db, err)) {
+        return false;
+    }
+    if (back->is_asking) {
+        return true;
+    }
+    if (!lock(back, err) || (back->is_alone && !lock_alone(back, err)) || !check_away(back, err)) {
+        return false;
+    }
+    if (back->held_us != 0) {
+        back->held_us = clock_monotonic_us(run_sys(back->run));
+    }
+    return true;
+}
+
+bool emit_write_back_hold(struct emit_write_back *back, struct err *err) {
+    struct db_params params = {0};
+    struct db_result result = {0};
+    bool is_fine = connect(back, err) && db_run(back->db, "emit/hold.sql", &params, &result, err);
+    db_result_release(&result);
+    if (!is_fine && back->db != NULL && db_is_lost(back->db)) {
+        err_release(err);
+        is_fine = connect(back, err);
+    }
+    if (is_fine) {
+        back->held_us = clock_monotonic_us(run_sys(back->run));
+    }
+    return is_fine || err_wrap(err, "seeing to it that nobody else sends");
 }
 
 static bool open_back(struct run *run, const struct stage_session *session, bool is_asking,
@@ -123,10 +177,13 @@ static bool open_back(struct run *run, const struct stage_session *session, bool
     if (made == NULL) {
         return err_memory(err, sizeof *made);
     }
-    *made = (struct emit_write_back){
-        .run = run, .conninfo = session->conninfo, .batch = json_array(), .is_asking = is_asking};
+    *made = (struct emit_write_back){.run = run,
+                                     .conninfo = session->conninfo,
+                                     .batch = json_array(),
+                                     .is_asking = is_asking,
+                                     .quiet_us = sender_quiet_us(session->sending.timeout_ms)};
     session_period(session, made->period);
-    if (made->batch == NULL || !make_mark(made, err) || !connect(made, err)) {
+    if (made->batch == NULL || !connect(made, err)) {
         bool has_batch = made->batch != NULL;
         emit_write_back_close(made);
         return has_batch ? false : err_memory(err, 0);

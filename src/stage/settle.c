@@ -17,6 +17,8 @@ struct settle {
     char day[INSTANT_TEXT_MAX];
     char period[INSTANT_TEXT_MAX];
     char run_id[EMIT_KEY_TEXT_MAX]; /* of the journal */
+    char mark[EMIT_KEY_TEXT_MAX];   /* of the same: what it is about to send */
+    int64_t alone_us;               /* monotonic: since when nobody else sends */
     char journal_path[FILE_PATH_MAX];
     int64_t revisions; /* the highest */
     struct instant first_end;
@@ -42,6 +44,7 @@ static bool lock_period(struct settle *settle, struct err *err) {
     bool is_fine = db_run(settle->db, "settle/lock.sql", &params, &result, err) &&
                    db_result_bool(&result, 0, 0, &is_locked, err);
     db_result_release(&result);
+    settle->alone_us = clock_monotonic_us(settle->options.sys);
     if (!is_fine || is_locked) {
         return is_fine;
     }
@@ -103,7 +106,17 @@ static bool make_folder(struct settle *settle, struct err *err) {
            path_format(settle->journal_path, err, "%s/60-emit/journal", folder);
 }
 
-static struct sender_options sender_options_of(const struct settle *settle) {
+/* The lock ends with the connection, which is not made anew. */
+static bool hold(void *context, struct err *err) {
+    struct settle *settle = context;
+    struct db_params params = {0};
+    struct db_result result = {0};
+    bool is_fine = db_run(settle->db, "emit/hold.sql", &params, &result, err);
+    db_result_release(&result);
+    return is_fine || err_wrap(err, "seeing to it that nobody else sends");
+}
+
+static struct sender_options sender_options_of(struct settle *settle) {
     const struct stage_sending *sending = settle->options.sending;
     const struct sys *sys = settle->options.sys;
     return (struct sender_options){
@@ -117,13 +130,16 @@ static struct sender_options sender_options_of(const struct settle *settle) {
         .in_flight = sending->in_flight,
         .timeout_ms = sending->timeout_ms,
         .retry_delay_ms = sending->retry_delay_ms,
-        .started_us = sending->started_us,
+        .started_us = settle->alone_us,
         .deadline_us = clock_monotonic_us(sys) + sending->deadline_s * 1000000,
         .attach = sending->attach,
         .max_wait_us = sending->max_wait_us,
         .may_stand_alone = sending->may_stand_alone,
         .is_discountable = sending->is_discountable,
         .retries_failed = true,
+        .tells_different = true,
+        .hold = settle->options.folder != NULL ? hold : NULL,
+        .hold_context = settle,
         .is_metered = settle->options.emission == EMISSION_STRIPE_METERS,
     };
 }
@@ -157,8 +173,10 @@ static bool open_sender(struct settle *settle, struct err *err) {
     settle->sender = NULL;
     journal_close(settle->journal);
     settle->journal = NULL;
-    if (settle->options.folder != NULL && !journal_open(sys, settle->journal_path, settle->run_id,
-                                                        clock_now(sys), &settle->journal, err)) {
+    if (settle->options.folder != NULL &&
+        (!journal_open(sys, settle->journal_path, settle->run_id, clock_now(sys), &settle->journal,
+                       err) ||
+         !emit_mark_make(settle->options.folder, settle->journal, settle->mark, err))) {
         return false;
     }
     if (is_dodo(settle)) {
@@ -304,8 +322,12 @@ static bool note_sent(void *context, const struct emit_group *group, struct err 
         settle->counts->held += result->status == EMIT_HELD ? 1 : 0;
         settle->counts->failed += result->status == EMIT_FAILED ? 1 : 0;
         settle->counts->unknown +=
-            result->status == EMIT_UNKNOWN || result->status == EMIT_OPEN ? 1 : 0;
-        if (!emit_write_back_put(settle->write_back, &work->item, emit_status_word(result),
+            !work->is_different && (result->status == EMIT_UNKNOWN || result->status == EMIT_OPEN)
+                ? 1
+                : 0;
+        /* What stands there with other content keeps its mark: whoever sends asks for it first. */
+        if (!work->is_different &&
+            !emit_write_back_put(settle->write_back, &work->item, emit_status_word(result),
                                  is_dodo(settle) ? "" : result->object_id, err)) {
             return false;
         }
@@ -315,7 +337,7 @@ static bool note_sent(void *context, const struct emit_group *group, struct err 
 
 /*
  * What is asked for from here on is not known from here on: neither to a run directory that comes
- * back, nor to another folder of repairs. The name of the journal stands where an id will be.
+ * back, nor to another folder of repairs. The mark of the journal stands where an id will be.
  */
 static bool mark_page(struct settle *settle, struct settle_page *page, struct err *err) {
     struct emit_group group = {0};
@@ -327,9 +349,9 @@ static bool mark_page(struct settle *settle, struct settle_page *page, struct er
             is_fine && is_found && group.customer.size_bytes > 0 && group.held_reason == NULL;
         for (size_t index = 0; is_fine && is_sent && index < group.works_count; index++) {
             const struct emit_work *work = &group.works[index];
-            is_fine = work->held_reason != NULL || work->recorded_id != NULL ||
-                      emit_write_back_put(settle->write_back, &work->item, "unknown",
-                                          settle->run_id, err);
+            is_fine =
+                work->held_reason != NULL || work->recorded_id != NULL ||
+                emit_write_back_put(settle->write_back, &work->item, "unknown", settle->mark, err);
         }
     }
     emit_group_release(&group);
@@ -350,12 +372,35 @@ static bool send_page(struct settle *settle, struct settle_page *page, void *con
            emit_write_back_flush(settle->write_back, err);
 }
 
-/* A journal that begins here does not know what was sent; nor does one that lost its end. */
+/* Something was begun by a run, or out of another folder, that the journal may not know of. */
+static bool has_others(struct settle *settle, bool *is_any, struct err *err) {
+    struct db_params params = {0};
+    struct db_result result = {0};
+    int64_t count = 0;
+    db_params_text(&params, text_from(settle->day));
+    db_params_text(&params, text_from(settle->mark));
+    bool is_fine = db_run(settle->db, "settle/begun.sql", &params, &result, err) &&
+                   db_result_int64(&result, 0, 0, &count, err);
+    db_result_release(&result);
+    *is_any = count > 0;
+    return is_fine;
+}
+
+/*
+ * A journal that begins here does not know what was sent; nor does one that lost its end, or that
+ * somebody else has sent beside.
+ */
 static bool complete_journal(struct settle *settle, struct err *err) {
     bool has_since;
     struct instant since;
     struct instant from = {settle->first_end.us - DAY_US};
-    if (!journal_is_incomplete(settle->journal, &has_since, &since)) {
+    bool is_listed = settle->options.emission == EMISSION_STRIPE;
+    bool is_any = false;
+    bool is_incomplete = journal_is_incomplete(settle->journal, &has_since, &since);
+    if (!is_incomplete && is_listed && !has_others(settle, &is_any, err)) {
+        return false;
+    }
+    if (!is_incomplete && !is_any) {
         return true;
     }
     if (is_dodo(settle)) {
@@ -372,8 +417,11 @@ static bool complete_journal(struct settle *settle, struct err *err) {
     }
     if (settle->options.note != NULL) {
         settle->options.note(settle->options.note_context,
-                             "the journal begins here: waiting until nothing sent before can be "
-                             "under way, then asking Stripe what is there");
+                             is_any
+                                 ? "somebody else has begun to send: waiting until nothing of it "
+                                   "can be under way, then asking Stripe what is there"
+                                 : "the journal begins here: waiting until nothing sent before "
+                                   "can be under way, then asking Stripe what is there");
     }
     return sender_sweep(settle->sender, from, err) && open_sender(settle, err);
 }

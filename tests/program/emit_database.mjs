@@ -29,7 +29,7 @@ function freshDatabase(name) {
 
 function run(simulator, words, env = {}) {
   return new Promise((resolve) => {
-    const child = spawn(env.PROGRAM ?? program, [...words, '--rate', 'none', '--retry-delay', '1', '--timeout', '2000'], {
+    const child = spawn(env.PROGRAM ?? program, [...words, '--rate', env.RATE ?? 'none', '--retry-delay', '1', '--timeout', '2000'], {
       env: { ...process.env, STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY,
         DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env },
     });
@@ -184,6 +184,49 @@ assert.equal(count(records, 'sent'), 2 * (ORGS - 2));
 const once = (await simulator.ask({ do: 'dump' })).items;
 assert.equal(new Set(once.map((item) => item.metadata.item_key)).size, once.length, 'none is there twice');
 assert.equal(once.length, 2 * (ORGS - 2));
+
+// what one directory was refused, another one has sent: the first knows of it by the records
+freshDatabase('refused');
+await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+await simulator.ask({ do: 'add', customers: customers(2) });
+const refused = [path.join(folder, 'refused-1'), path.join(folder, 'refused-2')];
+result = await run(simulator, closeWords(refused[0]));
+assert.equal(result.status, 21, result.out);
+await simulator.ask({ do: 'add', customers: customers().slice(0, 2) });
+result = await run(simulator, closeWords(refused[1])); // under the same keys
+assert.equal(result.status, 21, result.out);
+for (const directory of [refused[1], refused[0]]) {
+  result = await run(simulator, ['emit', directory, '--test-key']);
+  assert.equal(result.status, 4, result.out);
+  assert.equal((await simulator.ask({ do: 'dump' })).items.length, 2 * (ORGS - 2));
+  await simulator.ask({ do: 'clock', advance_s: 180000 });
+}
+
+// the server ends the connection while items are sent, and somebody else is alone before it is made anew: nothing more goes
+freshDatabase('cut');
+await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+await simulator.ask({ do: 'add', customers: customers() });
+const cut = path.join(folder, 'cut');
+const whole = run(simulator, [...closeWords(cut), '--in-flight', '1'], { RATE: '150' });
+while ((await simulator.ask({ do: 'dump' })).items.length < 40) await new Promise((resolve) => { setTimeout(resolve, 20); });
+const waiter = spawn('psql', ['-X', '-q', '-At'], { stdio: ['pipe', 'pipe', 'inherit'] });
+waiter.stdin.write(`select pg_advisory_lock(hashtextextended('periodclose emit ${period}-01', 0));\n`);
+while (sql("select count(*) from pg_locks where locktype = 'advisory' and not granted") === '0');
+sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and granted");
+result = await whole;
+assert.equal(result.status, 11, result.out);
+const whenCut = (await simulator.ask({ do: 'dump' })).items.length;
+assert.ok(whenCut < ORGS, `${whenCut} were sent`);
+waiter.stdin.end();
+await new Promise((resolve) => { waiter.on('close', resolve); });
+// … and where nobody was, it is made anew
+const again = run(simulator, closeWords(cut), { RATE: '400' });
+while ((await simulator.ask({ do: 'dump' })).items.length < whenCut + 100) await new Promise((resolve) => { setTimeout(resolve, 20); });
+sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and granted");
+result = await again;
+assert.equal(result.status, 4, result.out);
+assert.equal(count(checkRecords(cut), 'sent'), 2 * (ORGS - 2));
+assert.equal((await simulator.ask({ do: 'dump' })).items.length, 2 * (ORGS - 2));
 
 // recorded and never sent, then taken back: no credit goes for what nobody was billed, until that is sent
 freshDatabase('taken_back');

@@ -53,6 +53,12 @@ async function reset(faults) {
   await simulator.ask({ do: 'reset', seed: 1, key: KEY, ...(faults ? { faults } : {}) });
   await simulator.ask({ do: 'add', customers: Array.from({ length: ORGS }, (_, n) => ({ id: `cus_${n}`, currency: 'usd' })) });
 }
+function post(item, more) {
+  const fields = { customer: item.customer, amount: item.amount, currency: 'usd', ...more,
+    ...Object.fromEntries(Object.entries(item.metadata).map(([name, value]) => [`metadata[${name}]`, value])) };
+  return fetch(`${simulator.base}/v1/invoiceitems`, { method: 'POST', headers: { Authorization: `Bearer ${KEY}`,
+    'Stripe-Version': '2026-07-29.dahlia' }, body: new URLSearchParams(fields) });
+}
 async function assertBilled() {
   const { items } = await dump();
   const told = sql(`select org_id || ' ' || metric_type || ' ' || (billed * 100)::bigint || ' ' || stripe_invoice_item_id
@@ -100,10 +106,7 @@ assert.equal(told.status, 4, told.out);
 const items = (await dump()).items;
 const removed = items.find((item) => item.metadata.org_id === 'org_12' && item.metadata.metric === 'runs');
 await simulator.ask({ do: 'remove', item: removed.id });
-const fields = { customer: 'cus_9', amount: 500, currency: 'usd', ...Object.fromEntries(Object.entries({ ...removed.metadata,
-  org_id: 'org_9', item_key: 'ab'.repeat(16) }).map(([name, value]) => [`metadata[${name}]`, value])) };
-await fetch(`${simulator.base}/v1/invoiceitems`, { method: 'POST', headers: { Authorization: `Bearer ${KEY}`,
-  'Stripe-Version': '2026-07-29.dahlia' }, body: new URLSearchParams(fields) });
+await post({ ...removed, metadata: { ...removed.metadata, org_id: 'org_9', item_key: 'ab'.repeat(16) } }, { customer: 'cus_9', amount: 500 });
 told = await reconcile(['--repair', '--run-dir', repairs]);
 assert.equal(told.status, 15, told.out);
 assert.deepEqual(kinds(told.last), { removed_at_stripe: 1, extra: 1 });
@@ -212,6 +215,43 @@ await new Promise((resolve) => { holder.on('close', resolve); });
 fs.writeFileSync(path.join(folder, 'manifest.json'), '{}');
 told = await reconcile(['--repair', '--run-dir', folder]);
 assert.equal(told.status, 13, told.out);
+
+// a folder of repairs that is complete looks for what was begun elsewhere since, also at a customer that the org does not
+// have any more: that is told, and the others are sent
+freshDatabase('moved');
+await reset();
+const moved = path.join(folder, 'moved');
+const movedRepairs = path.join(folder, 'moved-repairs');
+result = await run([...closeWords(moved), '--until', 'record']);
+assert.ok([0, 4].includes(result.status), result.out);
+told = await reconcile(['--no-standalone', '--repair', '--run-dir', movedRepairs]); // nothing of it can be sent
+assert.deepEqual([told.status, (await dump()).items.length], [4, 0], told.out);
+await simulator.ask({ do: 'faults', plan: { seed: 9, kills_max: 1, script: [
+  { method: 'POST', path: '/v1/invoiceitems', nth: 31, times: 1, kind: 'kill_done' }] } });
+result = await run(closeWords(moved));
+assert.equal(result.signal, 'SIGKILL', result.out);
+await simulator.ask({ do: 'faults', plan: null });
+fs.rmSync(moved, { recursive: true });
+const atOld = (await dump()).items;
+const [ofMoved, ofEdited] = [...new Set(atOld.map((item) => item.metadata.org_id))].map((org) =>
+  atOld.filter((item) => item.metadata.org_id === org)).filter((some) => some.length === 2);
+sql(`update billing.orgs set stripe_customer_id = 'cus_9' where org_id = '${ofMoved[0].metadata.org_id}'`);
+await simulator.ask({ do: 'remove', item: ofEdited[0].id });
+await post(ofEdited[0], { amount: ofEdited[0].amount + 5 }); // by hand
+await simulator.ask({ do: 'clock', advance_s: 180000 }); // no key is known any more
+for (const start of [1, 2]) {
+  told = await reconcile(['--repair', '--run-dir', movedRepairs], 'stripe', { by: faulty, FAULTY_CLOCK_S: '180000' });
+  assert.equal(told.status, 15, `${start}: ${told.signal} ${told.out}`);
+  assert.deepEqual(kinds(told.last), { different: 3 });
+  assert.deepEqual(told.last.findings.map((finding) => finding.org_id).sort(),
+    [...ofMoved.map((item) => item.metadata.org_id), ofEdited[0].metadata.org_id].sort());
+}
+const byKey = (await dump()).items.map((item) => item.metadata.item_key);
+assert.deepEqual([byKey.length, new Set(byKey).size], [ITEMS - HELD, ITEMS - HELD], 'each is billed once');
+assert.deepEqual(statuses(), { held: HELD, sent: ITEMS - HELD - 3, unknown: 3 });
+result = await run(closeWords(moved), { by: faulty, FAULTY_CLOCK_S: '180000' }); // nor by a run
+assert.equal(result.status, 23, result.out);
+assert.equal((await dump()).items.length, byKey.length);
 
 // what was held is sent by emit as the database has its org now
 freshDatabase('later');
