@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { runKillable } from '../emit/close.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
+import { end, period } from './fresh_database.mjs';
 
 const [program, faulty, simulatorProgram, folder] = process.argv.slice(2);
 const KEY = 'sk_test_simulator';
@@ -14,12 +15,6 @@ const SEEDS = Number(process.env.SEEDS ?? 6);
 const FAULT_KINDS = ['refuse', 'reset_before', 'reset_after', 'close_after', '500_before', '500_after', '409',
   '429_limited', '429_locked', 'stall_after', 'truncate', 'not_json_502', 'not_json_after', 'kill_before', 'kill_done',
   'kill_answered'];
-
-// The month before this one: Stripe takes no time stamp that is older than 35 days.
-const today = new Date();
-const end = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), 1));
-const start = new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - 1, 1));
-const period = start.toISOString().slice(0, 7);
 
 function makeDataset(name, base = 750000) {
   const dataset = path.join(folder, name);
@@ -47,9 +42,9 @@ function makeDataset(name, base = 750000) {
 const run = (simulator, words, { by = program, ...env } = {}) => runKillable(by, simulator, words,
   { STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY, ...env }, KEY);
 
-const FAST = ['--rate', 'none', '--retry-delay', '1', '--timeout', '1000'];
+const FAST = ['--rate', 'none', '--retry-delay', '1', '--timeout', '2000'];
 const closeWords = (dataset, runDir, more = []) => ['run', '--period', period, '--source', dataset,
-  '--run-dir', runDir, '--emit', 'stripe-meters', '--now', end.toISOString(), '--never-sent', ...FAST, ...more];
+  '--run-dir', runDir, '--emit', 'stripe-meters', '--now', end, '--never-sent', ...FAST, ...more];
 
 async function reset(simulator, faults = undefined) {
   await simulator.ask({ do: 'reset', seed: 1, key: KEY, ...(faults ? { faults } : {}) });
@@ -76,11 +71,11 @@ async function checkExactlyOnce(simulator, runDir) {
     assert.ok(event, `${row.item_key} is not there`);
     assert.equal(event.payload.value, String(Math.round(Number(row.amount) * 100)));
     assert.equal(event.event_name, `overage.${row.metric}`);
-    assert.equal(event.timestamp, end.getTime() / 1000 - 1, 'just before the end of the period');
+    assert.equal(event.timestamp, Date.parse(end) / 1000 - 1, 'just before the end of the period');
   }
 }
 
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 const dataset = makeDataset('dataset');
 
 // a dry run says what it would send, needs no key and sends nothing

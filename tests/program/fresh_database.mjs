@@ -1,9 +1,10 @@
 // Databases of their own for tests that send, with the libpq environment of a cluster.
 import { execFileSync } from 'node:child_process';
 
-// The month before this one: meters take no time stamp that is older than 35 days.
-const today = new Date();
-const monthStart = (back) => new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - back, 1)).toISOString();
+// The last month that is over for a day and an hour: meters take no time stamp that is older than 35 days, and tell
+// what they were sent within a day apart, so that tests of what comes later would fail on the first of a month.
+const then = new Date(Date.now() - 25 * 3600e3);
+const monthStart = (back) => new Date(Date.UTC(then.getUTCFullYear(), then.getUTCMonth() - back, 1)).toISOString();
 export const end = monthStart(0);
 export const period = monthStart(1).slice(0, 7);
 
