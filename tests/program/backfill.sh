@@ -150,18 +150,20 @@ ROWS
     sql -c "select * from billing.usage_cache order by 1, 2" | diff "$scratch/before" -
 }
 
-# Killed as soon as the first batch stands, usage goes on, then typed again: each org once.
+# Killed when the first batches stand, usage goes on, then typed again: each org once.
 survives_kill() {
-    local killed done=0
+    local killed done=0 is_held=1
     sql -c "insert into billing.orgs (org_id) select 'old-' || n from generate_series(1, 35000) as n"
     awk 'BEGIN { print "org_id,metric,quantity"; for (n = 1; n <= 35000; n++) print "old-" n ",tokens," n ".5" }' >"$scratch/large.csv"
+    hold_lock "select org_id from billing.orgs where org_id = 'old-34999' for update;" || return 1 # of the last batch
     "$program" backfill --truth "$scratch/large.csv" --database "" >/dev/null 2>&1 &
     killed=$!
-    while [ "$done" -eq 0 ] && kill -0 "$killed" 2>/dev/null; do
-        done=$(sql -c "select count(*) from billing.usage_cache where org_id like 'old-%'")
-    done
+    until_waiting 1 || is_held=0
     kill -9 "$killed" 2>/dev/null
     wait "$killed" 2>/dev/null
+    let_go
+    [ "$is_held" -eq 1 ] && until_gone || return 1
+    done=$(sql -c "select count(*) from billing.usage_cache where org_id like 'old-%'")
     echo "killed after $done"
     [ "$done" -gt 0 ] && [ "$done" -lt 35000 ] || return 1
     sql -c "select billing.increment_usage(org_id, 'tokens', 1000000) from billing.usage_cache where org_id like 'old-%'" >"$scratch/sql"

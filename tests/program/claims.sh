@@ -48,33 +48,7 @@ ended() { # NUMBER EXPECTED RUN
     [ "$got" -eq "$2" ] || { echo "$3 ended with $got, expected $2"; cat "$scratch/$3.out"; return 1; }
 }
 hold() { # MODE TABLE: a lock, until let_go
-    coproc HOLDER { psql -X -q -At; }
-    holder=$!
-    echo "begin; set local statement_timeout = '60s'; lock table billing.$2 in $1 mode; select 'held';" >&"${HOLDER[1]}"
-    local answer
-    read -r -t 60 -u "${HOLDER[0]}" answer && [ "$answer" = held ]
-}
-let_go() {
-    printf 'commit;\n\\q\n' >&"${HOLDER[1]}"
-    wait "$holder"
-}
-until_waiting() { # COUNT: so many runs wait for a lock; ten seconds at most
-    sql 2>"$scratch/sql" <<WAIT
-do \$\$
-begin
-    for round in 1 .. 2000 loop
-        perform pg_stat_clear_snapshot();
-        if $1 = (
-            select count(distinct pid) from pg_stat_activity where application_name = 'periodclose' and wait_event_type = 'Lock'
-        ) then
-            return;
-        end if;
-        perform pg_sleep(0.005);
-    end loop;
-    raise exception 'they do not wait';
-end
-\$\$;
-WAIT
+    hold_lock "lock table billing.$2 in $1 mode;"
 }
 claim_of() { sql -c "select run_id from billing.period_claims where run_dir = '$scratch/$1'"; }
 

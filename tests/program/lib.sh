@@ -190,3 +190,52 @@ stage_names() {
                 for (const { stage } of JSON.parse(t).stages) console.log(stage);
             });'
 }
+
+# --- a lock in the database that PG… names, at which the program is met: where it is to be killed, or
+# --- another to come before it
+
+# hold_lock STATEMENT: what it locks, until let_go.
+hold_lock() {
+    local answer
+    coproc HOLDER { psql -X -q -At; }
+    holder=$!
+    echo "begin; set local statement_timeout = '60s'; $1 select 'held';" >&"${HOLDER[1]}"
+    while read -r -t 90 -u "${HOLDER[0]}" answer; do
+        [ "$answer" != held ] || return 0
+    done
+    return 1
+}
+
+let_go() {
+    printf 'commit;\n\\q\n' >&"${HOLDER[1]}"
+    wait "$holder"
+}
+
+# until_true SECONDS CONDITION: asked for in the server; false when it is not so by then.
+until_true() {
+    psql -X -q -At -v ON_ERROR_STOP=1 2>"$scratch/sql" <<WAIT
+do \$\$
+begin
+    while clock_timestamp() < now() + interval '$1 seconds' loop
+        perform pg_stat_clear_snapshot();
+        if $2 then
+            return;
+        end if;
+        perform pg_sleep(0.005);
+    end loop;
+    raise exception 'not so within $1 seconds';
+end
+\$\$;
+WAIT
+}
+
+# until_waiting COUNT: so many runs wait for a lock.
+until_waiting() {
+    until_true 60 "$1 = (select count(distinct pid) from pg_stat_activity
+        where application_name = 'periodclose' and wait_event_type = 'Lock')"
+}
+
+# until_gone: the server has seen the end of every run.
+until_gone() {
+    until_true 60 "not exists (select from pg_stat_activity where application_name = 'periodclose')"
+}
