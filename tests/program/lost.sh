@@ -74,7 +74,7 @@ WAIT
 in_the_middle() {
     local run=$1 reader is_stopped
     shift
-    for _ in 1 2 3 4 5 6; do
+    for _ in {1..20}; do
         rm -rf "${scratch:?}/$run"
         "$program" run "${options[@]}" --jobs 2 --run-dir "$scratch/$run" >"$scratch/out" 2>"$scratch/err" &
         reader=$!
@@ -89,7 +89,7 @@ in_the_middle() {
         wait "$reader" || status=$?
         [ "$is_stopped" -eq 0 ] || break
     done
-    [ "$is_stopped" -eq 1 ] || echo "six runs were over before they could be stopped"
+    [ "$is_stopped" -eq 1 ] || echo "twenty runs were over before they could be stopped"
     cat "$scratch/err"
     [ "$is_stopped" -eq 1 ]
 }
@@ -134,7 +134,8 @@ interrupt() { kill -INT "$2"; }
 ends_statements() {
     local left=1
     in_the_middle interrupted interrupt now && [ "$status" -eq 40 ] || return 1
-    for _ in $(seq 200); do
+    SECONDS=0
+    while [ "$SECONDS" -lt 60 ]; do
         left=$(copying true)
         [ "$left" -gt 0 ] || break
     done

@@ -27,7 +27,7 @@ bin=$(sql -c "select setting from pg_config where name = 'BINDIR'")
 as_server() { if [ "$(id -u)" -eq 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
 
 start_standby() {
-    timeout 60 pg_basebackup -D "$folder" -X stream -R -c fast >"$scratch/backup" 2>&1 || { cat "$scratch/backup"; return 1; }
+    timeout 200 pg_basebackup -D "$folder" -X stream -R -c fast >"$scratch/backup" 2>&1 || { cat "$scratch/backup"; return 1; }
     printf 'local all all trust\n' >"$folder/pg_hba.conf"
     : >"$folder/pg_ident.conf"
     cat >"$folder/postgresql.conf" <<CONF
@@ -39,9 +39,10 @@ CONF
         chmod 755 "$scratch" && chown -R postgres "$folder" || return 1
     fi
     chmod 700 "$folder"
-    as_server timeout 200 "$bin/postgres" -D "$folder" >"$scratch/standby.log" 2>&1 &
+    as_server timeout 1200 "$bin/postgres" -D "$folder" >"$scratch/standby.log" 2>&1 &
     server=$!
-    for _ in $(seq 400); do
+    SECONDS=0
+    while [ "$SECONDS" -lt 60 ]; do
         kill -0 "$server" 2>/dev/null || break
         if as_server pg_isready -q -t 1 -h "$folder" && [ "$(on_standby sql -c "select pg_is_in_recovery()" 2>"$scratch/sql")" = t ]; then
             return
@@ -67,7 +68,7 @@ caught_up() {
     on_standby sql <<WAIT
 do \$\$
 begin
-    for round in 1 .. 2000 loop
+    for round in 1 .. 6000 loop
         if pg_last_wal_replay_lsn() >= '$wanted' then
             return;
         end if;

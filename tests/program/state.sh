@@ -176,7 +176,7 @@ node "$root/tests/program/make_rows.mjs" "$scratch/rows" 300000
 # Starts a close in the background and stops it (SIGSTOP) while it has the lock; its pid in $first.
 stop_inside() {
     local try
-    for try in 1 2 3 4 5; do
+    for try in {1..25}; do
         rm -rf "$scratch/used"
         "$program" run --source "$scratch/rows" --run-dir "$scratch/used" "${options[@]}" \
             >/dev/null 2>&1 &
