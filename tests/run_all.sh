@@ -142,13 +142,13 @@ list_suites() {
     done
     suite sql tap 600 "bash tests/sql/run.sh"
     suite model lines 600 "tests/model/run.sh $build"
-    built_suite "$build/checked/stripe_sim" simulator lines 300 \
+    built_suite "$build/checked/stripe_sim" simulator lines 900 \
         "node tests/stripe_sim/selftest.mjs $build/checked/stripe_sim"
     built_suite "$build/faulty_periodclose" sim lines 900 \
         "node tests/emit/search.mjs $build --seeds 500 --seconds 180"
     built_suite "$build/faulty_periodclose" sim-targets lines 900 \
         "tests/support/with_cluster.sh node tests/emit/search_targets.mjs $build --seeds 60 --seconds 90"
-    built_suite "$build/periodclose" encoding lines 300 \
+    built_suite "$build/periodclose" encoding lines 900 \
         "node tests/emit/encoding.mjs $build/periodclose $build/checked/stripe_sim"
     for file in tests/fuzz/*_fuzz.c; do
         name=$(basename "$file" _fuzz.c)

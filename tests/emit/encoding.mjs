@@ -37,7 +37,7 @@ write('subscriptions', 'org_id,plan_id', orgs.map((org) => [org[0], 'p']));
 write('usage', 'org_id,metric,quantity,occurred_at', orgs.flatMap((org, o) => METRICS.map(
   (metric, m) => [org[0], metric, 1000 * (m + 1) + 80 * o, '2026-10-12T09:30:00Z'])));
 
-const simulator = await startSimulator(simulatorProgram, { seconds: 120 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 const now = Math.floor(Date.now() / 1000);
 const reset = () => simulator.ask({ do: 'reset', seed: 3, key: KEY, record: true }).then(() => (
   simulator.ask({ do: 'add', customers: [{ id: 'cus_0' }, { id: 'cus_1' }], subscriptions: [{
@@ -49,7 +49,7 @@ const posted = async () => (await simulator.ask({ do: 'dump' })).recorded
 await reset();
 const child = spawn(program, ['run', '--period', '2026-10', '--now', '2026-11-01T00:00:00Z',
   '--source', dataset, '--run-dir', path.join(scratch, 'run'), '--emit', 'stripe', '--rate', 'none',
-  '--quiet'], { stdio: ['ignore', 'ignore', 'inherit'],
+  '--timeout', '4000', '--quiet'], { stdio: ['ignore', 'ignore', 'inherit'],
   env: { PATH: process.env.PATH, STRIPE_API_KEY: KEY, STRIPE_API_BASE: simulator.base } });
 const status = await new Promise((resolve) => { child.on('close', resolve); });
 const ours = await posted();

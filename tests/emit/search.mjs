@@ -33,7 +33,7 @@ const ROOT = path.join(HERE, '..', '..');
 const EXPONENTS = { usd: 2, eur: 2, jpy: 0, kwd: 3, isk: 2 };
 const LIVES_WITH_FAULTS = 12;
 const LIVES_MAX = 30;
-const LIFE_MS_MAX = 90000; // a busy machine
+const LIFE_MS_MAX = 240000; // a busy machine
 const PATIENT_MS = '10000'; // time limit of a request once nothing goes wrong any more
 const SPEED = 50; // pauses between tries are not waited for in full
 const DIED = 77;
@@ -250,7 +250,7 @@ async function calmRun(simulator, story) {
   fs.cpSync(story.recorded, run, { recursive: true });
   const key = await world(simulator, story, 0, null);
   const calls = path.join(scratch, 'calls');
-  const end = await live(simulator, [...story.all, run, ...fast, '--timeout', '400'],
+  const end = await live(simulator, [...story.all, run, ...fast, '--timeout', PATIENT_MS],
     { STRIPE_API_KEY: key, FAULTY_CALLS: calls });
   if (end.status !== 0 && end.status !== 4) throw new Error(`calm ${story.name}: ${end.text}`);
   const dump = await simulator.ask({ do: 'dump' });

@@ -154,7 +154,7 @@ function compareEvents(wanted, events, mayLack) {
 function prepare(target, dataset) {
   const run = path.join(scratch, `${target}-recorded`);
   const all = ['run', '--period', period, '--source', dataset, '--emit', target === 'dodo' ? 'dodo' : 'stripe-meters',
-    '--now', end.toISOString(), '--jobs', '1', '--quiet', '--run-dir'];
+    '--now', end, '--jobs', '1', '--quiet', '--run-dir'];
   const { status, stderr } = spawnSync(program, [...all, run, '--until', 'record'], { encoding: 'utf8',
     env: { ...process.env, STRIPE_API_KEY: KEY, DODO_PAYMENTS_API_KEY: KEY } });
   if (status !== 0 && status !== 4) throw new Error(`${target}: exit ${status}: ${stderr}`);

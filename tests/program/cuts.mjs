@@ -44,7 +44,7 @@ function close() {
   return new Promise((resolve) => {
     const args = ['run', '--run-dir', run, '--until', 'record', '--quiet', '--org', 'acme', '--org', 'capped', '--org', 'models', '--database',
       `host=127.0.0.1 port=${proxy.port} sslmode=disable gssencmode=disable`];
-    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 20000, killSignal: 'SIGKILL' });
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: 120000, killSignal: 'SIGKILL' });
     let said = '';
     child.stderr.on('data', (bytes) => { said += bytes; });
     child.on('close', (code, signal) => resolve({ code: code ?? signal, said }));

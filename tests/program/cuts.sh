@@ -24,9 +24,9 @@ check "and so it is in its copy" env PGDATABASE=cuts_too "$program" run --databa
 
 cut_everywhere() {
     local failed=0
-    PGDATABASE=cuts_too timeout 300 node "$root/tests/program/cuts.mjs" "$program" "$scratch/base_too" "$scratch/run_too" 2 2 >"$scratch/two" 2>&1 &
+    PGDATABASE=cuts_too timeout 1200 node "$root/tests/program/cuts.mjs" "$program" "$scratch/base_too" "$scratch/run_too" 2 2 >"$scratch/two" 2>&1 &
     local other=$!
-    timeout 300 node "$root/tests/program/cuts.mjs" "$program" "$scratch/base" "$scratch/run" 1 2 >"$scratch/one" 2>&1 || failed=1
+    timeout 1200 node "$root/tests/program/cuts.mjs" "$program" "$scratch/base" "$scratch/run" 1 2 >"$scratch/one" 2>&1 || failed=1
     wait "$other" || failed=1
     cat "$scratch/one" "$scratch/two"
     [ "$failed" -eq 0 ] && grep -q '[1-9][0-9]* lost the answer to COMMIT' "$scratch/one" "$scratch/two"

@@ -1,13 +1,15 @@
-// Sends the items of a small close to the simulator: emit.mjs PERIODCLOSE SIMULATOR FOLDER
+// Sends the items of a small close to the simulator: emit.mjs PERIODCLOSE FAULTY SIMULATOR FOLDER
+//
+// FAULTY is the same program over a system whose pauses go faster (close.mjs).
 //
 // What stands at Stripe must be what the reports say, whatever was killed, refused or lost between.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { runKillable } from '../emit/close.mjs';
+import { faster, runKillable } from '../emit/close.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
-const [program, simulatorProgram, folder] = process.argv.slice(2);
+const [program, faulty, simulatorProgram, folder] = process.argv.slice(2);
 const KEY = 'sk_test_simulator';
 const ORGS = 40;
 const SEEDS = Number(process.env.SEEDS ?? 10);
@@ -41,12 +43,12 @@ function makeDataset(name) {
   return dataset;
 }
 
-const run = (simulator, words, env = {}) => runKillable(program, simulator, words,
+const run = (simulator, words, { by = program, ...env } = {}) => runKillable(by, simulator, words,
   { STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY, ...env }, KEY);
 
 function closeWords(dataset, runDir, more = []) {
   return ['run', '--period', '2026-10', '--source', dataset, '--run-dir', runDir, '--emit', 'stripe',
-    '--now', '2026-11-02T00:00:00Z', '--rate', 'none', '--retry-delay', '1', '--timeout', '500', ...more];
+    '--now', '2026-11-02T00:00:00Z', '--rate', 'none', '--retry-delay', '1', '--timeout', '2000', ...more];
 }
 
 async function reset(simulator, faults = undefined) {
@@ -98,7 +100,7 @@ async function checkExactlyOnce(simulator, runDir, expected) {
 
 const stable = (rows) => rows.map((row) => [row.item_key, row.org_id, row.metric, row.revision, row.amount, row.status, row.reason].join());
 
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 const dataset = makeDataset('dataset');
 const EXPECTED = (ORGS - 2) * 2;
 
@@ -161,10 +163,11 @@ async function survive(seed) {
   for (let start = 1; ; start += 1) {
     assert.ok(start < 40, `seed ${seed}: never done: ${result.status} ${result.out}`);
     if (seed % 3 === 0 && start === 3) fs.rmSync(runDir, { recursive: true, force: true });
-    const words = result.status === 21 && start > 1 ? ['emit', runDir, '--retry-delay', '1', '--timeout', '500']
+    const words = result.status === 21 && start > 1 ? ['emit', runDir, '--retry-delay', '1', '--timeout', '10000']
       : closeWords(dataset, runDir);
     if (!fs.existsSync(path.join(runDir, 'manifest.json'))) words.splice(0, words.length, ...closeWords(dataset, runDir));
-    result = await run(simulator, words);
+    words.forEach((word, at) => { if (words[at - 1] === '--timeout') words[at] = '10000'; });
+    result = await run(simulator, words, { by: faulty, ...faster });
     if (start === 6) await simulator.ask({ do: 'faults' });
     if (result.status === 4) break;
     assert.ok(result.signal === 'SIGKILL' || [21, 22, 40].includes(result.status), `seed ${seed}: ${result.status} ${result.out}`);

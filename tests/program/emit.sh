@@ -3,8 +3,9 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-simulator=${STRIPE_SIM:-$root/build/release/stripe_sim}
-PATH="$root/build/tools/bin:$PATH"
+build=$(dirname "$program")
+simulator=${STRIPE_SIM:-$build/release/stripe_sim}
+PATH="$build/tools/bin:$PATH"
 check "items are sent once each: calm, killed, refused, lost" \
-    timeout 300 node "$root/tests/program/emit.mjs" "$program" "$simulator" "$scratch"
+    timeout 1200 node "$root/tests/program/emit.mjs" "$program" "$build/faulty_periodclose" "$simulator" "$scratch"
 finish

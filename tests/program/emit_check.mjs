@@ -8,7 +8,7 @@ import { KEY, PERIOD_END, PERIOD_START, assertSent, closeWords, openAccount, qui
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
 const [program, simulatorProgram, folder] = process.argv.slice(2);
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 const run = (words, env) => runProgram(program, simulator, words, env);
 const dump = () => simulator.ask({ do: 'dump' });
 let cases = 0;

@@ -36,7 +36,7 @@ function run(simulator, words, env = {}) {
     let out = '';
     child.stdout.on('data', (bytes) => { out += bytes; });
     child.stderr.on('data', (bytes) => { out += bytes; });
-    const limit = setTimeout(() => child.kill('SIGKILL'), 90000);
+    const limit = setTimeout(() => child.kill('SIGKILL'), 240000);
     child.on('close', (status, signal) => {
       clearTimeout(limit);
       resolve({ status, signal, out });
@@ -60,7 +60,7 @@ function checkRecords(runDir, hasIds = true) {
 }
 const count = (lines, word) => lines.filter((line) => line.split(' ')[2] === word).length;
 
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 
 // sent, held and refused; what was refused is sent later, and the record says so
 freshDatabase('calm');

@@ -10,6 +10,6 @@ build=$(dirname "$program")
 simulator=${STRIPE_SIM:-$build/release/stripe_sim}
 PATH="$build/tools/bin:$PATH"
 check "records say what became of their items: sent, held, refused, sent later, killed on the way" \
-    timeout 400 node "$root/tests/program/emit_database.mjs" "$program" "$build/faulty_periodclose" \
+    timeout 1200 node "$root/tests/program/emit_database.mjs" "$program" "$build/faulty_periodclose" \
     "$simulator" "$scratch"
 finish

@@ -101,7 +101,7 @@ async function checkExactlyOnce(simulator, runDir, expected = EXPECTED) {
 }
 const stable = (rows) => rows.map((row) => [row.item_key, row.amount, row.status, row.reason].join());
 
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 const dataset = makeDataset('dataset');
 
 // a dry run says what it would send, needs no key and sends nothing

@@ -7,5 +7,5 @@ build=$(dirname "$program")
 simulator=${STRIPE_SIM:-$build/release/stripe_sim}
 PATH="$build/tools/bin:$PATH"
 check "overages reach Dodo once each: calm, refused, killed, lost" \
-    timeout 240 node "$root/tests/program/emit_dodo.mjs" "$program" "$simulator" "$scratch"
+    timeout 1200 node "$root/tests/program/emit_dodo.mjs" "$program" "$simulator" "$scratch"
 finish

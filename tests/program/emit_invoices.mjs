@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { KEY, closeWords, openAccount, quick, readReport, runKillable, runProgram, writeDataset } from '../emit/close.mjs';
+import { KEY, closeWords, faster, openAccount, quick, readReport, runKillable, runProgram, writeDataset } from '../emit/close.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
 const [program, simulatorProgram, folder] = process.argv.slice(2);
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 const run = (words, env) => runProgram(program, simulator, words, env);
 const killable = (words) => runKillable(program, simulator, words,
-  { STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY }, KEY);
+  { STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY, ...faster }, KEY);
 const dump = () => simulator.ask({ do: 'dump' });
 const script = (...lines) => simulator.ask({ do: 'faults', plan: { script: lines } });
 const post = (name) => fetch(`${simulator.base}${name}`, { method: 'POST',

@@ -7,6 +7,6 @@ build=$(dirname "$program")
 simulator=${STRIPE_SIM:-$build/release/stripe_sim}
 PATH="$build/tools/bin:$PATH"
 check "overages become meter events once each: calm, faulty, unknown for 23 hours" \
-    timeout 240 node "$root/tests/program/emit_meters.mjs" "$program" "$build/faulty_periodclose" \
+    timeout 1200 node "$root/tests/program/emit_meters.mjs" "$program" "$build/faulty_periodclose" \
     "$simulator" "$scratch"
 finish

@@ -15,14 +15,14 @@ const sql = (text) => execFileSync('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_S
   .trim();
 
 function start(simulator, { by = program, words = [], ...env } = {}) {
-  const child = spawn(by, ['push', '--database', '', '--rate', 'none', '--retry-delay', '1', '--timeout', '2000', ...words], {
+  const child = spawn(by, ['push', '--database', '', '--rate', 'none', '--retry-delay', '1', '--timeout', '20000', ...words], {
     env: { ...process.env, DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env },
   });
   return { child, done: new Promise((resolve) => {
     let out = '';
     child.stdout.on('data', (bytes) => { out += bytes; });
     child.stderr.on('data', (bytes) => { out += bytes; });
-    const limit = setTimeout(() => child.kill('SIGKILL'), 60000);
+    const limit = setTimeout(() => child.kill('SIGKILL'), 240000);
     child.on('close', (status, signal) => {
       clearTimeout(limit);
       resolve({ status, signal, out });
@@ -63,7 +63,7 @@ function write(rows, at = 'now()') {
     select ${at}, 'delta', 'org_3', 'runs', 2 from generate_series(1, 2);`);
 }
 
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 
 // the first push begins with the hour; what it cannot send is listed
 await reset(simulator);
@@ -146,7 +146,7 @@ assert.equal((await push(simulator)).status, 0);
 assert.equal((await eventsOf(simulator)).length, 11);
 
 // two side by side: one works, the other says so
-await reset(simulator, { seed: 1, stall_ms: 700, script: [
+await reset(simulator, { seed: 1, stall_ms: 3000, script: [
   { method: 'POST', path: '/events/ingest', nth: 1, times: 1, kind: 'stall_after' }] });
 write(10);
 const ended = []; // of two that start together, either may be the one that works

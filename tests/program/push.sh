@@ -12,5 +12,5 @@ PATH="$build/tools/bin:$PATH"
 PGDATABASE=postgres createdb --template template0 --encoding UTF8 push && export PGDATABASE=push
 "$program" migrate --database "" >"$scratch/migrate.txt" 2>&1 || cat "$scratch/migrate.txt"
 check "usage reaches Dodo once each: killed, side by side, refused, too old, ahead of its time" \
-    timeout 240 node "$root/tests/program/push.mjs" "$program" "$build/faulty_periodclose" "$simulator"
+    timeout 1200 node "$root/tests/program/push.mjs" "$program" "$build/faulty_periodclose" "$simulator"
 finish

@@ -35,7 +35,7 @@ const blocks = readBlocks(fs.readFileSync(readme, 'utf8'));
 
 // --- typing it in ---
 
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 await openAccount(simulator, [{ id: 'globex', customer: 'cus_globex' }], { key: KEY });
 fs.mkdirSync(path.join(folder, 'bin'), { recursive: true });
 fs.mkdirSync(path.join(folder, 'place'));
@@ -48,13 +48,13 @@ const child = spawn('bash', ['--norc'], {
   cwd: path.join(folder, 'place'),
   env: { ...process.env, HOME: folder, PATH: `${folder}/bin:${process.env.PATH}`,
     STRIPE_API_BASE: simulator.base, DODO_PAYMENTS_API_BASE: simulator.base,
-    PERIODCLOSE_NOW: '2099-01-01T00:00:00Z', PERIODCLOSE_TIMEOUT: '400', PERIODCLOSE_RETRY_DELAY: '1' },
+    PERIODCLOSE_NOW: '2099-01-01T00:00:00Z', PERIODCLOSE_TIMEOUT: '2000', PERIODCLOSE_RETRY_DELAY: '1' },
 });
 let told = '';
 let heard = () => {};
 child.stdout.on('data', (bytes) => { told += bytes; heard(); });
 child.stderr.on('data', (bytes) => { told += bytes; heard(); });
-const limit = setTimeout(() => child.kill('SIGKILL'), 200000);
+const limit = setTimeout(() => child.kill('SIGKILL'), 1000000);
 child.on('close', () => { clearTimeout(limit); heard(); });
 
 // The status, and what it printed: stdout, then stderr, so that lines are whole.

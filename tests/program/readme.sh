@@ -13,7 +13,7 @@ PATH="$build/tools/bin:$PATH"
 unset PGDATABASE # it is made by the page
 
 # It tells a fact a line itself.
-timeout -k 5 240 node "$root/tests/program/readme.mjs" "$program" "$simulator" "$root/README.md" \
+timeout -k 5 1200 node "$root/tests/program/readme.mjs" "$program" "$simulator" "$root/README.md" \
     "$scratch/page" >"$scratch/facts" 2>&1
 page_status=$?
 cat "$scratch/facts"

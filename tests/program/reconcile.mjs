@@ -7,7 +7,7 @@ import { parseCsv } from '../reference/csv.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 
 const [program, simulatorProgram, folder] = process.argv.slice(2);
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 const run = (words, env) => runProgram(program, simulator, words, env);
 const dump = () => simulator.ask({ do: 'dump' });
 const orgs = [{ id: 'a', customer: 'cus_a', subscription: 'sub_a', metrics: 3 }, { id: 'b', customer: 'cus_b' },

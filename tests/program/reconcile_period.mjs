@@ -34,7 +34,7 @@ const ITEMS = (ORGS - 1) * 2;
 const HELD = 4;
 
 const run = (words, { by = program, ...env } = {}) => runKillable(by, simulator,
-  [...words, '--rate', 'none', '--retry-delay', '1', '--timeout', '1000'], { STRIPE_API_BASE: simulator.base,
+  [...words, '--rate', 'none', '--retry-delay', '1', '--timeout', '2000'], { STRIPE_API_BASE: simulator.base,
     STRIPE_API_KEY: KEY, DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env }, KEY);
 const closeWords = (runDir, emit = 'stripe') => ['run', '--period', period, '--database', '', '--run-dir', runDir,
   '--emit', emit, '--now', end, ...(emit !== 'dodo' ? ['--test-key'] : [])];
@@ -66,7 +66,7 @@ async function assertBilled() {
   assert.deepEqual(items.map((item) => `${item.metadata.org_id} ${item.metadata.metric} ${item.amount} ${item.id}`).sort(), told);
 }
 
-const simulator = await startSimulator(simulatorProgram, { seconds: 300 });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500 });
 
 // sent, then compared: as recorded, without a run directory
 freshDatabase('calm');

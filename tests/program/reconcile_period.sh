@@ -10,6 +10,6 @@ build=$(dirname "$program")
 simulator=${STRIPE_SIM:-$build/release/stripe_sim}
 PATH="$build/tools/bin:$PATH"
 check "a recorded period is compared and repaired without its run directory, and nothing is sent twice" \
-    timeout 240 node "$root/tests/program/reconcile_period.mjs" "$program" "$build/faulty_periodclose" \
+    timeout 1200 node "$root/tests/program/reconcile_period.mjs" "$program" "$build/faulty_periodclose" \
     "$simulator" "$scratch"
 finish

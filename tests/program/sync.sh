@@ -12,5 +12,5 @@ PATH="$build/tools/bin:$PATH"
 PGDATABASE=postgres createdb --template template0 --encoding UTF8 sync && export PGDATABASE=sync
 "$program" migrate --database "" >"$scratch/migrate.txt" 2>&1 || cat "$scratch/migrate.txt"
 check "subscriptions are taken over once: pages, changes, events, forgeries, repetitions, old ones" \
-    timeout 240 node "$root/tests/program/sync.mjs" "$program" "$simulator" "$scratch"
+    timeout 1200 node "$root/tests/program/sync.mjs" "$program" "$simulator" "$scratch"
 finish

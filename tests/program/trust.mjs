@@ -12,8 +12,8 @@ const [program, simulatorProgram, folder] = process.argv.slice(2);
 // One server for two names: loopback, and one that only a proxy can find.
 const certificate = makeCertificate(folder, 'both', 'IP:127.0.0.1,DNS:stripe.test');
 const other = makeCertificate(folder, 'other', 'DNS:elsewhere.test');
-const simulator = await startSimulator(simulatorProgram, { seconds: 300, tls: certificate });
-const misnamed = await startSimulator(simulatorProgram, { seconds: 300, tls: other });
+const simulator = await startSimulator(simulatorProgram, { seconds: 1500, tls: certificate });
+const misnamed = await startSimulator(simulatorProgram, { seconds: 1500, tls: other });
 const orgs = [{ id: 'a', customer: 'cus_a', metrics: 2 }, { id: 'b', customer: 'cus_b' }];
 const dataset = writeDataset(path.join(folder, 'dataset'), orgs);
 const loopback = `https://127.0.0.1:${simulator.tlsPort}`;
