@@ -105,6 +105,20 @@ struct mapping {
 bool file_map(const struct sys *sys, const char *path, struct mapping *mapping, struct err *err);
 void file_unmap(const struct sys *sys, struct mapping *mapping);
 
+/*
+ * Memory for what is too much to be held in anonymous memory, all zero: a file that has no name any
+ * more once it is mapped, so that the OS may write it out, and nothing is left of it.
+ */
+struct scratch_memory {
+    void *bytes;
+    size_t size_bytes;
+};
+
+/* At path, for an instant, is the file; what is there already is overwritten. size_bytes > 0. */
+bool scratch_memory_open(const struct sys *sys, const char *path, size_t size_bytes,
+                         struct scratch_memory *memory, struct err *err);
+void scratch_memory_close(const struct sys *sys, struct scratch_memory *memory); /* closed: fine */
+
 enum path_kind { PATH_MISSING, PATH_FILE, PATH_DIRECTORY, PATH_OTHER };
 
 /* Without links and dots: the same for everybody. The path must be there. */

@@ -44,6 +44,8 @@ struct sys {
     /* names: heap array (mem_alloc) of heap strings, without "." and ".."; count or -errno */
     ssize_t (*list)(void *self, const char *path, char ***names);
     void *(*map)(void *self, int fd, size_t size_bytes, int *error); /* read-only, shared */
+    /* of that size, all zero, written to in place; its room on the disk is taken at once */
+    void *(*map_scratch)(void *self, int fd, size_t size_bytes, int *error);
     int (*unmap)(void *self, void *memory, size_t size_bytes);
     int (*lock)(void *self, int fd); /* OFD write lock on the whole file, without waiting */
     /* network: sockets are closed with close */

@@ -6,6 +6,8 @@
 #include "journal_format.h"
 #include "journal_internal.h"
 
+enum { INDEX_ENTRIES_HELD_MAX = 16384 }; /* in memory of our own */
+
 /* --- the index ----------------------------------------------------------------------------------
  */
 
@@ -25,19 +27,46 @@ static struct journal_entry *entry_at(struct journal_entry *entries, size_t size
     return &entries[at];
 }
 
+/* A journal of a million items has an index of 80 MB: that is left to the OS to write out. */
+static struct journal_entry *entries_make(struct journal *journal, size_t size,
+                                          struct scratch_memory *memory, struct err *err) {
+    char path[FILE_PATH_MAX];
+    size_t size_bytes = size * sizeof(struct journal_entry);
+    if (size > INDEX_ENTRIES_HELD_MAX) {
+        return path_format(path, err, "%s.index.tmp", journal->file.path) &&
+                       scratch_memory_open(journal->sys, path, size_bytes, memory, err)
+                   ? memory->bytes
+                   : NULL;
+    }
+    struct journal_entry *entries = mem_alloc(size_bytes);
+    if (entries == NULL) {
+        (void)err_memory(err, size_bytes);
+    }
+    return entries;
+}
+
+static void entries_release(struct journal *journal) {
+    if (journal->entries_memory.bytes == NULL) {
+        mem_free(journal->entries);
+    }
+    scratch_memory_close(journal->sys, &journal->entries_memory);
+}
+
 static bool index_grow(struct journal *journal, struct err *err) {
     size_t size = journal->entries_size == 0 ? 256 : journal->entries_size * 2;
-    struct journal_entry *entries = mem_alloc(size * sizeof *entries);
+    struct scratch_memory memory = {0};
+    struct journal_entry *entries = entries_make(journal, size, &memory, err);
     if (entries == NULL) {
-        return err_memory(err, size * sizeof *entries);
+        return false;
     }
     for (size_t index = 0; index < journal->entries_size; index++) {
         if (!is_free(&journal->entries[index])) {
             *entry_at(entries, size, &journal->entries[index].key) = journal->entries[index];
         }
     }
-    mem_free(journal->entries);
+    entries_release(journal);
     journal->entries = entries;
+    journal->entries_memory = memory;
     journal->entries_size = size;
     return true;
 }
@@ -230,7 +259,7 @@ void journal_close(struct journal *journal) {
     file_abandon(&journal->file);
     buffer_release(&journal->pending);
     buffer_release(&journal->content);
-    mem_free(journal->entries);
+    entries_release(journal);
     mem_free(journal);
 }
 

@@ -31,8 +31,9 @@ struct journal {
     struct instant last_at;  /* of the last batch */
     bool is_swept;
     bool was_torn;
-    uint64_t records_found;        /* intents and answers in the file when opened */
-    struct journal_entry *entries; /* open addressing; a power of two */
+    uint64_t records_found;               /* intents and answers in the file when opened */
+    struct journal_entry *entries;        /* open addressing; a power of two */
+    struct scratch_memory entries_memory; /* what they are in, when they are many */
     size_t entries_size;
     size_t entries_count;
     struct buffer pending; /* records of the next batch */

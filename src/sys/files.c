@@ -407,6 +407,39 @@ void file_unmap(const struct sys *sys, struct mapping *mapping) {
     *mapping = (struct mapping){0};
 }
 
+bool scratch_memory_open(const struct sys *sys, const char *path, size_t size_bytes,
+                         struct scratch_memory *memory, struct err *err) {
+    struct file file;
+    int error = 0;
+    *memory = (struct scratch_memory){0};
+    assert(size_bytes > 0);
+    if (!file_create(sys, path, &file, err)) {
+        return false;
+    }
+    int unlinked = sys->unlink(sys->self, path);
+    if (unlinked < 0) {
+        file_abandon(&file);
+        return sys_failure(err, "remove", path, unlinked);
+    }
+    void *bytes;
+    do {
+        bytes = sys->map_scratch(sys->self, file.fd, size_bytes, &error);
+    } while (bytes == NULL && error == -EINTR);
+    file_abandon(&file);
+    if (bytes == NULL) {
+        return sys_failure(err, "map", path, error);
+    }
+    *memory = (struct scratch_memory){.bytes = bytes, .size_bytes = size_bytes};
+    return true;
+}
+
+void scratch_memory_close(const struct sys *sys, struct scratch_memory *memory) {
+    if (memory->bytes != NULL) {
+        (void)sys->unmap(sys->self, memory->bytes, memory->size_bytes);
+    }
+    *memory = (struct scratch_memory){0};
+}
+
 bool file_lock(struct file *file, bool *taken, struct err *err) {
     assert(file->fd >= 0);
     int result;

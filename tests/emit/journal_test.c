@@ -323,6 +323,67 @@ static void nothing_is_written_after_a_commit_that_failed(void **state) {
     }
 }
 
+/* --- very many records --------------------------------------------------------------------------
+ */
+
+static unsigned maps_left;
+static size_t mapped_bytes;
+
+static void *counted_map_scratch(void *self, int fd, size_t size_bytes, int *error) {
+    if (maps_left == 0) {
+        *error = -ENOSPC;
+        return NULL;
+    }
+    maps_left--;
+    mapped_bytes += size_bytes;
+    return sys_real()->map_scratch(self, fd, size_bytes, error);
+}
+
+static int counted_unmap(void *self, void *memory, size_t size_bytes) {
+    mapped_bytes -= size_bytes <= mapped_bytes ? size_bytes : 0;
+    return sys_real()->unmap(self, memory, size_bytes);
+}
+
+/* Their index is left to the disk, and nothing stays of it there. */
+static void very_many_records_are_found_again(void **state) {
+    (void)state;
+    enum { RECORDS = 20000 };
+    struct journal *journal = open_journal();
+    struct journal_state found;
+    struct err err = {0};
+    for (unsigned number = 0; number < RECORDS; number++) {
+        put_pair(journal, number, number % 3 != 0);
+    }
+    assert_true(journal_commit(journal, noon, &err));
+    journal_close(journal);
+    struct sys counted = *sys_real();
+    counted.map_scratch = counted_map_scratch;
+    counted.unmap = counted_unmap;
+    maps_left = 5;
+    mapped_bytes = 0;
+    assert_true(journal_open(&counted, "journal", run_a, noon, &journal, &err));
+    assert_int_equal(maps_left, 4);
+    assert_true(mapped_bytes > RECORDS * sizeof(struct emit_key));
+    assert_false(scratch_exists("journal.index.tmp"));
+    for (unsigned number = 0; number < RECORDS; number++) {
+        struct emit_key key = key_of(number);
+        assert_true(journal_find(journal, &key, &found, &err));
+        assert_true(found.has_intent);
+        assert_int_equal(found.intent.attempt, number + 1);
+        assert_int_equal(found.has_answer, number % 3 != 0);
+        assert_int_equal(found.is_unsettled, number % 3 == 0);
+    }
+    assert_true(journal_find(journal, &(struct emit_key){{0, 0, 1}}, &found, &err));
+    assert_false(found.has_intent || found.has_answer);
+    journal_close(journal);
+    maps_left = 0;
+    assert_false(journal_open(&counted, "journal", run_a, noon, &journal, &err));
+    assert_int_equal(err.code, ERR_FILE);
+    assert_non_null(strstr(err.message, "journal.index.tmp"));
+    assert_false(scratch_exists("journal.index.tmp"));
+    err_release(&err);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, scratch_setup, scratch_teardown)
 
 int main(void) {
@@ -336,6 +397,7 @@ int main(void) {
         TEST(a_commit_goes_on_beside_the_caller),
         TEST(a_commit_without_a_thread_is_done_at_once),
         TEST(nothing_is_written_after_a_commit_that_failed),
+        TEST(very_many_records_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,6 +167,15 @@ static void *fault_map(void *self, int fd, size_t size_bytes, int *error) {
     return fault->inner->map(fault->inner->self, fd, size_bytes, error);
 }
 
+static void *fault_map_scratch(void *self, int fd, size_t size_bytes, int *error) {
+    struct fault_sys *fault = self;
+    if (must_fail(fault)) {
+        *error = -fault->plan.error;
+        return NULL;
+    }
+    return fault->inner->map_scratch(fault->inner->self, fd, size_bytes, error);
+}
+
 static int fault_unmap(void *self, void *memory, size_t size_bytes) {
     struct fault_sys *fault = self;
     bool has_failed = must_fail(fault);
@@ -265,6 +274,7 @@ void fault_sys_init(struct fault_sys *fault, struct fault_plan plan) {
         .fstat = fault_fstat,
         .list = fault_list,
         .map = fault_map,
+        .map_scratch = fault_map_scratch,
         .unmap = fault_unmap,
         .lock = fault_lock,
         .socket = fault_socket,

@@ -247,6 +247,53 @@ static void a_file_is_mapped(void **state) {
     assert_file_error(&err, "missing", "No such file");
 }
 
+static void scratch_memory_is_zero_and_leaves_no_file(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct scratch_memory memory;
+    struct file file;
+    scratch_write("file", "of an earlier start");
+    assert_true(scratch_memory_open(sys_real(), "file", 100000, &memory, &err));
+    assert_false(file_open_read(sys_real(), "file", &file, &err));
+    assert_file_error(&err, "file", "No such file");
+    unsigned char *bytes = memory.bytes;
+    for (size_t index = 0; index < memory.size_bytes; index++) {
+        assert_int_equal(bytes[index], 0);
+        bytes[index] = (unsigned char)(index * 7);
+    }
+    assert_int_equal(bytes[99999], (99999 * 7) & 255);
+    scratch_memory_close(sys_real(), &memory);
+    assert_null(memory.bytes);
+    scratch_memory_close(sys_real(), &memory);
+}
+
+static void scratch_memory_that_cannot_be_had_is_told(void **state) {
+    (void)state;
+    uint64_t failures_count = 0;
+    for (uint64_t at = 1;; at++) {
+        struct fault_sys fault;
+        fault_sys_init(&fault,
+                       (struct fault_plan){.mode = FAULT_FAIL_ONCE, .at = at, .error = ENOSPC});
+        struct err err = {0};
+        struct scratch_memory memory;
+        if (scratch_memory_open(&fault.sys, "file", 5000, &memory, &err)) {
+            scratch_memory_close(&fault.sys, &memory);
+        } else {
+            failures_count++;
+            assert_int_equal(err.code, ERR_FILE);
+            assert_non_null(strstr(err.message, "file"));
+            assert_null(memory.bytes);
+        }
+        err_release(&err);
+        bool has_fired = fault_sys_fired(&fault);
+        fault_sys_release(&fault);
+        if (!has_fired) {
+            break;
+        }
+    }
+    assert_int_equal(failures_count, 3); /* made, unlinked, mapped; a close takes nothing away */
+}
+
 /* --- locks ---------------------------------------------------------------------------------- */
 
 static void two_open_files_cannot_both_have_the_lock(void **state) {
@@ -338,6 +385,8 @@ int main(void) {
         TEST(a_small_file_is_loaded_whole),
         TEST(a_fifo_does_not_make_anyone_wait),
         TEST(a_file_is_mapped),
+        TEST(scratch_memory_is_zero_and_leaves_no_file),
+        TEST(scratch_memory_that_cannot_be_had_is_told),
         TEST(two_open_files_cannot_both_have_the_lock),
         TEST(a_lock_ends_with_its_process),
     };
