@@ -72,6 +72,8 @@ void run_close(struct run *run); /* NULL is fine; keeps the lock file */
 
 const char *run_path(const struct run *run);
 const struct sys *run_sys(const struct run *run);
+/* Monotonic: when its lock was had, or when there was none to have; before its files were read. */
+int64_t run_opened_us(const struct run *run);
 struct stage_list run_stages(const struct run *run);
 bool run_is_new(const struct run *run); /* there is no manifest yet */
 

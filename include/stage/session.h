@@ -31,7 +31,7 @@ struct stage_sending {
     int64_t timeout_ms;
     int64_t retry_delay_ms;
     int64_t deadline_s;
-    int64_t started_us; /* monotonic: when this command began */
+    int64_t started_us; /* monotonic: when this command began, and no other was sending any more */
     enum emit_attach attach;
     int64_t max_wait_us; /* to the next invoice of a subscription; -1: not asked */
     bool may_stand_alone;

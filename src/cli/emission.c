@@ -369,7 +369,7 @@ bool emission_pin(struct cli *cli, struct run *run, struct stage_session *sessio
                        run_path(run));
     }
     session->emission = row->emission;
-    session->sending.started_us = clock_monotonic_us(cli->sys);
+    session->sending.started_us = run_opened_us(run);
     if (!emission_check_options(cli, row->emission, err)) {
         return false;
     }

@@ -189,6 +189,7 @@ static bool open_folder(struct run *run, size_t jobs, struct err *err) {
     if (!look_or_take(run, &is_run, err)) {
         return false;
     }
+    run->opened_us = clock_monotonic_us(run->sys);
     if (is_run && !load_manifest(run, err)) {
         return false;
     }
@@ -402,6 +403,10 @@ const char *run_id(const struct run *run) {
 
 const char *run_path(const struct run *run) {
     return run->path;
+}
+
+int64_t run_opened_us(const struct run *run) {
+    return run->opened_us;
 }
 
 const struct sys *run_sys(const struct run *run) {

@@ -187,6 +187,7 @@ struct run {
     enum run_mode mode;
     size_t jobs; /* threads that verify */
     struct file lock;
+    int64_t opened_us; /* monotonic */
     struct manifest manifest;
     bool is_saved;                     /* manifest.json is there */
     bool has_changes;                  /* pins that it does not have yet */
