@@ -19,7 +19,7 @@ enum {
 
 struct emit_work *emit_group_add(struct emit_group *group, struct err *err) {
     if (group->works_count == group->works_capacity) {
-        size_t capacity = group->works_capacity == 0 ? 2 : group->works_capacity * 2;
+        size_t capacity = group->works_capacity == 0 ? 1 : group->works_capacity * 2;
         struct emit_work *works = mem_realloc(group->works, capacity * sizeof *works);
         if (works == NULL) {
             (void)err_memory(err, capacity * sizeof *works);
