@@ -176,6 +176,7 @@ static inline void use_rules(struct fixture *fixture, const struct account_rule 
                              size_t count) {
     fixture->account.rules = rules;
     fixture->account.rules_count = count;
+    memset(fixture->account.seen, 0, sizeof fixture->account.seen);
 }
 
 static const struct account_call *call_at(const struct fixture *fixture, const char *line,
