@@ -48,7 +48,8 @@ enum client_fate {
     CLIENT_NOT_THERE, /* 404, in the API's own words */
     CLIENT_REFUSED,   /* a definite no: nothing was done */
     CLIENT_NOT_SENT,  /* nobody saw it, however often it was tried; not if it is tried on */
-    CLIENT_UNSURE,    /* a POST that may have been carried out; a GET whose answers are not the API's */
+    CLIENT_UNSURE, /* a POST that may have been carried out; a GET whose answers are not the API's
+                    */
 };
 
 struct client_reply {

@@ -23,6 +23,7 @@ enum reconcile_kind {
 struct reconcile_finding {
     enum reconcile_kind kind;
     struct emit_key key;
+    bool has_key; /* false: a line of nobody on an invoice of ours */
     struct text org_id;
     struct text metric;
     const struct emit_item *item; /* ours; NULL: of RECONCILE_EXTRA, not recorded */

@@ -58,7 +58,6 @@ struct emit_work {
     bool is_found;        /* by sender_reconcile */
     bool has_double;      /* the same: another with its key */
     bool is_compared;     /* the same */
-    bool is_lined;        /* the same: the lines of its invoice were read */
     bool is_sought;       /* the same: it was asked for by its id */
     struct text customer; /* where it was sent to; empty: it was not */
     bool is_kept;         /* its key will for ever be answered by the same failure */
@@ -152,12 +151,13 @@ struct sender_options {
     bool batches_lines;  /* items of a group go on an invoice of ours by one request */
     bool finalizes;      /* of sender_preview: invoices of ours would be */
     bool retries_failed; /* items that were refused are tried again */
-    /* What stands there with other content is left as it is, EMIT_UNKNOWN, and stops nobody else. */
+    /* What stands there with other content is left as it is, EMIT_UNKNOWN, and stops nobody else.
+     */
     bool tells_different;
     /*
      * Whether nobody else may be sending, still: asked so often that whoever is allowed to after it
-     * was not true any more, and waits until nothing can be under way, sees all that was sent. NULL:
-     * it need not be asked.
+     * was not true any more, and waits until nothing can be under way, sees all that was sent.
+     * NULL: it need not be asked.
      */
     bool (*hold)(void *context, struct err *err);
     void *hold_context;

@@ -152,8 +152,10 @@ bool reconcile_report_found(void *context, const struct reconcile_finding *findi
                             struct err *err) {
     struct reconcile_report *report = context;
     const struct emit_item *item = finding->item;
-    char key[EMIT_KEY_TEXT_MAX];
-    emit_key_format(&finding->key, key);
+    char key[EMIT_KEY_TEXT_MAX] = "";
+    if (finding->has_key) {
+        emit_key_format(&finding->key, key);
+    }
     struct side ours = item != NULL ? side_of(true, item->amount, text_from(item->currency->code))
                                     : side_of(false, 0, (struct text){"", 0});
     struct side theirs =

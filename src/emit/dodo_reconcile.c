@@ -148,6 +148,7 @@ static bool tell(struct reconcile *reconcile, enum reconcile_kind kind,
     struct reconcile_finding finding = {
         .kind = kind,
         .key = work != NULL ? work->item.key : there->key,
+        .has_key = true,
         .org_id = work != NULL ? work->item.org_id : there->org_id,
         .metric = work != NULL ? work->item.metric : there->metric,
         .item = work != NULL ? &work->item : NULL,

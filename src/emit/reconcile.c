@@ -42,8 +42,8 @@ static bool is_held(const struct slot *slot, const struct emit_work *work) {
     return work->result.status == EMIT_HELD || (is_open && is_kept);
 }
 
-static bool tell(struct sender *sender, const struct slot *slot, enum reconcile_kind kind,
-                 const struct emit_work *work, const json_t *object, struct err *err) {
+bool reconcile_tell(struct sender *sender, const struct slot *slot, enum reconcile_kind kind,
+                    const struct emit_work *work, const json_t *object, struct err *err) {
     struct reconcile *reconcile = sender->reconcile;
     struct reconcile_finding finding = {
         .kind = kind,
@@ -58,10 +58,9 @@ static bool tell(struct sender *sender, const struct slot *slot, enum reconcile_
         .their_currency = text_from(object_text(object, "currency")),
     };
     const char *key = object_text(json_object_get(object, "metadata"), "item_key");
+    finding.has_key = work != NULL || emit_key_parse(text_from(key), &finding.key);
     if (work != NULL) {
         finding.key = work->item.key;
-    } else if (!emit_key_parse(text_from(key), &finding.key)) {
-        return true; /* asked for by a caller that looked at it */
     }
     reconcile->counts.findings++;
     return reconcile->found(reconcile->context, &finding, err);
@@ -82,9 +81,9 @@ static bool compare_event(struct sender *sender, struct slot *slot, struct emit_
         return true;
     }
     if (work->result.status != EMIT_UNKNOWN && !work->is_unsettled) {
-        return tell(sender, slot, RECONCILE_NEVER_SENT, work, NULL, err);
+        return reconcile_tell(sender, slot, RECONCILE_NEVER_SENT, work, NULL, err);
     }
-    if (!tell(sender, slot, RECONCILE_UNKNOWN, work, NULL, err)) {
+    if (!reconcile_tell(sender, slot, RECONCILE_UNKNOWN, work, NULL, err)) {
         return false;
     }
     if (!reconcile_is_resent(reconcile, &work->item.key)) {
@@ -168,7 +167,7 @@ bool reconcile_ask(struct sender *sender, struct slot *slot, struct http_call *c
 static bool note_unrecorded(struct sender *sender, struct slot *slot, struct emit_work *work,
                             const struct http_answer *answer, const json_t *object,
                             struct err *err) {
-    if (!tell(sender, slot, RECONCILE_UNRECORDED, work, object, err)) {
+    if (!reconcile_tell(sender, slot, RECONCILE_UNRECORDED, work, object, err)) {
         return false;
     }
     return !sender->reconcile->repairs ||
@@ -185,13 +184,13 @@ bool reconcile_compare(struct sender *sender, struct slot *slot, struct emit_wor
                     strcmp(object_text(object, "id"), work->result.object_id) != 0;
     if (work->is_found || is_other) {
         work->has_double = true; /* whatever it is: the item is not sent again beside it */
-        return tell(sender, slot, RECONCILE_EXTRA, work, object, err);
+        return reconcile_tell(sender, slot, RECONCILE_EXTRA, work, object, err);
     }
     work->is_found = true;
     /* Nobody has recorded that it was sent there: it was to go to the customer that the org has. */
     bool is_moved = work->is_different && !text_equals(work->customer, slot->group.customer);
     if (!is_same || is_moved) {
-        return tell(sender, slot, RECONCILE_DIFFERENT, work, object, err) &&
+        return reconcile_tell(sender, slot, RECONCILE_DIFFERENT, work, object, err) &&
                (is_sent || !sender->reconcile->repairs ||
                 work_answered(sender, slot, work, OUTCOME_FOUND, answer, object, "", err));
     }
@@ -226,6 +225,15 @@ static bool is_of_other_run(const struct sender *sender, const struct slot *slot
            strtoll(object_text(metadata, "revision"), NULL, 10) > newest;
 }
 
+bool reconcile_take_unknown(struct sender *sender, const struct slot *slot, const json_t *object,
+                            struct err *err) {
+    const json_t *metadata = json_object_get(object, "metadata");
+    return strcmp(object_text(metadata, "period"), sender->options.period) != 0 ||
+           !is_of_org(slot, object_text(metadata, "org_id")) ||
+           is_of_other_run(sender, slot, metadata) ||
+           reconcile_tell(sender, slot, RECONCILE_EXTRA, NULL, object, err);
+}
+
 static bool take_row(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                      const json_t *object, struct err *err) {
     struct emit_key key;
@@ -241,8 +249,7 @@ static bool take_row(struct sender *sender, struct slot *slot, const struct http
             return reconcile_compare(sender, slot, work, answer, object, err);
         }
     }
-    return is_of_other_run(sender, slot, metadata) ||
-           tell(sender, slot, RECONCILE_EXTRA, NULL, object, err);
+    return reconcile_take_unknown(sender, slot, object, err);
 }
 
 /* --- what is not there --------------------------------------------------------------------------
@@ -256,9 +263,9 @@ static bool take_absent(struct sender *sender, struct slot *slot, struct emit_wo
         return true;
     }
     if (work->result.status != EMIT_SENT) {
-        return tell(sender, slot, RECONCILE_NEVER_SENT, work, NULL, err);
+        return reconcile_tell(sender, slot, RECONCILE_NEVER_SENT, work, NULL, err);
     }
-    if (!tell(sender, slot, RECONCILE_REMOVED, work, NULL, err)) {
+    if (!reconcile_tell(sender, slot, RECONCILE_REMOVED, work, NULL, err)) {
         return false;
     }
     if (work->has_double || !reconcile_is_resent(sender->reconcile, &work->item.key)) {
@@ -270,28 +277,27 @@ static bool take_absent(struct sender *sender, struct slot *slot, struct emit_wo
 }
 
 /*
- * What was sent and is not among the customer's items: where else it may be. It is a line that was
- * added to an invoice with others, or the org has another customer now than it was sent to.
+ * Where else there is something: lines of invoices of ours; and what was sent and is not among all
+ * that, as the org has another customer now than it was sent to.
  */
 static bool ask_elsewhere(struct sender *sender, struct slot *slot) {
+    if (reconcile_ask_own_invoices(sender, slot)) {
+        return true;
+    }
     for (size_t index = 0; index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
-        bool is_missed = !work->is_compared && !work->is_found &&
+        bool is_missed = !work->is_compared && !work->is_found && !work->is_sought &&
                          work->result.status == EMIT_SENT &&
                          text_equals(reconcile_customer_of(slot, work), slot->listed);
-        bool has_lines = is_missed && !work->is_lined && work->result.invoice_id[0] != '\0';
-        bool has_id = is_missed && !work->is_sought && work->result.object_id[0] != '\0' &&
-                      !reconcile_is_line(work);
-        if (has_lines || has_id) {
-            work->is_sought = work->is_sought || !has_lines;
+        if (is_missed && work->result.object_id[0] != '\0' && !reconcile_is_line(work)) {
+            work->is_sought = true;
             slot->work_index = index;
-            slot->page_after[0] = '\0';
             slot->tries = 0;
-            slot_ready(sender, slot, has_lines ? STEP_LINES : STEP_SOUGHT);
+            slot_ready(sender, slot, STEP_SOUGHT);
             return true;
         }
     }
-    return reconcile_search_invoices(sender, slot);
+    return reconcile_ask_all_invoices(sender, slot);
 }
 
 /* All of the customer's items are read. */
@@ -316,8 +322,11 @@ bool reconcile_listed(struct sender *sender, struct slot *slot, const struct htt
 
 bool reconcile_take_gone(struct sender *sender, struct slot *slot, const struct http_answer *answer,
                          struct err *err) {
-    return slot->step == STEP_LINES ? reconcile_lines_read(sender, slot, answer, err)
-                                    : reconcile_listed(sender, slot, answer, err);
+    if (slot->step == STEP_LINES) {
+        reconcile_lines_read(sender, slot);
+        return true;
+    }
+    return reconcile_listed(sender, slot, answer, err);
 }
 
 bool reconcile_take_sought(struct sender *sender, struct slot *slot,

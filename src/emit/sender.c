@@ -100,6 +100,7 @@ void sender_destroy(struct sender *sender) {
     }
     http_destroy(sender->http);
     buffer_release(&sender->body);
+    buffer_release(&sender->told_lines);
     mem_free(sender->slots);
     mem_free(sender);
 }

@@ -142,6 +142,7 @@ struct sender {
     struct slot *customers[CUSTOMER_LISTS];
     bool is_settling;
     struct reconcile *reconcile; /* NULL: not comparing */
+    struct buffer told_lines;    /* the same: ids of lines of nobody, each ended by a zero byte */
     bool is_closing;             /* invoices: by sender_close_invoices */
     bool finalizes;
     int64_t hold_us;    /* when it is asked next whether nobody else sends */
@@ -280,19 +281,25 @@ bool reconcile_listed(struct sender *sender, struct slot *slot, const struct htt
                       struct err *err);
 bool reconcile_compare(struct sender *sender, struct slot *slot, struct emit_work *work,
                        const struct http_answer *answer, const json_t *object, struct err *err);
+/* work: NULL: none is there of it. */
+bool reconcile_tell(struct sender *sender, const struct slot *slot, enum reconcile_kind kind,
+                    const struct emit_work *work, const json_t *object, struct err *err);
+/* What has a key of ours that is none of the group's. */
+bool reconcile_take_unknown(struct sender *sender, const struct slot *slot, const json_t *object,
+                            struct err *err);
 /* Where it was sent to; else the org's customer. */
 struct text reconcile_customer_of(const struct slot *slot, const struct emit_work *work);
 
 /* reconcile_lines.c */
 bool reconcile_is_line(const struct emit_work *work); /* its id is a line's, not an item's */
-/* Whether invoices are asked for now: something is missed that may stand on them as a line. */
-bool reconcile_search_invoices(struct sender *sender, struct slot *slot);
+/* Whether invoices are asked for now: the customer's, once; everybody's, when a line is missed. */
+bool reconcile_ask_own_invoices(struct sender *sender, struct slot *slot);
+bool reconcile_ask_all_invoices(struct sender *sender, struct slot *slot);
 bool reconcile_ask_invoices(struct slot *slot, struct http_call *call, struct err *err);
 bool reconcile_take_invoices(struct sender *sender, struct slot *slot,
                              const struct http_answer *answer, const json_t *object,
                              struct err *err);
-bool reconcile_lines_read(struct sender *sender, struct slot *slot,
-                          const struct http_answer *answer, struct err *err);
+void reconcile_lines_read(struct sender *sender, struct slot *slot);
 
 /* sender_steps.c */
 bool step_ask(struct sender *sender, struct slot *slot, struct http_call *call, struct err *err);

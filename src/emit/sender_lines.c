@@ -214,11 +214,10 @@ bool lines_take_other_content(struct sender *sender, struct slot *slot, bool *is
  */
 
 bool lines_ask(struct sender *sender, struct slot *slot, struct http_call *call, struct err *err) {
-    const struct emit_work *work = &slot->group.works[slot->work_index];
-    const char *compared = slot->found_id[0] != '\0' ? slot->found_id : work->result.invoice_id;
-    struct text id = sender->is_closing          ? slot->group.bill.invoice_id
-                     : sender->reconcile != NULL ? text_from(compared)
-                                                 : text_from(work->place_id);
+    struct text id = sender->is_closing ? slot->group.bill.invoice_id
+                     : sender->reconcile != NULL
+                         ? text_from(slot->found_id)
+                         : text_from(slot->group.works[slot->work_index].place_id);
     struct buffer query = {0};
     bool is_fine = buffer_append(&call->url, text_from("/v1/invoices/"), err) &&
                    form_encode(&call->url, id, err) && page_ask(slot, "/lines", &query, call, err);

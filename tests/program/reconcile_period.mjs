@@ -329,6 +329,24 @@ assert.equal(told.status, 15, told.out);
 assert.deepEqual(kinds(told.first), { different: 1 });
 sql("set session_replication_role = replica; update billing.org_billing_overages set billed = billed - 1 where org_id = 'org_22' and metric_type = 'runs'");
 assert.equal(await posts(), before, 'nothing was sent');
+// … with more that stands on their invoices: of ours that nobody recorded, a second one, and one that somebody put there, on
+// an invoice of several orgs
+const onShared = lines.find((line) => line.metadata.org_id === 'org_21');
+const onFirst = lines.find((line) => line.metadata.org_id === 'org_1' && line.parent === null);
+const addLine = (line, amount, metadata) => simulator.ask({ do: 'line', invoice: line.invoice, amount, metadata });
+await addLine(onFirst, 700, { ...onFirst.metadata, item_key: 'cd'.repeat(16), metric: 'm7' });
+await addLine(onFirst, onFirst.amount, onFirst.metadata);
+await addLine(onShared, 900, {});
+told = await reconcile(['--repair', '--run-dir', path.join(folder, 'line-repairs')]);
+assert.equal(told.status, 15, told.out);
+assert.deepEqual(told.last.findings.map((finding) => [finding.kind, finding.metric, finding.theirs.amount, finding.item_key]).sort(), [
+  ['extra', 'm7', '7.00', 'cd'.repeat(16)], ['extra', onFirst.metadata.metric, (onFirst.amount / 100).toFixed(2), onFirst.metadata.item_key],
+  ['extra', null, '9.00', null]].sort());
+assert.deepEqual(told.last.as_recorded, ITEMS);
+assert.equal(await posts(), before, 'nothing was sent');
+for (const invoice of [onFirst.invoice, onFirst.invoice, onShared.invoice]) await simulator.ask({ do: 'line', invoice, remove: true, last: true });
+told = await reconcile();
+assert.equal(told.status, 0, `${told.signal} ${told.out}`);
 // … and one that was removed is missed
 await simulator.ask({ do: 'line', invoice: lines.find((line) => line.metadata.org_id === 'org_8').invoice, remove: true });
 told = await reconcile(['--repair', '--run-dir', path.join(folder, 'line-repairs')]);

@@ -130,7 +130,8 @@ bool world_takes_metric(const struct world *world, const json_t *params, struct 
 void invoice_attach(struct world *world, json_t *invoice, json_t *item);
 /* An item that is deleted leaves its invoice, too. */
 void invoice_forget_item(struct world *world, const char *id);
-void invoice_drop_line(struct world *world, json_t *invoice); /* the first, with its item */
+void invoice_drop_line(struct world *world, json_t *invoice,
+                       bool is_last); /* or the first; with its item */
 json_t *invoice_new(struct world *world, const char *customer, const char *currency);
 enum { INVOICE_LINES_MAX = 250 };
 

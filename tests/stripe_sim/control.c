@@ -126,12 +126,16 @@ static json_t *do_line(struct server *server, const json_t *command) {
         return wrong("no such invoice");
     }
     if (json_is_true(json_object_get(command, "remove"))) {
-        invoice_drop_line(world, invoice);
+        invoice_drop_line(world, invoice, json_is_true(json_object_get(command, "last")));
         return fine();
     }
-    json_t *line = must(json_pack("{s:s, s:I, s:s, s:b, s:{}, s:n}", "id", "", "amount",
-                                  (json_int_t)field_integer(command, "amount"), "description",
-                                  "by hand", "discountable", 1, "metadata", "period"));
+    json_t *line = must(json_pack("{s:s, s:I, s:O, s:s, s:b, s:{}, s:n}", "id", "", "amount",
+                                  (json_int_t)field_integer(command, "amount"), "currency",
+                                  json_object_get(invoice, "currency"), "description", "by hand",
+                                  "discountable", 1, "metadata", "period"));
+    if (json_object_get(command, "metadata") != NULL) {
+        (void)json_object_set(line, "metadata", json_object_get(command, "metadata"));
+    }
     invoice_attach(world, invoice, line);
     json_decref(line);
     return fine();

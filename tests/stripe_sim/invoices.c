@@ -60,15 +60,16 @@ void invoice_attach(struct world *world, json_t *invoice, json_t *item) {
     invoice_total(world, invoice);
 }
 
-void invoice_drop_line(struct world *world, json_t *invoice) {
+void invoice_drop_line(struct world *world, json_t *invoice, bool is_last) {
     json_t *lines = world_lines_of(world, field_text(invoice, "id"));
-    const json_t *details = json_object_get(json_object_get(json_array_get(lines, 0), "parent"),
+    size_t place = is_last ? json_array_size(lines) - 1 : 0;
+    const json_t *details = json_object_get(json_object_get(json_array_get(lines, place), "parent"),
                                             "invoice_item_details");
     const char *item = field_text(details, "invoice_item");
     if (*item != '\0') {
         world_remove_item(world, item);
     }
-    (void)json_array_remove(lines, 0);
+    (void)json_array_remove(lines, place);
     invoice_total(world, invoice);
 }
 
