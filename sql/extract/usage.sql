@@ -1,4 +1,4 @@
--- Usage of one physical range of one partition of billing.usage_ledger, many rows in one: of every 32
+-- Usage of one physical range of one partition of billing.usage_ledger, many rows in one: of every 16
 -- blocks one row, whose columns hold what the ledger's rows have, one behind the other. The functions
 -- that make a field of a COPY cost the server more than reading a row, and an aggregate as much as a
 -- function, so there are as few as can be.
@@ -20,7 +20,7 @@
 -- of the partition rule out is dropped by the planner.
 copy (
     select packed.*
-    from generate_series($3::bigint, $5::bigint, 32) as blocks (block)
+    from generate_series($3::bigint, $5::bigint, 16) as blocks (block)
     cross join lateral (
         with ranged as not materialized (
             select *
@@ -28,10 +28,11 @@ copy (
             where occurred_at >= $1::timestamptz
                 and occurred_at < least($2::timestamptz, $12::timestamptz)
                 and ctid >= ('(' || block || ',0)')::tid
-                and ctid < ('(' || case when block + 32 > $5::bigint then $4::bigint else block + 32 end || ',0)')::tid
+                and ctid < ('(' || case when block + 16 > $5::bigint then $4::bigint else block + 16 end || ',0)')::tid
                 and (
                     not $11::boolean
-                    or reason is distinct from 'migration'
+                    or reason is null
+                    or reason <> 'migration'
                     or metric <> 'seats'
                 )
                 and (
@@ -53,7 +54,7 @@ copy (
                         or $1::timestamptz < $7::timestamptz
                         and occurred_at < $7::timestamptz
                         and metric = any ($9::text[])
-                        or reason in ('monthly_reset', 'migration')
+                        or reason is not null and reason in ('monthly_reset', 'migration')
                     then '\x7fffffffffffffff'::bytea || timestamptz_send(occurred_at) || record_send(row(
                         kind = 'set',
                         case

@@ -7,7 +7,7 @@
 -- snapshot of that run. Settings are asked for in subqueries, which are computed once, not once a row.
 copy (
     select packed.*
-    from generate_series($3::bigint, $5::bigint, 32) as blocks (block)
+    from generate_series($3::bigint, $5::bigint, 16) as blocks (block)
     cross join lateral (
         with ranged as not materialized (
             select
@@ -27,10 +27,11 @@ copy (
             where occurred_at >= $1::timestamptz
                 and occurred_at < least($2::timestamptz, $12::timestamptz)
                 and ctid >= ('(' || block || ',0)')::tid
-                and ctid < ('(' || case when block + 32 > $5::bigint then $4::bigint else block + 32 end || ',0)')::tid
+                and ctid < ('(' || case when block + 16 > $5::bigint then $4::bigint else block + 16 end || ',0)')::tid
                 and (
                     not $11::boolean
-                    or reason is distinct from 'migration'
+                    or reason is null
+                    or reason <> 'migration'
                     or metric <> 'seats'
                 )
                 and (
@@ -62,7 +63,7 @@ copy (
                     when kind = 'set'
                         or unique_key is not null
                         or is_new
-                        or reason in ('monthly_reset', 'migration')
+                        or reason is not null and reason in ('monthly_reset', 'migration')
                     then '\x7fffffffffffffff'::bytea || timestamptz_send(occurred_at) || record_send(row(
                         kind = 'set',
                         case

@@ -18,7 +18,7 @@
 #include "usage_ranges.h"
 
 enum {
-    PACK_BLOCKS = 32, /* of sql/extract/usage.sql */
+    PACK_BLOCKS = 16, /* of sql/extract/usage.sql */
     PROGRESS_ROWS = 4096,
     RANGE_TRIES_MAX = 4,
 };
