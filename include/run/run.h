@@ -235,9 +235,10 @@ bool run_input_open(struct run *run, const struct table_schema *schema, size_t s
                     struct table **table, struct err *err);
 
 /* The first sealed file, in the order of stages, that is not as the manifest says. Any mode. */
+struct run_file;
 struct run_damage {
     const struct stage *stage;
-    const char *path; /* relative to RUN */
+    const struct run_file *file; /* as it should be */
 };
 bool run_find_damage(const struct run *run, bool *is_found, struct run_damage *damage,
                      struct err *err);

@@ -239,8 +239,8 @@ static void repair_by_replay(struct cli *cli, const struct run *run,
     char to[FILE_PATH_MAX];
     struct err cut = {0};
     if (!path_format(beside, &cut, "%s.%s", run_path(run), damage->stage->name) ||
-        !path_format(from, &cut, "%s/%s", beside, damage->path) ||
-        !path_format(to, &cut, "%s/%s", run_path(run), damage->path)) {
+        !path_format(from, &cut, "%s/%s", beside, damage->file->path) ||
+        !path_format(to, &cut, "%s/%s", run_path(run), damage->file->path)) {
         err_release(&cut); /* so deep a folder has no room beside it */
         cli_next(cli, "periodclose replay --help");
         return;
@@ -253,6 +253,46 @@ static void repair_by_replay(struct cli *cli, const struct run *run,
              shell_word(to, &(struct shell_word){0}));
 }
 
+/* Is that file of the run it was carried from as it was sealed? */
+static bool is_whole_in(const struct run *run, const struct run_file *file, const char *path) {
+    struct table_seal seal;
+    struct err unread = {0};
+    if (!table_file_digest(run_sys(run), path, &seal, &unread)) {
+        err_release(&unread);
+        return false;
+    }
+    return seal.size_bytes == file->size_bytes && digest_equals(&seal.digest, &file->digest);
+}
+
+/* A file that a replay took over: whoever it was taken from may have it still. */
+static void repair_carried(struct cli *cli, const struct run *run, const struct run_damage *damage,
+                           struct err *err) {
+    const char *origin = run_replay_path(run);
+    char from[FILE_PATH_MAX];
+    char to[FILE_PATH_MAX];
+    struct err cut = {0};
+    enum path_kind kind = PATH_MISSING;
+    if (origin == NULL || !path_kind(cli->sys, origin, &kind, &cut) || kind != PATH_DIRECTORY ||
+        !path_format(from, &cut, "%s/%s", origin, damage->file->path) ||
+        !path_format(to, &cut, "%s/%s", run_path(run), damage->file->path)) {
+        err_release(&cut);
+        (void)err_hint(err, "restore the file from a backup: the run that it was taken over from "
+                            "is not there any more");
+        cli_next(cli, "periodclose status %s", shell_word(run_path(run), &(struct shell_word){0}));
+    } else if (is_whole_in(run, damage->file, from)) {
+        (void)err_hint(err, "the run that it was taken over from has it as it was sealed: it is "
+                            "taken from there again");
+        cli_next(cli, "cp %s %s && periodclose verify %s",
+                 shell_word(from, &(struct shell_word){0}), shell_word(to, &(struct shell_word){0}),
+                 shell_word(run_path(run), &(struct shell_word){0}));
+    } else {
+        (void)err_hint(err, "the run that it was taken over from has it no better: bring that one "
+                            "back, then replay into another --run-dir; or restore the file from a "
+                            "backup");
+        cli_next(cli, "periodclose verify %s", shell_word(origin, &(struct shell_word){0}));
+    }
+}
+
 /* What brings the run back whose file is not as sealed. */
 static void repair(struct cli *cli, const struct run *run, const struct run_damage *damage,
                    struct err *err) {
@@ -260,14 +300,11 @@ static void repair(struct cli *cli, const struct run *run, const struct run_dama
     bool is_carried = from != NULL && damage->stage->number < from->number;
     if (damage->stage->effect == EFFECT_REPORTS) {
         cli_next(cli, "periodclose report %s", shell_word(run_path(run), &(struct shell_word){0}));
-    } else if (is_carried || (run_is_replay(run) && !is_recomputed(run, damage->stage))) {
+    } else if (is_carried) {
+        repair_carried(cli, run, damage, err);
+    } else if (run_is_replay(run) && !is_recomputed(run, damage->stage)) {
         (void)err_hint(err, "restore the file from a backup, or replay into another --run-dir");
-        if (run_replay_path(run) != NULL) {
-            cli_next(cli, "periodclose verify %s",
-                     shell_word(run_replay_path(run), &(struct shell_word){0}));
-        } else {
-            cli_next(cli, "periodclose replay --help");
-        }
+        cli_next(cli, "periodclose replay --help");
     } else if (is_recomputed(run, damage->stage) &&
                run_pinned(run, PIN_OPTION, pin_dry_run) == NULL) {
         repair_by_replay(cli, run, damage, err);
@@ -303,7 +340,8 @@ static bool next_repair_any(struct cli *cli, const char *path, struct err *err) 
     for (size_t index = 0; !is_told && index < cli->positionals_count; index++) {
         is_told = next_repair(cli, cli->positionals[index], err);
     }
-    return is_told;
+    const char *written = option_value(&cli->options, OPTION_RUN_DIR); /* of a replay */
+    return is_told || (written != NULL && next_repair(cli, written, err));
 }
 
 void cli_next_remedy(struct cli *cli, const char *path, struct err *err) {

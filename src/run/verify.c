@@ -83,7 +83,7 @@ bool run_find_damage(const struct run *run, bool *is_found, struct run_damage *d
             }
             *is_found = damaged.code == ERR_DAMAGED;
             if (*is_found) {
-                *damage = (struct run_damage){.stage = sealed->stage, .path = file->path};
+                *damage = (struct run_damage){.stage = sealed->stage, .file = file};
                 err_release(&damaged);
                 return true;
             }

@@ -103,7 +103,7 @@ type_next() {
     echo "typed: $told"
     case $told in
     'less '*) eval "test -f ${told#less }" ;;
-    'periodclose '*) eval "$told" && { [ "$status" -eq 0 ] || [ "$status" -eq 4 ]; } ;;
+    'periodclose '* | 'cp '*' && periodclose '*) eval "$told" && { [ "$status" -eq 0 ] || [ "$status" -eq 4 ]; } ;;
     *) false ;;
     esac || {
         cat "$scratch/err"

@@ -117,6 +117,35 @@ done
 check 'of a run that is half done, too' repaired acme-until 20-meter/usage.arrow
 rm -rf "$scratch"/damaged*
 
+# What a replay took over is brought back by the run it came from, where that has it; it may be the
+# same file under two names, or a copy.
+takes_over() { # takes_over copied|linked
+    rm -rf "$scratch"/origin* "$scratch/taken"
+    cp -r "$scratch/acme" "$scratch/origin"
+    expect 4 replay "$scratch/origin" --from rate --run-dir "$scratch/taken" || return 1
+    file=$scratch/taken/10-extract/seats.arrow
+    [ "$1" = linked ] || { cp "$file" "$scratch/copy" && mv "$scratch/copy" "$file"; } || return 1
+    printf '\125' | dd of="$file" bs=1 seek=300 conv=notrunc status=none
+}
+taken_from_origin() {
+    takes_over copied && next_works 12 verify "$scratch/taken" && expect 0 verify "$scratch/taken" &&
+        takes_over copied && next_works 12 replay "$scratch/origin" --from rate \
+        --run-dir "$scratch/taken" && expect 0 verify "$scratch/taken"
+}
+taken_after_origin() { # both are damaged: the origin is brought back first
+    takes_over linked && expect 12 verify "$scratch/taken" && error_says 'bring that one back' &&
+        expect_told 12 && expect_told 4 && [ -d "$scratch/origin.1" ] &&
+        next_works 12 verify "$scratch/taken" && expect 0 verify "$scratch/taken"
+}
+taken_from_nobody() {
+    takes_over copied && rm -r "$scratch/origin" && next_works 12 verify "$scratch/taken" &&
+        expect 12 verify "$scratch/taken" && error_says 'not there any more' 'from a backup'
+}
+check 'a damaged file that a replay took over is taken from its run again' taken_from_origin
+check 'where that is damaged, too, it is brought back first' taken_after_origin
+check 'where it is gone, that is told' taken_from_nobody
+rm -rf "$scratch"/origin* "$scratch/taken"
+
 # What begins anew goes no further than the run did, and sends as it was to be sent.
 begun_with() {
     sed -n '/^  "options"/,/^  }/p; /^  "versions"/,/^  }/p' "$scratch/damaged/manifest.json" | grep -v '"now"'
