@@ -49,7 +49,7 @@ static bool carry_pin(struct closing *closing, const struct run *before, enum pi
     return value == NULL || run_pin(closing->run, group, name, value, false, err);
 }
 
-/* The limits of a close hold for the same close begun anew, however it is typed. */
+/* The limits of a close hold for the same close begun anew, or tried, however it is typed. */
 static bool carry_guards(struct closing *closing, const struct run *before, struct err *err) {
     const char *typed = option_value(&closing->cli->options, OPTION_PERIOD);
     const char *theirs = run_pinned(before, PIN_OPTION, pin_period);
@@ -150,15 +150,17 @@ static bool carry(struct closing *closing, const char *path, struct err *err) {
         option_is_set(options, OPTION_PERIOD) &&
         (option_is_set(options, OPTION_SOURCE) || option_is_set(options, OPTION_DATABASE));
     if (!run_open(closing->cli->sys, path, stages_all(), RUN_STATUS, &before, &missing)) {
-        bool is_fine = is_whole || refuse_to_carry(closing, path, missing.message, err);
+        bool is_fine = !is_whole ? refuse_to_carry(closing, path, missing.message, err)
+                       : missing.code == ERR_DAMAGED ? guards_survive(closing->cli, path, err)
+                                                     : true;
         err_release(&missing);
         return is_fine;
     }
     bool is_close = !run_is_replay(before) && run_pinned(before, PIN_OPTION, pin_dry_run) == NULL;
     bool is_fine = true;
     if (is_close) {
-        is_fine = (!option_is_set(options, OPTION_RESTART) || carry_guards(closing, before, err)) &&
-                  (is_whole || carry_all(closing, before, err));
+        is_fine =
+            carry_guards(closing, before, err) && (is_whole || carry_all(closing, before, err));
     } else if (!is_whole) {
         is_fine = refuse_to_carry(closing, path, "it is a replay or a dry run", err);
     }

@@ -55,8 +55,8 @@ const struct command command_run = {
         "with it: run --run-dir RUN. With --restart, or --dry-run, and without period or\n"
         "source, what is not typed is as RUN was begun.\n\n"
         "--max-total and --max-change stop a close that looks wrong before anything is\n"
-        "recorded (exit 14). They hold for every later start of the run, until others are\n"
-        "typed; none lifts them.",
+        "recorded (exit 14). They hold for every later start of the run, and for dry runs of\n"
+        "it, until others are typed; none lifts them.",
     .example = "periodclose run --period 2026-10 --source /srv/billing/2026-10 "
                "--run-dir /var/lib/periodclose/2026-10",
     .run = run_run,

@@ -181,6 +181,71 @@ bool guards_pin(const struct cli *cli, struct run *run, struct err *err) {
            (change == NULL || run_pin_anew(run, pin_max_change, change, err));
 }
 
+/* --- what a damaged manifest kept ----------------------------------------------------------------
+ */
+
+/* The text behind a pin's name, wherever it stands; false without one, or where it lifts. */
+static bool find_kept(struct text manifest, const char *pin, struct text *value) {
+    char name[32];
+    int size = snprintf(name, sizeof name, "\"%s\"", pin);
+    const char *found = memmem(manifest.bytes, manifest.size_bytes, name, (size_t)size);
+    if (found == NULL) {
+        return false;
+    }
+    const char *end = manifest.bytes + manifest.size_bytes;
+    found += size;
+    while (found < end && (*found == ':' || *found == ' ' || *found == '"')) {
+        found++;
+    }
+    const char *from = found;
+    while (found < end && *found != '"' && *found != '\n' && found - from < DECIMAL_TEXT_MAX) {
+        found++;
+    }
+    *value = (struct text){from, (size_t)(found - from)};
+    return value->size_bytes != strlen(none) || memcmp(from, none, value->size_bytes) != 0;
+}
+
+static bool refuse_lost(const char *path, enum option option, struct text kept, struct err *err) {
+    const char *name = option_table[option].name;
+    (void)err_set(err, ERR_DAMAGED,
+                  "'%.500s/manifest.json' is damaged, and the limit --%s was kept in it: it reads "
+                  "'%.*s'",
+                  path, name, (int)kept.size_bytes, kept.bytes);
+    return err_hint(err, "type with the same command what is to hold: --%s %s, or none", name,
+                    option_table[option].argument);
+}
+
+bool guards_survive(struct cli *cli, const char *path, struct err *err) {
+    enum { MANIFEST_BYTES_MAX = 64 * 1024 * 1024 };
+    static const struct {
+        enum option option;
+        const char *pin;
+    } guards[] = {{OPTION_MAX_TOTAL, pin_max_total}, {OPTION_MAX_CHANGE, pin_max_change}};
+    char name[FILE_PATH_MAX];
+    struct buffer manifest = {0};
+    struct err unread = {0};
+    bool is_fine = path_format(name, err, "%s/manifest.json", path);
+    if (is_fine && !file_load(cli->sys, name, MANIFEST_BYTES_MAX, &manifest, &unread)) {
+        err_release(&unread); /* as good as empty: nothing is known of it */
+    }
+    for (size_t index = 0; is_fine && index < sizeof guards / sizeof guards[0]; index++) {
+        struct text kept;
+        bool is_typed = option_is_set(&cli->options, guards[index].option);
+        if (is_typed) {
+            continue;
+        }
+        if (find_kept(buffer_text(&manifest), guards[index].pin, &kept)) {
+            is_fine = refuse_lost(path, guards[index].option, kept, err);
+        } else {
+            console_say(&cli->console, LOG_NOTE,
+                        "note: '%s' is damaged: if --%s was kept in it, it holds no more", name,
+                        option_table[guards[index].option].name);
+        }
+    }
+    buffer_release(&manifest);
+    return is_fine;
+}
+
 /* --- sums --------------------------------------------------------------------------------------
  */
 
@@ -278,7 +343,10 @@ static bool hint_guard(const struct run *run, const char *option, const char *va
                        struct err *err) {
     const char *path = shell_word(run_path(run), &(struct shell_word){0});
     if (run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
-        return err_hint(err, "review it: periodclose report %s", path);
+        return err_hint(err,
+                        "review it: periodclose report %s; the run itself would stop here, too, "
+                        "unless another limit is typed: --%s %s, or none",
+                        path, option, value);
     }
     return err_hint(err,
                     "review it: periodclose report %s; no start of this run goes past the limit, "

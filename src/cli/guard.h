@@ -24,6 +24,11 @@ bool guards_parse(const struct cli *cli, struct err *err);
 /* Keeps what was typed with the run, beside what was kept before. */
 bool guards_pin(const struct cli *cli, struct run *run, struct err *err);
 /*
+ * path is begun anew, or tried, and its manifest cannot be read (ERR_DAMAGED): a guard that it
+ * seems to keep must be typed, whatever is to hold, or it is refused. What cannot be known is told.
+ */
+bool guards_survive(struct cli *cli, const char *path, struct err *err);
+/*
  * Performs the stages that touch nothing outside, then looks, also when it looked before.
  * ERR_CONTROL when a guard does not hold: it is a total that is not what it
  * should be (exit 14), and like every other equation it stops the run before the next effect.

@@ -94,6 +94,37 @@ check 'one currency can be lifted alone' all \
     expect 14 run --run-dir "$run" --max-total jpy=none -- error_says --max-change -- \
     expect 0 run --run-dir "$run" --max-change none
 
+# A dry run shows what the run would come to: also that it would stop.
+held_dry() {
+    close_with 0 --max-total usd=9 --until rate && expect 14 run --run-dir "$run" --dry-run &&
+        error_says '10.00 USD' usd=9 'would stop here, too' && type_next &&
+        expect 14 run --source "$data" --run-dir "$run" --period 2026-10 --now "$now" --dry-run &&
+        expect 0 run --run-dir "$run" --dry-run --max-total none && expect 14 run --run-dir "$run"
+}
+check 'a dry run is held to it, too, and lifts it for itself alone' held_dry
+
+# Whoever begins anew what cannot be read says what is to hold.
+held_over_damage() {
+    local restart=(run --source "$data" --run-dir "$run" --period 2026-10 --now "$now" --restart)
+    close_with 14 --max-total usd=9 --max-change 20 && rm -rf "$run.1" || return 1
+    sed -i 's/"usd=9"/"usd=8"/' "$run/manifest.json"
+    expect 12 "${restart[@]}" && error_says "$run/manifest.json" '--max-total' usd=8 'hint: type' &&
+        expect 12 "${restart[@]}" --max-total none && error_says '--max-change' "reads '20'" &&
+        expect 12 "${restart[@]}" --dry-run && [ ! -e "$run.1" ] &&
+        expect 14 "${restart[@]}" --max-total usd=7 --max-change none && error_says usd=7 &&
+        [ -e "$run.1" ]
+}
+unknown_over_damage() {
+    : >"$run/manifest.json"
+    rm -rf "$run.1"
+    expect 0 run --source "$data" --run-dir "$run" --period 2026-10 --now "$now" --restart &&
+        error_says 'if --max-total was kept in it, it holds no more' \
+            'if --max-change was kept in it, it holds no more'
+}
+check 'a limit in a damaged manifest is not lost by beginning anew: it must be typed' \
+    held_over_damage
+check 'and where nothing can be read, that is told' unknown_over_damage
+
 # Nothing is sealed yet: what is typed may be a correction, but no limit is forgotten.
 held_after_bad_rows() {
     cp "$data/usage.csv" "$scratch/usage.csv"
