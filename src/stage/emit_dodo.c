@@ -4,8 +4,8 @@
  */
 #include <stdio.h>
 
-#include "emit.h"
 #include "emit/dodo.h"
+#include "emit_run.h"
 #include "stage/stages.h"
 #include "sys/clock.h"
 
@@ -154,19 +154,50 @@ static bool open_journal(struct dodo_run *sending, struct err *err) {
            dodo_create(&options, sending->client, sending->journal, &sending->dodo, err);
 }
 
+/*
+ * What was begun out of another directory is seen, and asked for by its id before anything is sent;
+ * what may be begun here is marked, before anybody else looks.
+ */
+static bool take_recorded(struct dodo_run *sending, struct err *err) {
+    struct emit_write_back *back = sending->session->write_back;
+    struct emission_run emission = {.run = sending->run,
+                                    .session = sending->session,
+                                    .terms = sending->loaded,
+                                    .journal = sending->journal};
+    bool has_others = false;
+    bool is_noted = false;
+    if (back == NULL) {
+        return true;
+    }
+    memcpy(emission.period, sending->period, sizeof emission.period);
+    if (!emit_write_back_sign(back, sending->journal, err) ||
+        !emit_write_back_marking(back, true, err) ||
+        !emit_recorded_others(&emission, &has_others, err) ||
+        (has_others && !emit_write_back_alone(back, err)) ||
+        !emit_recorded_note(&emission, (struct emit_recorded_state){0}, &is_noted, err) ||
+        (is_noted && !open_journal(sending, err))) {
+        return false;
+    }
+    emission.journal = sending->journal;
+    return emit_recorded_mark(&emission, err) && emit_write_back_marking(back, false, err);
+}
+
 /* A journal that begins now, or that lost its end, does not know all that was sent. */
 static bool complete_journal(struct dodo_run *sending, struct err *err) {
     bool has_since;
     struct instant since;
-    if (sending->items_count == 0 || !journal_is_incomplete(sending->journal, &has_since, &since)) {
+    if (sending->items_count == 0) {
         return true;
+    }
+    if (!journal_is_incomplete(sending->journal, &has_since, &since)) {
+        return take_recorded(sending, err);
     }
     if (!has_since || sending->first_end.us - DAY_US > since.us) {
         since.us = sending->first_end.us;
     }
     since.us -= DAY_US;
     return dodo_sweep(sending->dodo, sending->metrics, sending->metrics_count, since, err) &&
-           open_journal(sending, err);
+           open_journal(sending, err) && take_recorded(sending, err);
 }
 
 static bool send_shard(struct dodo_run *sending, size_t shard_index, struct err *err) {

@@ -217,6 +217,7 @@ static bool look_shard(struct recorded *recorded, size_t shard_index,
         return false;
     }
     bool is_fine = true;
+    shard.is_dodo = emission->session->emission == EMISSION_DODO;
     while (is_fine && is_found) {
         is_fine = emit_shard_next(&shard, &group, &is_found, err);
         for (size_t index = 0; is_fine && is_found && index < group.works_count; index++) {

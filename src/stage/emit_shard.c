@@ -267,8 +267,7 @@ static bool put_row(struct emit_shard *shard, const struct emit_work *work, stru
     put_optional(items, ITEMS_DETAIL, result->detail);
     put_optional(items, ITEMS_INVOICE_ID, result->invoice_id);
     return table_end_row(items, err) &&
-           emit_write_back_put(shard->session->write_back, item, status,
-                               shard->is_dodo ? "" : result->object_id, err) &&
+           emit_write_back_put(shard->session->write_back, item, status, result->object_id, err) &&
            totals_add_right(run_totals(shard->run), emit_equation, text_from(item->currency->code),
                             item->billed, err);
 }

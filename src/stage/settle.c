@@ -328,7 +328,7 @@ static bool note_sent(void *context, const struct emit_group *group, struct err 
         /* What stands there with other content keeps its mark: whoever sends asks for it first. */
         if (!work->is_different &&
             !emit_write_back_put(settle->write_back, &work->item, emit_status_word(result),
-                                 is_dodo(settle) ? "" : result->object_id, err)) {
+                                 result->object_id, err)) {
             return false;
         }
     }
@@ -364,10 +364,8 @@ static bool send_page(struct settle *settle, struct settle_page *page, void *con
     struct emit_feed feed = {.context = page, .next = settle_page_next, .done = note_sent};
     (void)context;
     page->settle = settle;
-    if (!is_dodo(settle) && !mark_page(settle, page, err)) {
-        return false;
-    }
-    return (is_dodo(settle) ? dodo_run(settle->dodo, &feed, err)
+    return mark_page(settle, page, err) &&
+           (is_dodo(settle) ? dodo_run(settle->dodo, &feed, err)
                             : sender_run(settle->sender, &feed, err)) &&
            emit_write_back_flush(settle->write_back, err);
 }
@@ -394,7 +392,7 @@ static bool complete_journal(struct settle *settle, struct err *err) {
     bool has_since;
     struct instant since;
     struct instant from = {settle->first_end.us - DAY_US};
-    bool is_listed = settle->options.emission == EMISSION_STRIPE;
+    bool is_listed = settle->options.emission != EMISSION_STRIPE_METERS;
     bool is_any = false;
     bool is_incomplete = journal_is_incomplete(settle->journal, &has_since, &since);
     if (!is_incomplete && is_listed && !has_others(settle, &is_any, err)) {

@@ -13,7 +13,10 @@
  *             does nothing, until it is forgotten: at any time, as days may pass between two starts
  *   death     at any step, CRASHES times; nothing tells then which others went with an item: what is
  *             open is looked for among the lines of the invoice, when nothing sent before can be
- *             under way any more
+ *             under way any more. With it the machine may lose the run directory, LOSSES times
+ *   journal   that begins: a first start cannot be told from one after a loss. All lines that are
+ *             there are asked for, when nothing can be under way any more, and noted together with
+ *             the word that they were; attempts are counted from one again
  *   attempt   raised for each item that a listing proves absent
  *   finalise  is journaled, and asked for again until the invoice says that it is final: that does
  *             nothing more. Lines that arrive then are refused
@@ -25,14 +28,24 @@
  *   MUTANT_LINES_ONE_KEY     a request's key without its items: the others of a first one would hide
  *   MUTANT_LINES_OPEN_FINAL  finalises while an item is open
  *   MUTANT_LINES_CALL_SENT   calls items sent when the answer is lost
+ *   MUTANT_LINES_TRUST_LOSS  takes a lost run directory for one that never was
+ *   MUTANT_LINES_LOSS_NO_WAIT  asks at once after a loss, with requests still under way
  */
 #ifndef CRASHES
 #define CRASHES 2
+#endif
+#ifndef LOSSES
+#define LOSSES 1
 #endif
 #ifndef FAULTS
 #define FAULTS 2
 #endif
 #define ATTEMPTS_MAX 3
+#ifdef MUTANT_LINES_TRUST_LOSS
+#define TRUSTS_LOSS true
+#else
+#define TRUSTS_LOSS false
+#endif
 #define BOTH 3 /* items are bits: 1, 2 */
 #define KEY(items, attempt) ((items) * (ATTEMPTS_MAX + 1) + (attempt))
 
@@ -48,8 +61,9 @@ byte late_items = 0, late_attempt = 0;       /* a request that arrives late; 0: 
 byte disk_attempt[3], written_attempt[3];
 byte disk_sent = 0, written_sent = 0;        /* bits */
 byte disk_open = 0, written_open = 0;        /* bits: an intent without an answer */
+bool disk_swept = false, written_swept = false; /* all that was there before is noted */
 
-byte crashes = 0, faults = 0;
+byte crashes = 0, losses = 0, faults = 0;
 
 /* The sender. */
 byte asked = 0;       /* the items of the request at hand */
@@ -111,7 +125,8 @@ inline sync() {
     disk_attempt[1] = written_attempt[1];
     disk_attempt[2] = written_attempt[2];
     disk_sent = written_sent;
-    disk_open = written_open
+    disk_open = written_open;
+    disk_swept = written_swept
 }
 
 /* What was not synced may be gone. Until the next start a day may pass: keys are forgotten, and
@@ -122,6 +137,13 @@ inline die() {
     :: sync()
     :: skip
     fi;
+    if
+    :: losses < LOSSES ->
+        losses++; disk_attempt[1] = 0; disk_attempt[2] = 0; disk_sent = 0; disk_open = 0;
+        disk_swept = false
+    :: skip
+    fi;
+    written_swept = disk_swept;
     written_attempt[1] = disk_attempt[1];
     written_attempt[2] = disk_attempt[2];
     written_sent = disk_sent;
@@ -154,9 +176,26 @@ active proctype sender() {
 start:
     sent = disk_sent;
     if
-    :: disk_open != 0 -> goto list
-    :: else -> goto choose
+#ifndef MUTANT_LINES_TRUST_LOSS
+    :: !disk_swept -> goto sweep
+#endif
+    :: (disk_swept || TRUSTS_LOSS) && disk_open != 0 -> goto list
+    :: (disk_swept || TRUSTS_LOSS) && disk_open == 0 -> goto choose
     fi;
+sweep: /* a journal that begins here: whatever is there, under whatever attempt */
+#ifndef MUTANT_LINES_LOSS_NO_WAIT
+    if
+    :: late_items == 0 -> skip
+    MAY_DIE(start)
+    fi;
+#endif
+    atomic { settle(BOTH); written_swept = true };
+    if
+    :: skip
+    MAY_DIE(start)
+    fi;
+    atomic { sync(); sent = disk_sent };
+    goto choose;
 list: /* which others went with an item, only the invoice can tell */
 #ifdef MUTANT_LINES_RESEND
     asked = disk_open;

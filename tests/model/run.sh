@@ -81,6 +81,8 @@ lines MUTANT_LINES_NO_WAIT never_twice
 lines MUTANT_LINES_ONE_KEY sent_is_there
 lines MUTANT_LINES_OPEN_FINAL final_is_whole
 lines MUTANT_LINES_CALL_SENT sent_is_there
+lines MUTANT_LINES_TRUST_LOSS never_twice
+lines MUTANT_LINES_LOSS_NO_WAIT never_twice
 END
 
 echo "# run.sh: $good ok, $bad not ok"

@@ -227,7 +227,7 @@ assert.ok([0, 4].includes(result.status), result.out);
 told = await reconcile(['--no-standalone', '--repair', '--run-dir', movedRepairs]); // nothing of it can be sent
 assert.deepEqual([told.status, (await dump()).items.length], [4, 0], told.out);
 await simulator.ask({ do: 'faults', plan: { seed: 9, kills_max: 1, script: [
-  { method: 'POST', path: '/v1/invoiceitems', nth: 31, times: 1, kind: 'kill_done' }] } });
+  { method: 'POST', path: '/v1/invoiceitems', nth: 60, times: 1, kind: 'kill_done' }] } });
 result = await run(closeWords(moved));
 assert.equal(result.signal, 'SIGKILL', result.out);
 await simulator.ask({ do: 'faults', plan: null });
@@ -402,6 +402,8 @@ await simulator.ask({ do: 'faults', plan: { seed: 1, kills_max: 1, script: [{ me
 result = await run(closeWords(path.join(folder, 'dodo'), 'dodo'));
 assert.equal(result.signal, 'SIGKILL', result.out);
 fs.rmSync(path.join(folder, 'dodo'), { recursive: true });
+assert.equal(sql(`select count(*) || ' ' || count(distinct stripe_invoice_item_id) from billing.org_billing_overages
+  where item_status = 'unknown'`), `${ITEMS - 2} 1`, 'they may have been sent, by one journal');
 const [gone, ...rest] = (await dump()).dodo_events;
 await simulator.ask({ do: 'remove_event', event: gone.event_id });
 told = await reconcile([], 'dodo');
@@ -412,6 +414,29 @@ assert.equal(told.status, 4, told.out);
 assert.deepEqual(kinds(told.last), {});
 assert.deepEqual(statuses(), { held: 2, sent: ITEMS - 2 });
 assert.equal((await dump()).dodo_events.length, ITEMS - 2);
+const eventIds = async () => (await dump()).dodo_events.map((event) => event.event_id).sort().join('\n');
+const recordedIds = () => sql("select stripe_invoice_item_id from billing.org_billing_overages where item_status = 'sent'").split('\n').sort().join('\n');
+assert.equal(recordedIds(), await eventIds());
+// … a directory whose journal is complete knows of what another one has begun by the records, and asks for it
+freshDatabase('dodo_two');
+await reset();
+await simulator.ask({ do: 'add', subscriptions, meters });
+const dodoTwo = ['dodo-1', 'dodo-2'].map((name) => path.join(folder, name));
+await simulator.ask({ do: 'faults', plan: { seed: 1, kills_max: 2, script: [
+  { method: 'POST', path: '/events/ingest', nth: 1, times: 1, kind: 'kill_before' },
+  { method: 'POST', path: '/events/ingest', nth: 2, times: 1, kind: 'kill_done' }] } });
+for (const directory of dodoTwo) {
+  result = await run(closeWords(directory, 'dodo'));
+  assert.equal(result.signal, 'SIGKILL', result.out);
+}
+await simulator.ask({ do: 'faults', plan: null });
+result = await run(closeWords(dodoTwo[0], 'dodo'));
+assert.equal(result.status, 4, result.out);
+assert.deepEqual(statuses(), { held: 2, sent: ITEMS - 2 });
+assert.equal(recordedIds(), await eventIds());
+result = await run(closeWords(dodoTwo[1], 'dodo'));
+assert.equal(result.status, 4, result.out);
+assert.equal((await dump()).calls['POST /events/ingest 200'], 1, 'nothing was sent again');
 
 // meters: nobody can be asked; after a day what has no word about its sending is unknown
 freshDatabase('meters');
