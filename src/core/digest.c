@@ -19,8 +19,30 @@ struct hasher {
 static EVP_MD *digest_sha256;
 static pthread_once_t digest_once = PTHREAD_ONCE_INIT;
 
+/* Of each thread one, for digests of short texts: to make one costs as much as such a digest. */
+static pthread_key_t digest_context_key;
+static bool has_context_key;
+
+static void digest_context_free(void *context) {
+    EVP_MD_CTX_free(context);
+}
+
 static void digest_fetch(void) {
     digest_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    has_context_key = pthread_key_create(&digest_context_key, digest_context_free) == 0;
+}
+
+/* NULL: no memory, or nowhere to keep it. */
+static EVP_MD_CTX *digest_context(void) {
+    EVP_MD_CTX *context = has_context_key ? pthread_getspecific(digest_context_key) : NULL;
+    if (context == NULL && has_context_key) {
+        context = EVP_MD_CTX_new();
+        if (context != NULL && pthread_setspecific(digest_context_key, context) != 0) {
+            EVP_MD_CTX_free(context);
+            context = NULL;
+        }
+    }
+    return context;
 }
 
 static const EVP_MD *digest_algorithm(struct err *err) {
@@ -87,7 +109,10 @@ bool digest_of(const void *bytes, size_t size_bytes, struct digest *digest, stru
     }
     unsigned written = 0;
     struct digest finished;
-    if (EVP_Digest(bytes, size_bytes, finished.bytes, &written, algorithm, NULL) != 1) {
+    EVP_MD_CTX *context = digest_context();
+    if (context == NULL || EVP_DigestInit_ex2(context, algorithm, NULL) != 1 ||
+        EVP_DigestUpdate(context, bytes, size_bytes) != 1 ||
+        EVP_DigestFinal_ex(context, finished.bytes, &written) != 1) {
         return digest_failed(err);
     }
     assert(written == DIGEST_BYTES);

@@ -32,10 +32,25 @@ static bool take(struct scan *scan, char byte) {
     return false;
 }
 
+/* Whether none of them ends a string or needs a look: a byte that is a quote, a backslash, a
+ * control or no ASCII leaves its highest bit (others behind it may, too). */
+static bool is_plain_eight(const char *bytes) {
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t eight;
+    memcpy(&eight, bytes, sizeof eight);
+    uint64_t quotes = eight ^ (ones * '"');
+    uint64_t slashes = eight ^ (ones * '\\');
+    uint64_t found = (eight - ones * ' ') | (quotes - ones) | (slashes - ones) | eight;
+    return (found & (ones * 0x80)) == 0;
+}
+
 /* Behind the first quote. One with an escape in it is left to jansson. */
 static bool take_string(struct scan *scan, struct text *string) {
     const char *start = scan->at;
     bool is_ascii = true;
+    while (scan->end - scan->at >= 8 && is_plain_eight(scan->at)) {
+        scan->at += 8;
+    }
     while (scan->at < scan->end && *scan->at != '"') {
         unsigned char byte = (unsigned char)*scan->at++;
         if (byte < ' ' || byte == '\\') {
