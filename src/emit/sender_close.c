@@ -218,6 +218,19 @@ static bool twice(const struct slot *slot, const struct emit_work *work, struct 
     return err_hint(err, "see it in Stripe's dashboard; it was not finalised");
 }
 
+/* Sent by somebody else, as the records say, who knows no invoice of it: one of this run's items.
+ */
+static bool is_known(const struct sender *sender, const struct emit_key *key, bool *is_sent,
+                     struct err *err) {
+    struct journal_state known;
+    if (!journal_find(sender->journal, key, &known, err)) {
+        return false;
+    }
+    *is_sent = known.has_answer && !known.is_unsettled && known.answer.invoice_id.size_bytes == 0 &&
+               (known.answer.outcome == OUTCOME_SENT || known.answer.outcome == OUTCOME_FOUND);
+    return true;
+}
+
 static bool take_line(struct sender *sender, struct slot *slot, const json_t *line,
                       struct err *err) {
     struct emit_key key;
@@ -240,7 +253,11 @@ static bool take_line(struct sender *sender, struct slot *slot, const json_t *li
     }
     bool is_of_this_run =
         is_ours && strcmp(object_text(metadata, "run_id"), sender->options.run_id) == 0;
-    slot->closing.extra_count += is_ours && !is_of_this_run ? 0 : 1;
+    bool is_sent = is_ours && !is_of_this_run;
+    if (is_of_this_run && !is_known(sender, &key, &is_sent, err)) {
+        return false;
+    }
+    slot->closing.extra_count += is_sent ? 0 : 1;
     return true;
 }
 

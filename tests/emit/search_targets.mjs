@@ -389,7 +389,10 @@ async function tellPeriod(simulator, prepared, seed, draw, say) {
   execFileSync('dropdb', ['--if-exists', '--force', now], environment);
   execFileSync('createdb', ['--template', prepared.database, now], environment);
   const sql = sqlOf(now);
-  const run = path.join(scratch, `run-period-${seed}`);
+  // Half of them are closed out of two run directories, by turns.
+  const drawDirectory = draws(BigInt(seed) + (1n << 43n));
+  const runs = Array.from({ length: drawDirectory.chance(50) ? 2 : 1 }, (_, index) => path.join(scratch, `run-period-${seed}-${index}`));
+  let run = runs[0];
   const repairs = path.join(scratch, `repairs-period-${seed}`);
   const plan = { seed, per_mille: draw.below(4) * 60, faults_max: 5 + draw.below(40), kills_max: 1 + draw.below(6), stall_ms: 20,
     refuse_ms: 3, kinds: FAULT_KINDS };
@@ -400,24 +403,26 @@ async function tellPeriod(simulator, prepared, seed, draw, say) {
   let problem = first.status === 0 || first.status === 4 ? 'did not come to its end' : `record: ${first.isLate ? 'took too long' : first.status ?? first.signal}: ${first.text}`;
   await reset(simulator, seed, plan);
   let isOver = false;
-  let hasRefused = false;
+  const refused = new Set(); // directories with refused items
   for (; problem === 'did not come to its end' && !isOver && story.lives < LIVES_MAX; story.lives += 1) {
     if (story.lives === LIVES_WITH_FAULTS) await simulator.ask({ do: 'faults', plan: null });
+    run = runs[drawDirectory.below(runs.length)];
     const isRepair = draw.chance(50);
     const patience = ['--timeout', story.lives < LIVES_WITH_FAULTS ? '300' : '5000'];
     const words = isRepair
       ? ['reconcile', '--period', period, '--database', `dbname=${now}`, '--test-key', '--repair', '--run-dir', repairs]
-      : hasRefused ? ['emit', run, '--jobs', '1', '--quiet', '--test-key'] : [...prepared.all, run];
+      : refused.has(run) ? ['emit', run, '--jobs', '1', '--quiet', '--test-key'] : [...prepared.all, run];
     const life = await live(simulator, [...words, ...fast, ...patience], dying(draw, story, {}));
-    say(`life ${story.lives + 1}${isRepair ? ', repair' : ''}: ${life.signal ?? `exit ${life.status}`}\n${life.text}`);
-    hasRefused = !isRepair && life.status === 21;
+    say(`life ${story.lives + 1}${isRepair ? ', repair' : ` of ${run.slice(-1)}`}: ${life.signal ?? `exit ${life.status}`}\n${life.text}`);
+    if (!isRepair && life.status === 21) refused.add(run);
+    else if (!isRepair) refused.delete(run);
     isOver = life.status === 4 || life.status === 0;
     // 11: the server has not seen yet that the one before is dead; 15: what was refused stays never sent
     if (!isOver && ![11, 15].includes(life.status) && !isExpected(life)) problem = `exit ${life.status ?? life.signal}: ${life.text}`;
     await pass(simulator, draw, story, say);
     if (draw.chance(15)) {
       fs.rmSync(run, { recursive: true, force: true });
-      hasRefused = false;
+      refused.delete(run);
       await waitForOlder(simulator);
       say('the run directory is lost');
     }
@@ -428,6 +433,12 @@ async function tellPeriod(simulator, prepared, seed, draw, say) {
     }
   }
   if (isOver) problem = '';
+  for (const other of isOver ? runs : []) { // each of them says so then, and sends nothing
+    await simulator.ask({ do: 'faults', plan: null });
+    const life = await live(simulator, [...prepared.all, other, ...fast, '--timeout', '5000'], {});
+    say(`the end of ${other.slice(-1)}: ${life.signal ?? `exit ${life.status}`}\n${life.text}`);
+    if (![0, 4, 21].includes(life.status)) problem = `in the end: exit ${life.status ?? life.signal}: ${life.text}`;
+  }
   const dump = await simulator.ask({ do: 'dump' });
   const problems = problem === '' ? [] : [problem];
   const there = dump.items.map((item) => `${item.metadata.org_id} ${item.metadata.metric} ${item.customer} ${item.amount} ${item.id}`).sort();
@@ -440,7 +451,7 @@ async function tellPeriod(simulator, prepared, seed, draw, say) {
     for (const line of told) if (!there.includes(line)) problems.push(`recorded, and not there: ${line}`);
     if (statuses !== `held 4\nsent ${2 * ORGS - 4}`) problems.push(`records: ${statuses}`);
   }
-  for (const folder of [run, repairs]) fs.rmSync(folder, { recursive: true, force: true });
+  for (const folder of [...runs, repairs]) fs.rmSync(folder, { recursive: true, force: true });
   return { problems, lives: story.lives + 1, struck: dump.struck, items: dump.items.length, isLost: false };
 }
 
