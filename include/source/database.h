@@ -29,6 +29,11 @@ bool source_database_open(const struct sys *sys, const struct source_database_op
                           struct source_database **database, struct err *err);
 void source_database_close(struct source_database *database); /* NULL is fine */
 
+/*
+ * Asks for the seats over the last connection, where there are several: the server pairs their
+ * events while the catalog is loaded over the first. usage_read_database reads them.
+ */
+bool source_database_ask_seats(struct source_database *database, struct err *err);
 /* pg_current_snapshot() of it: what was visible. */
 const char *source_database_snapshot(const struct source_database *database);
 bool source_database_has_seats(const struct source_database *database);

@@ -6,6 +6,7 @@
 
 #include "core/memory.h"
 #include "db/migrate.h"
+#include "usage_database.h"
 
 enum { SNAPSHOT_MAX = 8192, CONNECTIONS_MAX = 64 };
 
@@ -22,6 +23,8 @@ struct source_database {
     bool has_recorded;
     bool keeps_cutoff;
     bool adds_up;
+    struct db_copy_out seats; /* what was asked for, until it is read */
+    bool has_asked_seats;
 };
 
 static bool begin_reading(const struct sys *sys, const char *conninfo, struct db **result,
@@ -130,9 +133,27 @@ bool source_database_open(const struct sys *sys, const struct source_database_op
     return true;
 }
 
+bool source_database_ask_seats(struct source_database *database, struct err *err) {
+    size_t last = database->connections_count - 1;
+    database->has_asked_seats =
+        last > 0 && begin_seats_database(database, last, &database->seats, err);
+    return last == 0 || database->has_asked_seats;
+}
+
+struct db_copy_out *source_database_seats(struct source_database *database) {
+    return database->has_asked_seats ? &database->seats : NULL;
+}
+
+void source_database_take_seats(struct source_database *database) {
+    database->has_asked_seats = false;
+}
+
 void source_database_close(struct source_database *database) {
     if (database == NULL) {
         return;
+    }
+    if (database->has_asked_seats) {
+        db_copy_out_abort(&database->seats);
     }
     for (size_t index = 0; index < database->connections_count; index++) {
         db_close(database->connections[index]);

@@ -36,13 +36,13 @@ struct reading {
     struct usage *usage;
     struct source_database *database;
     const struct scope *scope;
-    const char *statement;        /* that reads a range */
-    size_t columns_count;         /* of its rows */
-    bool has_recorded;            /* and tells what runs have not seen */
-    bool is_summed;               /* and adds up on the server */
-    struct text days;             /* then: where days begin */
-    struct vector ranges;         /* struct usage_range */
-    _Atomic bool are_seats_taken; /* by one of the workers */
+    const char *statement; /* that reads a range */
+    size_t columns_count;  /* of its rows */
+    bool has_recorded;     /* and tells what runs have not seen */
+    bool is_summed;        /* and adds up on the server */
+    struct text days;      /* then: where days begin */
+    struct vector ranges;  /* struct usage_range */
+    size_t seats_worker;   /* who reads the seats */
     _Atomic size_t next_range;
     _Atomic bool has_stopped;
 };
@@ -331,10 +331,10 @@ static bool read_range_through(const struct reading *reading, size_t worker, siz
     }
 }
 
-/* The seats first, whose statement takes longer than a range. */
+/* The seats first: with them one connection is longer at work than the others with a range. */
 static bool work_on_ranges(struct reading *reading, size_t worker, struct usage_feed *feed,
                            struct err *err) {
-    if ((!atomic_exchange(&reading->are_seats_taken, true) &&
+    if ((worker == reading->seats_worker &&
          !read_seats_database(feed, reading->database, worker, err)) ||
         !prepare_connection(reading, worker, err)) {
         return false;
@@ -415,6 +415,7 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
         workers = workers < works ? workers : works;
         is_done = !reading.is_summed || list_days(usage->catalog, &days, err);
         reading.days = buffer_text(&days);
+        reading.seats_worker = workers - 1; /* whose connection was asked, if there are several */
         is_done = is_done && process_parallel(workers, workers, range_worker, &reading, err) &&
                   usage_merge_problems(usage, problems, err);
     }

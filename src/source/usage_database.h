@@ -67,6 +67,12 @@ bool database_list_levels(const struct catalog *catalog, struct buffer *list, st
 bool feed_database_row(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 /* The same with COLUMNS_SUMMED_COUNT fields: one event, or several that were added up. */
 bool feed_database_sum(struct usage_feed *feed, const struct db_field *fields, struct err *err);
+/* Asks for all seats over one connection, which can do nothing else until they are read. */
+bool begin_seats_database(struct source_database *database, size_t connection,
+                          struct db_copy_out *copy, struct err *err);
+/* The seats that were asked for already, over the last connection; NULL: they were not. */
+struct db_copy_out *source_database_seats(struct source_database *database);
+void source_database_take_seats(struct source_database *database); /* they are read */
 /* All seats, over one connection; it reads no ranges before it is prepared for them (anew). */
 bool read_seats_database(struct usage_feed *feed, struct source_database *database, size_t worker,
                          struct err *err);

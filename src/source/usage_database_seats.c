@@ -64,22 +64,32 @@ static bool take_seats(struct usage_feed *feed, struct db_copy_out *copy, struct
     }
 }
 
-bool read_seats_database(struct usage_feed *feed, struct source_database *database, size_t worker,
-                         struct err *err) {
-    struct db *db = source_database_connection(database, worker);
+bool begin_seats_database(struct source_database *database, size_t connection,
+                          struct db_copy_out *copy, struct err *err) {
+    struct db *db = source_database_connection(database, connection);
     const char *statement =
         source_database_has_recorded(database) ? "extract/seats_recorded.sql" : "extract/seats.sql";
     struct db_params params = {0};
-    struct db_copy_out copy;
-    feed->file_name = seat_book;
     db_params_text(&params, text_from(source_database_period(database)));
     db_params_bool(&params, source_database_keeps_cutoff(database));
-    if (!db_run(db, "extract/seats_scope.sql", &params, NULL, err) ||
-        !db_copy_out_begin(db, statement, SEATS_COLUMNS_COUNT, &copy, err)) {
-        return false;
+    return db_run(db, "extract/seats_scope.sql", &params, NULL, err) &&
+           db_copy_out_begin(db, statement, SEATS_COLUMNS_COUNT, copy, err);
+}
+
+bool read_seats_database(struct usage_feed *feed, struct source_database *database, size_t worker,
+                         struct err *err) {
+    struct db_copy_out begun;
+    struct db_copy_out *copy = source_database_seats(database);
+    feed->file_name = seat_book;
+    if (copy == NULL) {
+        copy = &begun;
+        if (!begin_seats_database(database, worker, copy, err)) {
+            return false;
+        }
     }
-    if (!take_seats(feed, &copy, err)) {
-        db_copy_out_abort(&copy);
+    source_database_take_seats(database);
+    if (!take_seats(feed, copy, err)) {
+        db_copy_out_abort(copy);
         return false;
     }
     return true;

@@ -182,7 +182,8 @@ static bool extract_open_database(struct extraction *extraction, struct err *err
         .keeps_cutoff = session->keeps_cutoff,
         .adds_up = session->adds_up_on_server,
     };
-    return source_database_open(run_sys(extraction->run), &options, &extraction->database, err);
+    return source_database_open(run_sys(extraction->run), &options, &extraction->database, err) &&
+           source_database_ask_seats(extraction->database, err);
 }
 
 static bool extract_read_usage(struct extraction *extraction, struct err *err) {
