@@ -159,5 +159,7 @@ bool path_share(const struct sys *sys, const char *from, const char *to, struct 
 
 /* Takes the lock of an open file; *taken false when another open file holds it. */
 bool file_lock(struct file *file, bool *taken, struct err *err);
+/* Does another open file hold it? Takes nothing; the file may be open for reading alone. */
+bool file_is_locked(const struct file *file, bool *is_locked, struct err *err);
 
 #endif

@@ -47,7 +47,8 @@ struct sys {
     /* of that size, all zero, written to in place; its room on the disk is taken at once */
     void *(*map_scratch)(void *self, int fd, size_t size_bytes, int *error);
     int (*unmap)(void *self, void *memory, size_t size_bytes);
-    int (*lock)(void *self, int fd); /* OFD write lock on the whole file, without waiting */
+    int (*lock)(void *self, int fd);       /* OFD write lock on the whole file, without waiting */
+    int (*lock_probe)(void *self, int fd); /* could it be had? 0, or -EAGAIN; takes nothing */
     /* network: sockets are closed with close */
     int (*socket)(void *self, int domain, int type, int protocol);
     int (*poll_create)(void *self);

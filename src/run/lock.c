@@ -15,8 +15,8 @@
 
 enum {
     /*
-     * run_lock_holder takes a free lock for an instant to learn that it is free. Asking again this
-     * many times (about a millisecond in all) outlasts it.
+     * Who looks whether the directory is still where it was takes a free lock for an instant.
+     * Asking again this many times (about a millisecond in all) outlasts it.
      */
     LOCK_ATTEMPTS_MAX = 64,
     LOCK_TEXT_MAX = 512,
@@ -123,14 +123,13 @@ bool run_lock_holder(const struct run *run, bool *is_held, struct buffer *who, s
         return true;
     }
     struct file file;
-    bool is_taken;
     char holder[LOCK_TEXT_MAX];
-    if (!file_open_update(run->sys, path, &file, err)) {
+    /* For reading: whoever may look at the run may not always write to it. */
+    if (!file_open_read(run->sys, path, &file, err)) {
         return false;
     }
-    bool is_fine = file_lock(&file, &is_taken, err);
-    if (is_fine && !is_taken) {
-        *is_held = true;
+    bool is_fine = file_is_locked(&file, is_held, err);
+    if (is_fine && *is_held) {
         is_fine = read_holder(&file, holder, err) && buffer_append(who, text_from(holder), err);
     }
     file_abandon(&file);

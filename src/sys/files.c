@@ -452,3 +452,13 @@ bool file_lock(struct file *file, bool *taken, struct err *err) {
     *taken = result == 0;
     return true;
 }
+
+bool file_is_locked(const struct file *file, bool *is_locked, struct err *err) {
+    assert(file->fd >= 0);
+    int result = file->sys->lock_probe(file->sys->self, file->fd);
+    if (result < 0 && result != -EAGAIN) {
+        return sys_failure(err, "look at the lock of", file->path, result);
+    }
+    *is_locked = result != 0;
+    return true;
+}

@@ -205,6 +205,15 @@ static int real_lock(void *self, int fd) {
     return answer(fcntl(fd, F_OFD_SETLK, &lock));
 }
 
+static int real_lock_probe(void *self, int fd) {
+    (void)self;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_OFD_GETLK, &lock) < 0) {
+        return -errno;
+    }
+    return lock.l_type == F_UNLCK ? 0 : -EAGAIN;
+}
+
 static int real_socket(void *self, int domain, int type, int protocol) {
     (void)self;
     return answer(socket(domain, type, protocol));
@@ -282,6 +291,7 @@ const struct sys *sys_real(void) {
         .map_scratch = real_map_scratch,
         .unmap = real_unmap,
         .lock = real_lock,
+        .lock_probe = real_lock_probe,
         .socket = real_socket,
         .poll_create = real_poll_create,
         .poll_change = real_poll_change,

@@ -286,12 +286,33 @@ full_disks() {
     [ "$full" -ge 3 ]
 }
 
+# What only looks is for those, too, who may not write there.
+on_readonly_disk() { # COMMAND ARGUMENT...: of the run at $scratch/disk/run
+    # shellcheck disable=SC2016 # the inner shell expands
+    timeout 60 unshare -rm bash -c 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 99
+        shift
+        exec "$@"' bash "$scratch/disk" "$program" "$@" >"$scratch/out" 2>"$scratch/err" || {
+        echo "$*: exit $?"
+        cat "$scratch/err"
+        return 1
+    }
+}
+looks_on_readonly() {
+    rm -rf "$scratch/disk" && mkdir "$scratch/disk" && cp -r "$run" "$scratch/disk/run" || return 1
+    on_readonly_disk status "$scratch/disk/run" && on_readonly_disk verify "$scratch/disk/run" &&
+        on_readonly_disk explain "$scratch/disk/run" --org alder &&
+        on_readonly_disk inspect "$scratch/disk/run/rate/charges" &&
+        on_readonly_disk summary "$scratch/disk/run" --org alder &&
+        on_readonly_disk diff "$scratch/disk/run" "$run"
+}
+
 if unshare -rm mount -t tmpfs tmpfs "$scratch/home" 2>/dev/null; then
     rm -rf "$run"
     check 'a small dataset closes again' close_tiny 0 "$run" "${options[@]}"
+    check 'what only looks needs no right to write' looks_on_readonly
     check 'a full disk ends the run with 30; with room it goes on to the same bytes' full_disks
 else
-    echo '# skipped, for want of the right to mount: a full disk'
+    echo '# skipped, for want of the right to mount: a full disk, a read-only one'
 fi
 
 finish

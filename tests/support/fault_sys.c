@@ -188,6 +188,11 @@ static int fault_lock(void *self, int fd) {
     return must_fail(fault) ? -fault->plan.error : fault->inner->lock(fault->inner->self, fd);
 }
 
+static int fault_lock_probe(void *self, int fd) {
+    struct fault_sys *fault = self;
+    return must_fail(fault) ? -fault->plan.error : fault->inner->lock_probe(fault->inner->self, fd);
+}
+
 static int fault_socket(void *self, int domain, int type, int protocol) {
     struct fault_sys *fault = self;
     return must_fail(fault) ? -fault->plan.error
@@ -277,6 +282,7 @@ void fault_sys_init(struct fault_sys *fault, struct fault_plan plan) {
         .map_scratch = fault_map_scratch,
         .unmap = fault_unmap,
         .lock = fault_lock,
+        .lock_probe = fault_lock_probe,
         .socket = fault_socket,
         .poll_create = fault_poll_create,
         .poll_change = fault_poll_change,

@@ -322,6 +322,27 @@ static void two_open_files_cannot_both_have_the_lock(void **state) {
     assert_true(file_close(&second, &err));
 }
 
+static void whether_a_lock_is_held_is_seen_without_taking_it(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct file holder;
+    struct file looker;
+    bool taken = false;
+    bool is_locked = true;
+    assert_true(file_open_update(sys_real(), "lock", &holder, &err));
+    assert_true(file_open_read(sys_real(), "lock", &looker, &err));
+    assert_true(file_is_locked(&looker, &is_locked, &err));
+    assert_false(is_locked);
+    assert_true(file_lock(&holder, &taken, &err)); /* who looked has taken nothing */
+    assert_true(taken);
+    assert_true(file_is_locked(&looker, &is_locked, &err));
+    assert_true(is_locked);
+    assert_true(file_close(&holder, &err));
+    assert_true(file_is_locked(&looker, &is_locked, &err));
+    assert_false(is_locked);
+    assert_true(file_close(&looker, &err));
+}
+
 /* Takes the lock, says so, and holds it until told to end. */
 static _Noreturn void hold_lock(int said, int told) {
     struct err err = {0};
@@ -388,6 +409,7 @@ int main(void) {
         TEST(scratch_memory_is_zero_and_leaves_no_file),
         TEST(scratch_memory_that_cannot_be_had_is_told),
         TEST(two_open_files_cannot_both_have_the_lock),
+        TEST(whether_a_lock_is_held_is_seen_without_taking_it),
         TEST(a_lock_ends_with_its_process),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
