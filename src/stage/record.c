@@ -440,7 +440,9 @@ static bool record_in_database(struct recorder *recorder, struct stage_session *
         }
     }
     is_done = is_done && record_all_shards(recorder, err);
-    if (is_done && !is_dry && !ledger.is_written) {
+    if (is_done && ledger.is_written) {
+        is_done = ledger_check(&ledger, err);
+    } else if (is_done && !is_dry) {
         bool is_refused = ledger.counts[LEDGER_CHANGED] > 0 && !session->is_forced;
         is_done = is_refused ? ledger_refuse_changes(&ledger, err) : ledger_write(&ledger, err);
     }

@@ -5,6 +5,7 @@
  *     ledger_open(&ledger, run, session, terms, err)   begins it; reads what is recorded
  *     ... the stage makes its tables: ledger.previous, ledger_org() ...
  *     ledger_write(&ledger, err)                       COPY, sums, mark, COMMIT (record_write.c)
+ *     ledger_check(&ledger, err)                       instead, when an earlier start has written
  *     ledger_close(&ledger)                            rolls back what is not committed
  *
  * What is recorded is always looked at as it was before this run, so that the tables of the stage
@@ -57,6 +58,8 @@ bool ledger_open(struct ledger *ledger, struct run *run, struct stage_session *s
                  const struct terms *terms, struct err *err);
 void ledger_close(struct ledger *ledger);
 bool ledger_write(struct ledger *ledger, struct err *err);
+/* Holds what is recorded by this run against what it would write: the totals of a calm run. */
+bool ledger_check(struct ledger *ledger, struct err *err);
 
 /* Pins of how many orgs the result was not recorded yet (stage/session.h). */
 bool ledger_pin_results(const struct ledger *ledger, struct err *err);

@@ -129,7 +129,14 @@ static bool put_projection(struct writing *writing, struct decimal quantity, str
                               : db_copy_in_decimal(copy, DECIMAL_ZERO, err));
 }
 
-bool writing_put_usage(struct writing *writing, struct err *err) {
+bool writing_sum_usage(struct writing *writing, struct err *err) {
+    const struct table_cursor *usage = &writing->walk.usage;
+    writing->usage_count++;
+    writing->events += table_get_int64(usage, USAGE_EVENTS);
+    return add(&writing->usage, table_get_decimal(usage, USAGE_QUANTITY), err);
+}
+
+static bool put_usage(struct writing *writing, struct err *err) {
     enum { FIELDS = 15 };
     const struct rated_walk *walk = &writing->walk;
     const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
@@ -137,11 +144,7 @@ bool writing_put_usage(struct writing *writing, struct err *err) {
     const struct limits limits = rated_limits(&walk->sides[SIDE_LIMITS]);
     struct db_copy_in *copy = &writing->copy;
     struct decimal quantity = table_get_decimal(&walk->usage, USAGE_QUANTITY);
-    int64_t events = table_get_int64(&walk->usage, USAGE_EVENTS);
-    writing->usage_count++;
-    writing->events += events;
-    return add(&writing->usage, quantity, err) && db_copy_in_row(copy, FIELDS, err) &&
-           db_copy_in_text(copy, walk->org_id, err) &&
+    return db_copy_in_row(copy, FIELDS, err) && db_copy_in_text(copy, walk->org_id, err) &&
            db_copy_in_text(copy, walk->price->metric, err) &&
            db_copy_in_date(copy, writing->period_days, err) &&
            db_copy_in_int32(copy, (int32_t)writing->org->revision, err) &&
@@ -150,7 +153,7 @@ bool writing_put_usage(struct writing *writing, struct err *err) {
                copy,
                negative->is_here ? table_get_decimal(&negative->cursor, NEGATIVES_NET) : quantity,
                err) &&
-           db_copy_in_int64(copy, events, err) &&
+           db_copy_in_int64(copy, table_get_int64(&walk->usage, USAGE_EVENTS), err) &&
            db_copy_in_decimal(copy, charge_limit(&walk->price->price, &limits), err) &&
            put_charge(copy, charge, CHARGES_OVERAGE, err) && put_closing_level(writing, err) &&
            put_charge(copy, charge, CHARGES_COST, err) &&
@@ -159,15 +162,25 @@ bool writing_put_usage(struct writing *writing, struct err *err) {
            db_copy_in_int64(copy, writing_run_number(writing), err);
 }
 
+bool writing_put_usage(struct writing *writing, struct err *err) {
+    return writing_sum_usage(writing, err) && put_usage(writing, err);
+}
+
 /* --- records --------------------------------------------------------------------------------- */
 
-/* A record that stands already is shown by the stage, too, with its revision. */
-static bool is_new_record(struct writing *writing, const struct table_cursor *record) {
-    return writing->org->state == LEDGER_NEW ||
-           !previous_walk_to(&writing->recorded, writing->walk.org_id,
-                             writing->walk.price->metric) ||
-           table_get_int64(&writing->recorded.walk.cursor, RECORDS_REVISION) !=
-               table_get_int64(record, RECORDS_REVISION);
+/* The record to be written, or NULL: one that stands already is shown by the stage, too, with its
+ * revision. */
+static const struct table_cursor *new_record(struct writing *writing) {
+    const struct rated_side *record = &writing->walk.sides[SIDE_RECORDS];
+    if (!record->is_here) {
+        return NULL;
+    }
+    bool is_new =
+        writing->org->state == LEDGER_NEW ||
+        !previous_walk_to(&writing->recorded, writing->walk.org_id, writing->walk.price->metric) ||
+        table_get_int64(&writing->recorded.walk.cursor, RECORDS_REVISION) !=
+            table_get_int64(&record->cursor, RECORDS_REVISION);
+    return is_new ? &record->cursor : NULL;
 }
 
 static bool sum_record(struct writing *writing, const struct table_cursor *record,
@@ -186,6 +199,11 @@ static bool sum_record(struct writing *writing, const struct table_cursor *recor
     writing->sums_count += index == writing->sums_count ? 1 : 0;
     return add(&sums->cost, table_get_decimal(record, RECORDS_COST), err) &&
            add(&sums->billed, table_get_decimal(record, RECORDS_BILLED), err);
+}
+
+bool writing_sum_record(struct writing *writing, struct err *err) {
+    const struct table_cursor *record = new_record(writing);
+    return record == NULL || sum_record(writing, record, err);
 }
 
 static bool put_amounts(struct writing *writing, const struct table_cursor *record,
@@ -214,11 +232,8 @@ bool writing_put_record(struct writing *writing, struct err *err) {
     const struct rated_walk *walk = &writing->walk;
     const struct rated_side *charge = &walk->sides[SIDE_CHARGES];
     struct db_copy_in *copy = &writing->copy;
-    if (!walk->sides[SIDE_RECORDS].is_here) {
-        return true;
-    }
-    const struct table_cursor *record = &walk->sides[SIDE_RECORDS].cursor;
-    if (!is_new_record(writing, record)) {
+    const struct table_cursor *record = new_record(writing);
+    if (record == NULL) {
         return true;
     }
     bool is_waived = charge->is_here && decimal_is_zero(table_get_decimal(record, RECORDS_COST)) &&
@@ -240,13 +255,19 @@ bool writing_put_record(struct writing *writing, struct err *err) {
 
 /* --- marks ----------------------------------------------------------------------------------- */
 
+bool writing_sum_mark(struct writing *writing, struct err *err) {
+    (void)err;
+    writing->orgs_count++;
+    return true;
+}
+
 bool writing_put_mark(struct writing *writing, struct err *err) {
     enum { FIELDS = 8 };
     const struct table_cursor *org = &writing->walk.org;
     struct db_copy_in *copy = &writing->copy;
     const struct digest *digest = &writing->org->digest;
-    writing->orgs_count++;
-    return db_copy_in_row(copy, FIELDS, err) && db_copy_in_text(copy, writing->walk.org_id, err) &&
+    return writing_sum_mark(writing, err) && db_copy_in_row(copy, FIELDS, err) &&
+           db_copy_in_text(copy, writing->walk.org_id, err) &&
            db_copy_in_date(copy, writing->period_days, err) &&
            db_copy_in_int32(copy, (int32_t)writing->org->revision, err) &&
            db_copy_in_instant(copy, table_get_instant(org, ORGS_PERIOD_START), err) &&

@@ -135,6 +135,17 @@ static bool write_all(struct writing *writing, struct err *err) {
            writing_mark_done(writing, err);
 }
 
+/* What the walks need of the session. */
+static struct writing writing_start(struct ledger *ledger) {
+    const struct month month = ledger->session->month;
+    const struct month next = month_add(month, 1);
+    return (struct writing){
+        .ledger = ledger,
+        .period_days = civil_to_days((struct civil_date){month.year, month.month, 1}),
+        .next_period_days = civil_to_days((struct civil_date){next.year, next.month, 1}),
+    };
+}
+
 /* Nothing is new: the claim goes, as if the run had never been. */
 static bool forget_run(struct ledger *ledger, struct err *err) {
     struct db_params params = {0};
@@ -143,14 +154,20 @@ static bool forget_run(struct ledger *ledger, struct err *err) {
 }
 
 bool ledger_write(struct ledger *ledger, struct err *err) {
-    struct writing writing = {.ledger = ledger};
-    const struct civil_date first = {ledger->session->month.year, ledger->session->month.month, 1};
-    const struct month next = month_add(ledger->session->month, 1);
-    writing.period_days = civil_to_days(first);
-    writing.next_period_days = civil_to_days((struct civil_date){next.year, next.month, 1});
+    struct writing writing = writing_start(ledger);
     bool is_nothing = ledger->counts[LEDGER_NEW] + ledger->counts[LEDGER_CHANGED] == 0;
     bool is_done = is_nothing ? forget_run(ledger, err) : write_all(&writing, err);
     sealed_digests_release(&writing.sealed);
     buffer_release(&writing.scratch);
     return is_done && db_commit(ledger->db, err);
+}
+
+static bool sum_price(struct writing *writing, struct err *err) {
+    return writing_sum_usage(writing, err) && writing_sum_record(writing, err);
+}
+
+bool ledger_check(struct ledger *ledger, struct err *err) {
+    static const struct written_table summed = {NULL, writing_sum_mark, sum_price};
+    struct writing writing = writing_start(ledger);
+    return walk_shards(&writing, &summed, err) && writing_check_sums(&writing, err);
 }

@@ -82,6 +82,10 @@ bool writing_put_terms(struct writing *writing, struct err *err);
 bool writing_put_usage(struct writing *writing, struct err *err);
 bool writing_put_record(struct writing *writing, struct err *err);
 bool writing_put_mark(struct writing *writing, struct err *err);
+/* The same, but only counted and added up: it was sent by an earlier start. */
+bool writing_sum_usage(struct writing *writing, struct err *err);
+bool writing_sum_record(struct writing *writing, struct err *err);
+bool writing_sum_mark(struct writing *writing, struct err *err);
 
 /* record_alerts.c */
 bool writing_look_at_alerts(struct writing *writing, struct err *err); /* of an org, before */

@@ -10,15 +10,21 @@
 
 /* --- the sums, as the tables have them ------------------------------------------------------- */
 
-static bool differ(const char *what, const char *unit, struct decimal sent, struct decimal there,
-                   struct err *err) {
+static bool differ(const struct writing *writing, const char *what, const char *unit,
+                   struct decimal sent, struct decimal there, struct err *err) {
     char left[DECIMAL_TEXT_MAX];
     char right[DECIMAL_TEXT_MAX];
     (void)decimal_format(sent, left);
     (void)decimal_format(there, right);
-    return err_set(err, ERR_CONTROL,
-                   "%s %s: %s were sent, the tables have %s: nothing was recorded", what, unit,
-                   left, right);
+    if (!writing->ledger->is_written) {
+        return err_set(err, ERR_CONTROL,
+                       "%s %s: %s were sent, the tables have %s: nothing was recorded", what, unit,
+                       left, right);
+    }
+    (void)err_set(err, ERR_CONTROL, "%s %s: run %lld recorded %s, the tables have %s", what, unit,
+                  (long long)writing_run_number(writing), left, right);
+    return err_hint(err, "rows of the run were changed or deleted in the database since: find out "
+                         "who did it before anything is sent");
 }
 
 static struct decimal count_of(int64_t count) {
@@ -46,12 +52,13 @@ static bool read_written(const struct db_result *result, size_t row, struct writ
            db_result_int64(result, row, 4, &written->orgs_count, err);
 }
 
-static bool check_pair(struct totals *totals, const char *what, struct text unit,
+static bool check_pair(const struct writing *writing, const char *what, struct text unit,
                        struct decimal sent, struct decimal there, struct err *err) {
+    struct totals *totals = run_totals(writing->ledger->run);
     if (decimal_compare(sent, there) != 0) {
         char shown[128];
         (void)snprintf(shown, sizeof shown, "(%.*s)", (int)unit.size_bytes, unit.bytes);
-        return differ(what, shown, sent, there, err);
+        return differ(writing, what, shown, sent, there, err);
     }
     return totals_add_left(totals, what, unit, sent, err) &&
            totals_add_right(totals, what, unit, there, err);
@@ -61,20 +68,20 @@ static bool check_pair(struct totals *totals, const char *what, struct text unit
 static bool check_row(const struct writing *writing, const struct db_result *result, size_t row,
                       struct err *err) {
     static const char rows[] = "rows recorded = rows in the database";
-    struct totals *totals = run_totals(writing->ledger->run);
     struct written_row there;
     if (!read_written(result, row, &there, err)) {
         return false;
     }
     if (row == 0) {
-        return check_pair(totals, rows, text_from("periods"),
+        return check_pair(writing, rows, text_from("periods"),
                           count_of((int64_t)writing->orgs_count), count_of(there.orgs_count),
                           err) &&
-               check_pair(totals, rows, text_from("usage"), count_of((int64_t)writing->usage_count),
-                          count_of(there.rows_count), err) &&
-               check_pair(totals, "usage recorded = usage in the database", text_from("units"),
+               check_pair(writing, rows, text_from("usage"),
+                          count_of((int64_t)writing->usage_count), count_of(there.rows_count),
+                          err) &&
+               check_pair(writing, "usage recorded = usage in the database", text_from("units"),
                           writing->usage, there.cost, err) &&
-               check_pair(totals, "usage recorded = usage in the database", text_from("events"),
+               check_pair(writing, "usage recorded = usage in the database", text_from("events"),
                           count_of(writing->events), there.billed, err);
     }
     const struct written_sums none = {.rows_count = 0};
@@ -84,11 +91,11 @@ static bool check_row(const struct writing *writing, const struct db_result *res
             sums = &writing->sums[index];
         }
     }
-    return check_pair(totals, "records written = records in the database", there.currency,
+    return check_pair(writing, "records written = records in the database", there.currency,
                       count_of((int64_t)sums->rows_count), count_of(there.rows_count), err) &&
-           check_pair(totals, "cost recorded = cost in the database", there.currency, sums->cost,
+           check_pair(writing, "cost recorded = cost in the database", there.currency, sums->cost,
                       there.cost, err) &&
-           check_pair(totals, "billed recorded = billed in the database", there.currency,
+           check_pair(writing, "billed recorded = billed in the database", there.currency,
                       sums->billed, there.billed, err);
 }
 
@@ -99,8 +106,9 @@ bool writing_check_sums(const struct writing *writing, struct err *err) {
     db_params_int64(&params, writing_run_number(writing));
     bool is_done = db_run(writing->ledger->db, "record/written.sql", &params, &result, err);
     if (is_done && result.rows_count != writing->sums_count + 1) {
-        is_done = differ("currencies of", "records", count_of((int64_t)writing->sums_count),
-                         count_of((int64_t)result.rows_count - 1), err);
+        is_done =
+            differ(writing, "currencies of", "records", count_of((int64_t)writing->sums_count),
+                   count_of((int64_t)result.rows_count - 1), err);
     }
     for (size_t row = 0; is_done && row < result.rows_count; row++) {
         is_done = check_row(writing, &result, row, err);

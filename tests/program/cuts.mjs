@@ -57,6 +57,9 @@ async function begin() {
   await ask(reset);
 }
 
+// The stage's own control totals: who is told that all was written is told it by the same rows.
+const totals = () => JSON.stringify(JSON.parse(fs.readFileSync(path.join(run, 'manifest.json'), 'utf8'))
+  .stages.find((stage) => stage.name === "record").control_totals);
 const tables = () => fs.readdirSync(path.join(run, '50-record')).filter((name) => name.endsWith('.arrow'))
   .map((name) => fs.readFileSync(path.join(run, '50-record', name)).toString('hex')).join(' ');
 
@@ -77,6 +80,7 @@ if (calm.code !== 0) {
 }
 const wanted = await ask(dump);
 const wantedTables = tables();
+const wantedTotals = totals();
 let lost = 0;
 const began = Date.now();
 for (let cut = lane; cut <= messages && failed < 5; cut += lanes) {
@@ -95,6 +99,7 @@ for (let cut = lane; cut <= messages && failed < 5; cut += lanes) {
   expect(second.code === 0, cut, `going on ends with ${second.code}: ${second.said}`);
   expect((await ask(dump)) === wanted, cut, 'the tables are not those of a calm run');
   expect(tables() === wantedTables, cut, 'the records of the run are not those of a calm one');
+  expect(totals() === wantedTotals, cut, `the control totals are not those of a calm run: ${totals()}`);
 }
 console.log(`# ${messages} messages, ${lost} lost the answer to COMMIT, ${Math.round((Date.now() - began) * lanes / messages)} ms each`);
 psql.stdin.end();
