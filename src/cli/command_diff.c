@@ -12,13 +12,16 @@
     .columns = {__VA_ARGS__},                                                                      \
     .columns_count = sizeof((const size_t[]){__VA_ARGS__}) / sizeof(size_t)
 
-/* In the order of the stages; what is not listed is compared by the digests of its files. */
+/* In the order of the stages; of what is not listed is told how many rows differ (diff_table). */
 static const struct comparison comparisons[] = {
     {.schema = &checkpoint_orgs,
      .noun = "org",
      .nouns = "orgs",
      COLUMNS(ORGS_DISPOSITION, ORGS_REASON, ORGS_STATUS, ORGS_PLAN_ID, ORGS_CURRENCY,
-             ORGS_OVERAGE_ENABLED, ORGS_OVERAGE_CAP, ORGS_PERIOD_START),
+             ORGS_OVERAGE_ENABLED, ORGS_OVERAGE_CAP, ORGS_PERIOD_START, ORGS_PERIOD_END,
+             ORGS_SUBSCRIBED_DAYS, ORGS_NAME, ORGS_TIMEZONE, ORGS_ANCHOR_DAY,
+             ORGS_STRIPE_CUSTOMER_ID, ORGS_STRIPE_SUBSCRIPTION_ID, ORGS_STRIPE_ITEM_MODE,
+             ORGS_DODO_CUSTOMER_ID),
      .money_column = DIFF_NO_COLUMN},
     {.schema = &checkpoint_usage,
      .has_metric = true,
@@ -68,14 +71,16 @@ static const struct comparison comparisons[] = {
      .nouns = "records",
      COLUMNS(RECORDS_REVISION, RECORDS_COST, RECORDS_PREVIOUS_COST, RECORDS_BILLED, RECORDS_STATUS),
      .money_columns = BIT(RECORDS_COST) | BIT(RECORDS_PREVIOUS_COST) | BIT(RECORDS_BILLED),
-     .money_column = RECORDS_BILLED},
+     .money_column = RECORDS_BILLED,
+     .unrecorded = "computed"},
     {.schema = &checkpoint_items,
      .has_metric = true,
      .noun = "item",
      .nouns = "items",
      COLUMNS(ITEMS_STATUS, ITEMS_REASON, ITEMS_STRIPE_ITEM_ID),
      .money_columns = BIT(ITEMS_BILLED),
-     .money_column = DIFF_NO_COLUMN},
+     .money_column = DIFF_NO_COLUMN,
+     .unrecorded = "not_emitted"},
 };
 
 enum { COMPARISONS_COUNT = sizeof comparisons / sizeof comparisons[0] };
@@ -97,32 +102,27 @@ bool diff_is_wanted(const struct diff *diff, struct text org_id, struct text met
 /* --- files --------------------------------------------------------------------------------------
  */
 
-static const struct run_file *find_file(const struct run_file *files, size_t files_count,
-                                        const char *path) {
-    for (size_t index = 0; index < files_count; index++) {
-        if (strcmp(files[index].path, path) == 0) {
-            return &files[index];
-        }
-    }
-    return NULL;
+/* Paths are FOLDER/TABLE[.SHARD].arrow. */
+static bool is_of_table(const struct run_file *file, const struct table_schema *schema) {
+    const char *slash = strrchr(file->path, '/');
+    const char *name = slash != NULL ? slash + 1 : file->path;
+    size_t length = strlen(schema->name);
+    return strncmp(name, schema->name, length) == 0 && name[length] == '.';
 }
 
-/* Is the file of a table that is compared row by row? Paths are FOLDER/TABLE[.SHARD].arrow. */
-static bool is_compared(const char *path) {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
-    for (size_t index = 0; index < COMPARISONS_COUNT; index++) {
-        const char *table = comparisons[index].schema->name;
-        if (strncmp(name, table, strlen(table)) == 0 && name[strlen(table)] == '.') {
-            return true;
+static bool has_file(const struct run_file *files, size_t files_count,
+                     const struct run_file *wanted) {
+    for (size_t index = 0; index < files_count; index++) {
+        if (strcmp(files[index].path, wanted->path) == 0) {
+            return digest_equals(&files[index].digest, &wanted->digest);
         }
     }
     return false;
 }
 
-/* Collects names of files that differ; *differs when any does, told or not. */
-static bool collect_files(const struct diff *diff, const struct stage *stage, struct buffer *names,
-                          bool *differs, struct err *err) {
+/* Do the files of a table differ, in their rows or in what they say of their origin? */
+static bool files_differ(const struct diff *diff, const struct stage *stage,
+                         const struct table_schema *schema) {
     for (enum side side = SIDE_A; side < SIDES_COUNT; side++) {
         size_t files_count;
         size_t others_count;
@@ -130,25 +130,34 @@ static bool collect_files(const struct diff *diff, const struct stage *stage, st
         const struct run_file *files = run_stage_files(diff->runs[side], stage, &files_count);
         const struct run_file *others = run_stage_files(diff->runs[other], stage, &others_count);
         for (size_t index = 0; index < files_count; index++) {
-            const struct run_file *same = find_file(others, others_count, files[index].path);
-            if (same != NULL && digest_equals(&same->digest, &files[index].digest)) {
-                continue;
-            }
-            *differs = true;
-            const char *slash = strrchr(files[index].path, '/');
-            const char *name = slash != NULL ? slash + 1 : files[index].path;
-            bool is_told = (side == SIDE_A || same == NULL) && !is_compared(files[index].path);
-            if (is_told && !buffer_append_format(names, err, "%s%s",
-                                                 names->size_bytes > 0 ? ", " : "", name)) {
-                return false;
+            if (is_of_table(&files[index], schema) &&
+                !has_file(others, others_count, &files[index])) {
+                return true;
             }
         }
     }
-    return true;
+    return false;
 }
 
 /* --- stages -------------------------------------------------------------------------------------
  */
+
+/* Of a folder nothing is recorded: told once, no difference. */
+static bool say_unrecorded(const struct diff *diff, const struct comparison *comparison,
+                           const struct diff_counts *counts, struct err *err) {
+    for (enum side side = SIDE_A; side < SIDES_COUNT; side++) {
+        char count[PRINT_NUMBER_MAX];
+        (void)print_count(counts->unrecorded[side], count);
+        if (counts->unrecorded[side] > 0 &&
+            !console_out(&diff->cli->console, err, ", %s %s in %s and recorded in %s", count,
+                         strcmp(comparison->unrecorded, "computed") == 0 ? "computed"
+                                                                         : "not emitted",
+                         side == SIDE_A ? "A" : "B", side == SIDE_A ? "B" : "A")) {
+            return false;
+        }
+    }
+    return true;
+}
 
 static bool say_counts(struct diff *diff, const struct stage *stage,
                        const struct comparison *comparison, const struct diff_counts *counts,
@@ -161,8 +170,10 @@ static bool say_counts(struct diff *diff, const struct stage *stage,
         return true;
     }
     if (counts->differing == 0) {
-        return console_out(&diff->cli->console, err, "%-8s the same: %s %s\n", stage->name,
-                           compared, counts->compared == 1 ? comparison->noun : comparison->nouns);
+        return console_out(&diff->cli->console, err, "%-8s the same: %s %s", stage->name, compared,
+                           counts->compared == 1 ? comparison->noun : comparison->nouns) &&
+               say_unrecorded(diff, comparison, counts, err) &&
+               console_out(&diff->cli->console, err, "\n");
     }
     char only[SIDES_COUNT][PRINT_NUMBER_MAX];
     (void)print_count(counts->only[SIDE_A], only[SIDE_A]);
@@ -172,6 +183,7 @@ static bool say_counts(struct diff *diff, const struct stage *stage,
     return console_out(&diff->cli->console, err, "%-8s %s of %s %s differ%s", stage->name,
                        differing, compared, is_one ? comparison->noun : comparison->nouns,
                        counts->differing == 1 ? "s" : "") &&
+           say_unrecorded(diff, comparison, counts, err) &&
            (has_only ? console_out(&diff->cli->console, err, " (%s only in A, %s only in B)\n",
                                    only[SIDE_A], only[SIDE_B])
                      : console_out(&diff->cli->console, err, "\n"));
@@ -189,22 +201,51 @@ static bool compare_rows(struct diff *diff, const struct stage *stage,
     return counts.differing == 0 || diff_walk(diff, comparison, &counts, &again, err);
 }
 
+static const struct comparison *find_comparison(const struct table_schema *schema) {
+    for (size_t index = 0; index < COMPARISONS_COUNT; index++) {
+        if (comparisons[index].schema == schema) {
+            return &comparisons[index];
+        }
+    }
+    return NULL;
+}
+
 /*
- * Files that are compared by digest only. What follows from differing rows (the tiers of a charge)
- * is not told again.
+ * All tables of a stage whose files differ: first those that are told row by row, then the others.
+ * What follows from differing rows (the tiers of a charge) is not told again, and of an org or a
+ * metric that was picked only rows are.
  */
-static bool say_files(struct diff *diff, const struct stage *stage, struct text names,
-                      bool has_differing_rows, struct err *err) {
-    struct console *console = &diff->cli->console;
+static bool compare_tables(struct diff *diff, const struct stage *stage, struct err *err) {
     bool has_filter = option_is_set(&diff->cli->options, OPTION_ORG) || diff->metric_wanted != NULL;
-    if (names.size_bytes == 0 || has_filter ||
-        (has_differing_rows && stage->effect != EFFECT_SOURCE)) {
+    uint64_t differing_before = diff->differing;
+    for (size_t index = 0; index < COMPARISONS_COUNT; index++) {
+        const struct stage_output *output;
+        if (stage_of_table(run_stages(diff->runs[SIDE_A]), comparisons[index].schema, &output) ==
+                stage &&
+            !compare_rows(diff, stage, &comparisons[index], err)) {
+            return false;
+        }
+    }
+    if (has_filter || (diff->differing > differing_before && stage->effect != EFFECT_SOURCE)) {
         return true;
     }
-    diff->has_other = true;
-    return diff->format != PRINT_TEXT ||
-           (console_out(console, err, "%-8s other files that differ: ", stage->name) &&
-            console_out_text(console, names, err) && console_out(console, err, "\n"));
+    for (size_t index = 0; index < stage->outputs_count; index++) {
+        const struct table_schema *schema = stage->outputs[index].schema;
+        if (find_comparison(schema) == NULL && files_differ(diff, stage, schema) &&
+            !diff_table(diff, stage, schema, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_identical(const struct diff *diff, const struct stage *stage) {
+    for (size_t index = 0; index < stage->outputs_count; index++) {
+        if (files_differ(diff, stage, stage->outputs[index].schema)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool compare_stage(struct diff *diff, const struct stage *stage, struct err *err) {
@@ -221,25 +262,11 @@ static bool compare_stage(struct diff *diff, const struct stage *stage, struct e
                            : is_done[SIDE_B] ? "A"
                                              : "either");
     }
-    struct buffer names = {0};
-    bool differs = false;
-    uint64_t differing_before = diff->differing;
-    bool is_fine = collect_files(diff, stage, &names, &differs, err);
-    if (is_fine && !differs) {
-        is_fine = diff->format != PRINT_TEXT ||
-                  console_out(console, err, "%-8s identical\n", stage->name);
+    if (!is_identical(diff, stage)) {
+        diff->is_identical = false;
+        return compare_tables(diff, stage, err);
     }
-    for (size_t index = 0; is_fine && differs && index < COMPARISONS_COUNT; index++) {
-        const struct stage_output *output;
-        if (stage_of_table(run_stages(diff->runs[SIDE_A]), comparisons[index].schema, &output) ==
-            stage) {
-            is_fine = compare_rows(diff, stage, &comparisons[index], err);
-        }
-    }
-    is_fine = is_fine &&
-              say_files(diff, stage, buffer_text(&names), diff->differing > differing_before, err);
-    buffer_release(&names);
-    return is_fine;
+    return diff->format != PRINT_TEXT || console_out(console, err, "%-8s identical\n", stage->name);
 }
 
 /* --- the command --------------------------------------------------------------------------------
@@ -279,7 +306,8 @@ static bool diff_all(struct diff *diff, struct err *err) {
         diff->cli->status = ERR_DIFFERENT;
         return diff->format != PRINT_TEXT || diff_totals(diff, err);
     }
-    return diff->format != PRINT_TEXT || console_out(console, err, "\nidentical\n");
+    return diff->format != PRINT_TEXT ||
+           console_out(console, err, diff->is_identical ? "\nidentical\n" : "\nthe same\n");
 }
 
 static void diff_next(const struct diff *diff) {
@@ -293,7 +321,9 @@ static void diff_next(const struct diff *diff) {
 }
 
 static bool diff_run(struct cli *cli, struct err *err) {
-    struct diff diff = {.cli = cli, .metric_wanted = option_value(&cli->options, OPTION_METRIC)};
+    struct diff diff = {.cli = cli,
+                        .metric_wanted = option_value(&cli->options, OPTION_METRIC),
+                        .is_identical = true};
     size_t jobs;
     if (!print_format(cli, &diff.format, err) || !cli_jobs(cli, &jobs, err)) {
         return false;
@@ -332,8 +362,13 @@ const struct command command_diff = {
         "Compares orgs, quantities, charges, projections and records, stage by stage: a line\n"
         "for every (org, metric) that differs, with both values and the difference in money,\n"
         "then the cost of both runs per currency, and what they bill where that is another\n"
-        "sum (revisions). With --format csv or json, a row for every\n"
+        "sum (revisions). Of prices, seats and what else went in: how many\n"
+        "rows differ, and the first. With --format csv or json, a row for every\n"
         "value that differs.\n"
+        "\n"
+        "A run from a folder and one from a database of the same data are the same:\n"
+        "that one recorded what the other computed, and that one read events of other\n"
+        "periods or orgs, or some twice, is no difference.\n"
         "\n"
         "Exit status 0 when the runs are the same, 1 when they differ.",
     .example = "periodclose diff /var/lib/periodclose/2026-10 what-if --metric tokens",

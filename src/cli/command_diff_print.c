@@ -6,24 +6,16 @@
 /* --- for people ---------------------------------------------------------------------------------
  */
 
-static bool append_value(struct buffer *line, const struct diff_pair *pair, enum side side,
-                         const struct comparison *comparison, size_t column, struct err *err) {
+bool diff_append_cell(struct buffer *line, const struct table_cursor *row,
+                      const struct table_schema *schema, size_t column, struct err *err) {
     char text[PRINT_NUMBER_MAX] = "";
-    const struct table_cursor *row = pair->rows[side];
-    if (row != NULL && table_is_null(row, column)) {
+    if (table_is_null(row, column)) {
         return buffer_append(line, text_from("-"), err);
     }
-    switch (comparison->schema->columns[column].type) {
-    case TABLE_DECIMAL: {
-        /* a row that is missing stands for zero, where values of it are told at all */
-        struct decimal value = row != NULL ? table_get_decimal(row, column) : DECIMAL_ZERO;
-        if ((comparison->money_columns >> column & 1) != 0 && pair->currency != NULL) {
-            (void)print_amount(value, pair->currency, text);
-        } else {
-            (void)print_decimal(value, text);
-        }
+    switch (schema->columns[column].type) {
+    case TABLE_DECIMAL:
+        (void)print_decimal(table_get_decimal(row, column), text);
         break;
-    }
     case TABLE_UTF8:
         return print_escape(line, table_get_text(row, column), err);
     case TABLE_INT64:
@@ -37,6 +29,24 @@ static bool append_value(struct buffer *line, const struct diff_pair *pair, enum
         break;
     case TABLE_BOOL:
         return buffer_append(line, text_from(table_get_bool(row, column) ? "true" : "false"), err);
+    }
+    return buffer_append(line, text_from(text), err);
+}
+
+static bool append_value(struct buffer *line, const struct diff_pair *pair, enum side side,
+                         const struct comparison *comparison, size_t column, struct err *err) {
+    char text[PRINT_NUMBER_MAX] = "";
+    const struct table_cursor *row = pair->rows[side];
+    bool is_decimal = comparison->schema->columns[column].type == TABLE_DECIMAL;
+    if (!is_decimal || (row != NULL && table_is_null(row, column))) {
+        return diff_append_cell(line, row, comparison->schema, column, err);
+    }
+    /* a row that is missing stands for zero, where values of it are told at all */
+    struct decimal value = row != NULL ? table_get_decimal(row, column) : DECIMAL_ZERO;
+    if ((comparison->money_columns >> column & 1) != 0 && pair->currency != NULL) {
+        (void)print_amount(value, pair->currency, text);
+    } else {
+        (void)print_decimal(value, text);
     }
     return buffer_append(line, text_from(text), err);
 }

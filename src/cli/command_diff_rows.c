@@ -60,6 +60,22 @@ static bool values_differ(const struct table_cursor *left, const struct table_cu
     return true;
 }
 
+/* The side whose status only says that no database was there to record it; SIDES_COUNT: neither. */
+static enum side unrecorded_side(const struct diff_pair *pair, const struct comparison *comparison,
+                                 size_t column) {
+    for (enum side side = SIDE_A; comparison->unrecorded != NULL && side < SIDES_COUNT; side++) {
+        enum side other = side == SIDE_A ? SIDE_B : SIDE_A;
+        if (pair->has[SIDE_A] && pair->has[SIDE_B] &&
+            strcmp(comparison->schema->columns[column].name, "status") == 0 &&
+            text_equals(table_get_text(pair->rows[side], column),
+                        text_from(comparison->unrecorded)) &&
+            text_equals(table_get_text(pair->rows[other], column), text_from("recorded"))) {
+            return side;
+        }
+    }
+    return SIDES_COUNT;
+}
+
 bool diff_cell_differs(const struct diff_pair *pair, const struct comparison *comparison,
                        size_t column) {
     if (!pair->has[SIDE_A] || !pair->has[SIDE_B]) {
@@ -68,7 +84,8 @@ bool diff_cell_differs(const struct diff_pair *pair, const struct comparison *co
                ((comparison->zero_columns >> column & 1) != 0 &&
                 (table_is_null(row, column) || !decimal_is_zero(table_get_decimal(row, column))));
     }
-    return values_differ(pair->rows[SIDE_A], pair->rows[SIDE_B], column,
+    return unrecorded_side(pair, comparison, column) == SIDES_COUNT &&
+           values_differ(pair->rows[SIDE_A], pair->rows[SIDE_B], column,
                          comparison->schema->columns[column].type);
 }
 
@@ -117,6 +134,12 @@ static bool pair_take(struct diff *diff, const struct comparison *comparison,
         return true;
     }
     counts->compared++;
+    for (size_t index = 0; index < comparison->columns_count; index++) {
+        enum side side = unrecorded_side(pair, comparison, comparison->columns[index]);
+        if (side != SIDES_COUNT) {
+            counts->unrecorded[side]++;
+        }
+    }
     if (!pair_differs(pair, comparison)) {
         return true;
     }

@@ -12,7 +12,7 @@
 #include "cli/print.h"
 #include "cli/shard_walk.h"
 
-enum { DIFF_COLUMNS_MAX = 8, DIFF_ORG_MAX = 512, DIFF_NO_COLUMN = TABLE_COLUMNS_MAX };
+enum { DIFF_COLUMNS_MAX = 20, DIFF_ORG_MAX = 512, DIFF_NO_COLUMN = TABLE_COLUMNS_MAX };
 
 struct comparison {
     const struct table_schema *schema;
@@ -24,6 +24,7 @@ struct comparison {
     uint32_t zero_columns;  /* bits: a missing row stands for zeros in them; 0: for nothing */
     uint32_t money_columns; /* bits: amounts, shown with the decimals of the currency */
     size_t money_column;    /* the difference that is told as money; DIFF_NO_COLUMN: none */
+    const char *unrecorded; /* the status in a folder of what a database has as recorded, or NULL */
 };
 
 enum side { SIDE_A, SIDE_B, SIDES_COUNT };
@@ -34,7 +35,8 @@ struct diff {
     enum print_format format;
     const char *metric_wanted; /* --metric, or NULL */
     uint64_t differing;        /* keys, over all tables */
-    bool has_other;            /* files that are told, but not row by row */
+    bool has_other;            /* differences that are told, but not row by row */
+    bool is_identical;         /* the files, as far as was looked */
     char
         first_org[DIFF_ORG_MAX]; /* the first org that differs in a row; empty: none, or too long */
 };
@@ -58,7 +60,8 @@ struct diff_counts {
     uint64_t compared;
     uint64_t differing;
     uint64_t only[SIDES_COUNT];
-    size_t org_width; /* of the longest id and metric that differ, in characters */
+    uint64_t unrecorded[SIDES_COUNT]; /* on that side, and recorded on the other */
+    size_t org_width;                 /* of the longest id and metric that differ, in characters */
     size_t metric_width;
 };
 
@@ -76,6 +79,14 @@ bool diff_print_header(const struct diff *diff, struct err *err);
 bool diff_print_pair(const struct diff *diff, const struct comparison *comparison,
                      const struct diff_pair *pair, const struct diff_counts *widths,
                      struct err *err);
+
+/* A value as people read it; "-" for none. */
+bool diff_append_cell(struct buffer *line, const struct table_cursor *row,
+                      const struct table_schema *schema, size_t column, struct err *err);
+
+/* command_diff_tables.c: how many rows of a table without a comparison differ, and the first. */
+bool diff_table(struct diff *diff, const struct stage *stage, const struct table_schema *schema,
+                struct err *err);
 
 /* command_diff_totals.c: the cost of both runs per currency; what is billed where that is another.
  */

@@ -99,6 +99,9 @@ for fixture in acme focus llm-tokens; do
             same_from_meter "$scratch/$fixture-csv" "$scratch/$fixture-$jobs"
     done
     check "$fixture closes with sums from the server, with the same checkpoints" added_up_on_server
+    check "$fixture is the same for diff, read from its files or from the database" \
+        all expect 0 diff "$scratch/$fixture-csv" "$scratch/$fixture-2" -- grep -qx 'identical\|the same' "$scratch/out" -- \
+        grep -q '^meter    identical$' "$scratch/out"
 done
 
 asides_are() { # RUN ROW...: run from the options in from
