@@ -334,4 +334,24 @@ fresh_database beside
 sql -c "insert into billing.orgs (org_id) values ('acme'), ('globex'), ('oak')"
 check "two at once take each row once" side_by_side
 
+# What an org may do of a metric that counts distinct keys goes by those that were taken, once each.
+counts_distinct() {
+    local dataset=$scratch/counted now
+    now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    mkdir "$dataset" && fresh_database counted || return 1
+    printf 'org_id\nfir\n' >"$dataset/orgs.csv"
+    printf 'plan_id\npro\n' >"$dataset/plans.csv"
+    printf 'plan_id,metric,aggregation,included,hard_limit,unit_price\npro,visitors,unique,2,3,0.5\n' >"$dataset/prices.csv"
+    printf 'org_id,plan_id\nfir,pro\n' >"$dataset/subscriptions.csv"
+    printf 'org_id,metric,quantity,occurred_at,unique_key\n' >"$dataset/usage.csv"
+    printf "fir,visitors,7,$now,%s\n" ann ann bob >>"$dataset/usage.csv"
+    sql -c "insert into billing.entitlement_actions (action, metric, amount, about) values ('visit', 'visitors', 1, 'lets somebody in')"
+    all expect 0 ingest "$dataset" --database "" -- expect 0 check --org fir --action visit --database "" -- \
+        grep -q '"reason":"overage"' "$scratch/out" -- expect 0 ingest "$dataset" --database "" -- \
+        expect 0 check --org fir --action visit --database "" -- grep -q '"reason":"overage"' "$scratch/out" || return 1
+    sql -c "select billing.increment_usage('fir', 'visitors', 1, p_unique_key => 'eve')"
+    expect 0 check --org fir --action visit --database "" && cat "$scratch/out" && grep -q '"reason":"hard_limit"' "$scratch/out"
+}
+check "distinct keys are counted as they come, for what an org may do" counts_distinct
+
 finish

@@ -34,7 +34,7 @@ select unalike(pg_temp.alerts('acme'), '%seats%', 'two of three seats are not ye
 select billing.assign_seat('acme', 'eve');
 select alike(pg_temp.alerts('acme'), 'seats 0.8 3 3, seats 1 3 3,%', 'but all of them');
 
--- What the close counts otherwise than the cache is left to it.
+-- Where the close counts otherwise than the cache, alerts do, too.
 select billing.increment_usage('acme', 'visitors', 1, p_unique_key => 'same') from generate_series(1, 9);
 select unalike(pg_temp.alerts('acme'), '%visitors%', 'nine visits of one visitor reach no limit');
 
