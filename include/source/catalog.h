@@ -33,6 +33,7 @@ enum org_reason {
     ORG_REASON_CURRENCY_MISMATCH, /* set aside */
     ORG_REASON_PERIOD_GAP,        /* set aside */
     ORG_REASON_PERIOD_OVERLAP,    /* set aside */
+    ORG_REASON_KIND_MISMATCH,     /* set aside */
     ORG_REASON_NOT_SUBSCRIBED,    /* listed */
     ORG_REASON_PERIOD_OPEN,       /* listed */
     ORG_REASONS_COUNT,
@@ -84,6 +85,13 @@ struct catalog_opening {
     uint32_t org; /* rank */
     struct text metric;
     struct decimal closing_level;
+};
+
+/* A row of usage that its org's plan cannot meter (ORG_REASON_KIND_MISMATCH). */
+struct catalog_misfit {
+    const struct catalog_price *price; /* NULL: none */
+    struct instant at;
+    bool is_set; /* of a flow; else it lacks the unique_key */
 };
 
 struct catalog {

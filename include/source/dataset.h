@@ -53,6 +53,9 @@ bool dataset_load(const struct sys *sys, const struct dataset_options *options,
 void dataset_destroy(struct dataset *dataset); /* NULL is fine */
 struct catalog *dataset_catalog(struct dataset *dataset);
 
+/* Sets aside the orgs that have one, by rank, before their usage is read again. Owns misfits. */
+void dataset_set_aside(struct dataset *dataset, struct catalog_misfit *misfits);
+
 /* Number of shards: at least 1; the org of rank r is in shard r / CHECKPOINT_SHARD_ORGS. */
 size_t dataset_shards_count(const struct dataset *dataset);
 

@@ -78,6 +78,13 @@ bool usage_read_database(struct usage *usage, struct source_database *database,
 bool usage_read_late_database(struct usage *usage, struct source_database *database,
                               struct problems *problems, struct err *err);
 
+/*
+ * What the database has inside the period of orgs whose plan cannot meter it, by rank; NULL:
+ * nothing. Goes back through mem_free. Such orgs are to be set aside (dataset_set_aside) and all is
+ * to be read again, by another usage: of these orgs only some rows were taken.
+ */
+struct catalog_misfit *usage_take_misfits(struct usage *usage);
+
 /* Tells events apart. Disagreeing rows of one event become problems. Before catalog_settle. */
 bool usage_settle_events(struct usage *usage, struct problems *problems, struct err *err);
 

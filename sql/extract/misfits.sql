@@ -1,23 +1,45 @@
 -- Orgs whose last recorded period ended at another instant than that at which the one after it begins
 -- for them now: their time zone or anchor day has changed. With that period, as months since year 0.
--- Few have none of the month before: only for them it is looked for further back. $1: this period.
-with closed as materialized (
+-- Few that are subscribed have none of the month before: only of them earlier months are asked, one by
+-- one, since all that was ever recorded is many times the rows of a month. $1: this period.
+with recursive closed_before as materialized (
     select periods.org_id, periods.period, max(periods.period_end) as period_end
     from billing.org_periods as periods
     where periods.period = $1::text::date - interval '1 month'
     group by periods.org_id, periods.period
+), months (period) as (
+    select max(periods.period)
+    from billing.org_periods as periods
+    where periods.period < $1::text::date - interval '1 month'
     union all
-    (
-        select distinct on (periods.org_id) periods.org_id, periods.period, periods.period_end
-        from billing.org_periods as periods
-        where periods.period < $1::text::date - interval '1 month'
-            and not exists (
-                select
-                from billing.org_periods as before
-                where before.period = $1::text::date - interval '1 month' and before.org_id = periods.org_id
-            )
-        order by periods.org_id, periods.period desc, periods.revision desc
-    )
+    select (select max(periods.period) from billing.org_periods as periods where periods.period < months.period)
+    from months
+    where months.period is not null
+), missing as materialized (
+    select subscription.org_id
+    from billing.subscriptions as subscription
+    where (subscription.starts_at is null or subscription.starts_at < $1::text::date + interval '64 days')
+        and (subscription.ends_at is null or subscription.ends_at > $1::text::date - interval '2 days')
+        and not exists (
+            select
+            from closed_before
+            where closed_before.org_id = subscription.org_id
+        )
+    group by subscription.org_id
+), closed as materialized (
+    select org_id, period, period_end
+    from closed_before
+    union all
+    select missing.org_id, latest.period, latest.period_end
+    from missing
+    cross join lateral (
+        select periods.period, periods.period_end
+        from months
+        join billing.org_periods as periods
+            on periods.period = months.period and periods.org_id = missing.org_id
+        order by periods.period desc, periods.revision desc
+        limit 1
+    ) as latest
 ), calendars as materialized (
     select
         kinds.timezone, kinds.anchor_day, kinds.period,

@@ -1,6 +1,6 @@
 -- What a close counts of metrics aggregated by count (events) and unique (distinct keys), kept beside
--- the cache, which adds quantities up: check_entitlement and the alerts go by it. And resets of flows
--- that were levels once.
+-- the cache, which adds quantities up: check_entitlement and the alerts go by it. Resets of flows
+-- that were levels once. And an index for what a close asks of alerts.
 
 create table billing.usage_counts (
     org_id text collate "C" not null,
@@ -435,6 +435,11 @@ $$;
 comment on function billing.recount_usage(text) is
     'Makes usage_counts and usage_uniques from the ledger again, for one org or all: of the present period, by the plans in force. After usage was loaded from files, or a plan or a price was changed. Returns how many counts there are; reads the ledger from the period''s start.';
 
+-- Alerts of a period, which a close asks for: they are written month after month, so that the blocks
+-- of one lie together.
+create index usage_alerts_period on billing.usage_alerts
+using brin (period) with (pages_per_range = 32, autosummarize = on);
+
 comment on function billing.metric_state(text, text) is
     'How an org stands in one metric of its present plan: by the seat book, by usage_counts where events or distinct keys count, else by the cache. No row: no plan, or no price in it.';
 comment on function billing.check_entitlement(text, text) is
@@ -449,4 +454,4 @@ begin
     perform billing.recount_usage();
 end
 $$;
-call billing.note_migration('0019_counted.sql', 'b44f2e02a8b5fc60f53ae27cce3807a5f45a62b851295a2bd6dac5d5c6cdf946', 'd5e529a85317102b43869e993b52c2b879e3473e6ad9d343da5344719051d25f');
+call billing.note_migration('0019_counted.sql', '662a8b7e0fee2403164655893f8bccc27efb2f1508b97175fef637162251300b', 'd5e529a85317102b43869e993b52c2b879e3473e6ad9d343da5344719051d25f');

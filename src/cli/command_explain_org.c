@@ -221,6 +221,11 @@ static const struct reason_words reason_words[] = {
      "revise the run that closed it with --previous, or correct usage_history.csv; after a change "
      "of its time zone or anchor day, take that back, or end its subscription where the last "
      "period ended and begin it again where the next one begins (usage between is not billed)"},
+    {"kind_mismatch",
+     "the ledger has usage of it in the period that its plan cannot meter: the price of the metric "
+     "was aggregated otherwise when the usage was written",
+     "give the price in billing.prices the aggregation that the rows were written for, close with "
+     "--restart, and change it when the period is recorded"},
     {"not_subscribed", "it had no subscription in the period and used nothing", NULL},
     {"period_open", "its period was not over at the cutoff", NULL},
 };

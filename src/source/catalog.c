@@ -30,6 +30,7 @@ const struct org_reason_row org_reason_table[ORG_REASONS_COUNT] = {
     [ORG_REASON_CURRENCY_MISMATCH] = {.name = "currency_mismatch", .disposition = ORG_SET_ASIDE},
     [ORG_REASON_PERIOD_GAP] = {.name = "period_gap", .disposition = ORG_SET_ASIDE},
     [ORG_REASON_PERIOD_OVERLAP] = {.name = "period_overlap", .disposition = ORG_SET_ASIDE},
+    [ORG_REASON_KIND_MISMATCH] = {.name = "kind_mismatch", .disposition = ORG_SET_ASIDE},
     [ORG_REASON_NOT_SUBSCRIBED] = {.name = "not_subscribed", .disposition = ORG_LISTED},
     [ORG_REASON_PERIOD_OPEN] = {.name = "period_open", .disposition = ORG_LISTED},
 };
@@ -37,7 +38,7 @@ const struct org_reason_row org_reason_table[ORG_REASONS_COUNT] = {
 /* A value added to an enum without its row above would leave a hole at the end of its table. */
 _Static_assert(ORG_STATUSES_COUNT == 3, "a new status needs its name");
 _Static_assert(ORG_DISPOSITIONS_COUNT == 3, "a new disposition needs its name");
-_Static_assert(ORG_REASONS_COUNT == 8, "a new reason needs its row in org_reason_table");
+_Static_assert(ORG_REASONS_COUNT == 9, "a new reason needs its row in org_reason_table");
 
 /* --- ids ------------------------------------------------------------------------------------- */
 

@@ -113,12 +113,25 @@ void dataset_destroy(struct dataset *dataset) {
     mem_free(dataset->extras);
     mem_free(dataset->not_selected);
     mem_free(dataset->openings);
+    mem_free(dataset->misfits);
     arena_destroy(dataset->arena);
     mem_free(dataset);
 }
 
 struct catalog *dataset_catalog(struct dataset *dataset) {
     return &dataset->catalog;
+}
+
+void dataset_set_aside(struct dataset *dataset, struct catalog_misfit *misfits) {
+    for (uint32_t rank = 0; rank < dataset->catalog.orgs_count; rank++) {
+        struct catalog_org *org = &dataset->catalog.orgs[rank];
+        if (misfits[rank].price != NULL) {
+            org->reason = ORG_REASON_KIND_MISMATCH;
+            org->disposition = (uint8_t)org_reason_table[ORG_REASON_KIND_MISMATCH].disposition;
+        }
+    }
+    mem_free(dataset->misfits);
+    dataset->misfits = misfits;
 }
 
 size_t dataset_shards_count(const struct dataset *dataset) {

@@ -75,6 +75,7 @@ struct dataset {
     uint32_t rank_before; /* of the org that was found last */
     struct vector zones;  /* of struct dataset_zone */
     struct catalog_opening *openings;
+    struct catalog_misfit *misfits; /* by rank; NULL: none */
 
     struct catalog_plan *today; /* sorted by plan_id; dataset_finish_plans moves them */
     size_t today_count;

@@ -75,6 +75,23 @@ static bool append_last_period(const struct org_extra *extra, const struct inter
                                 month, ended, start, ended, next);
 }
 
+static bool append_misfit(const struct catalog_org *org, const struct catalog_misfit *misfit,
+                          struct buffer *detail, struct err *err) {
+    char at[INSTANT_TEXT_MAX];
+    (void)instant_format(misfit->at, at);
+    return buffer_append(detail, misfit->price->metric, err) &&
+           buffer_append_format(detail, err,
+                                misfit->is_set ? " was set at %s, but plan "
+                                               : " of %s has no unique_key, but plan ",
+                                at) &&
+           buffer_append(detail, org->plan->plan_id, err) &&
+           buffer_append_format(
+               detail, err,
+               " aggregates it by %s: give it the aggregation in billing.prices that its rows were "
+               "written for, until this period is recorded",
+               aggregation_table[misfit->price->price.aggregation].name);
+}
+
 bool dataset_format_detail(const struct dataset *dataset, uint32_t rank,
                            const struct subscription_end *end, struct buffer *detail,
                            struct err *err) {
@@ -105,6 +122,8 @@ bool dataset_format_detail(const struct dataset *dataset, uint32_t rank,
     case ORG_REASON_PERIOD_GAP:
     case ORG_REASON_PERIOD_OVERLAP:
         return append_last_period(extra, period, detail, err);
+    case ORG_REASON_KIND_MISMATCH:
+        return append_misfit(org, &dataset->misfits[rank], detail, err);
     case ORG_REASON_PERIOD_OPEN:
         (void)instant_format(dataset->options.cutoff, cutoff);
         return buffer_append_format(detail, err, "period ends %s, after the cutoff %s", until,

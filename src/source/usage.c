@@ -281,6 +281,7 @@ bool usage_create(const struct sys *sys, const struct catalog *catalog,
     }
     (void)pthread_mutex_init(&created->conflicts_mutex, NULL);
     (void)pthread_mutex_init(&created->metered_mutex, NULL);
+    (void)pthread_mutex_init(&created->misfits_mutex, NULL);
     created->sys = sys;
     created->catalog = catalog;
     created->fingerprints.item_bytes = sizeof(struct dataset_file);
@@ -307,6 +308,8 @@ void usage_destroy(struct usage *usage) {
     metric_names_destroy(usage->names);
     (void)pthread_mutex_destroy(&usage->conflicts_mutex);
     (void)pthread_mutex_destroy(&usage->metered_mutex);
+    (void)pthread_mutex_destroy(&usage->misfits_mutex);
+    mem_free(usage->misfits);
     mem_free(usage->buckets);
     mem_free(usage->places);
     usage_orgs_destroy(usage);

@@ -108,6 +108,18 @@ static bool take_times(struct row *row, struct err *err) {
     return true;
 }
 
+/* The ledger keeps a row that the plan cannot meter: its org is not closed, the others are. */
+static bool set_aside(struct row *row, struct err *err) {
+    uint32_t slot;
+    const struct catalog_misfit misfit = {
+        .price = catalog_find_price(row->feed->org.org, row->entry->name, &slot),
+        .at = row->event.occurred_at,
+        .is_set = row->event.is_set,
+    };
+    row->is_bad = true;
+    return usage_note_misfit(row->feed->usage, row->rank, &misfit, err);
+}
+
 static bool take_kind(struct row *row, struct err *err) {
     const struct price *price =
         row->rank == CATALOG_NOT_SELECTED ? NULL : feed_find_price(row->feed, row->entry);
@@ -119,16 +131,15 @@ static bool take_kind(struct row *row, struct err *err) {
     row->event.is_migration = text_equals(reason, text_from("migration"));
     bool is_flow = price != NULL && !aggregation_table[price->aggregation].is_level;
     bool is_usage = !row->event.is_reset && !(row->event.is_migration && is_flow);
-    if (row->event.is_set && is_flow && is_usage) {
-        return refuse(row, "kind", text_from("set"),
-                      "the org's plan adds this metric up: it cannot be set", err);
-    }
     row->event.has_key = key.size_bytes > 0;
     if (row->event.has_key) {
         feed_hash(row->feed->usage, key, row->event.key_hash);
-    } else if (price != NULL && price->aggregation == AGGREGATION_UNIQUE && is_usage) {
-        return refuse(row, "unique_key", key, "is not given, but the org's plan counts unique ones",
-                      err);
+    }
+    bool lacks_key =
+        price != NULL && price->aggregation == AGGREGATION_UNIQUE && !row->event.has_key;
+    if (is_usage && ((row->event.is_set && is_flow) || lacks_key) &&
+        feed_is_metered(row->feed, &row->event)) {
+        return set_aside(row, err);
     }
     if (row->event.is_set) {
         row->event.event_id = database_text(&row->fields[COLUMN_EVENT_ID]);

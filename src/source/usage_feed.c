@@ -97,6 +97,13 @@ static bool is_subscribed_at(const struct catalog_org *org, int64_t at_us) {
     return false;
 }
 
+bool feed_is_metered(const struct usage_feed *feed, const struct feed_event *event) {
+    const struct feed_org *org = &feed->org;
+    uint64_t offset_us = (uint64_t)event->occurred_at.us - (uint64_t)org->start_us;
+    return org->is_rated && offset_us < org->length_us && !event->is_late &&
+           is_subscribed_at(org->org, event->occurred_at.us);
+}
+
 /* --- where an event goes -----------------------------------------------------------------------
  */
 

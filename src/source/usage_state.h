@@ -380,6 +380,11 @@ struct feed_event {
 };
 
 void feed_look_at_org(struct usage_feed *feed, uint32_t rank);
+/* Is it inside the period of a rated org, subscribed then, recorded in time? */
+bool feed_is_metered(const struct usage_feed *feed, const struct feed_event *event);
+/* Of several of an org, the one that is told: by metric, then the earliest. Thread-safe. */
+bool usage_note_misfit(struct usage *usage, uint32_t rank, const struct catalog_misfit *misfit,
+                       struct err *err);
 /* Finds the category and spills. */
 bool feed_event(struct usage_feed *feed, struct metric_entry *entry, const struct feed_event *event,
                 struct err *err);
@@ -451,6 +456,9 @@ struct usage {
     _Atomic uint64_t done_bytes;
     uint64_t total_bytes;
     unsigned char hash_secret[HASH_SECRET_BYTES];
+
+    pthread_mutex_t misfits_mutex;  /* guards misfits */
+    struct catalog_misfit *misfits; /* by rank; NULL: none */
 
     pthread_mutex_t conflicts_mutex; /* guards conflicts */
     struct conflicts conflicts;

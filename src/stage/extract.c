@@ -219,10 +219,34 @@ static bool extract_check_problems(const struct extraction *extraction, struct e
     if (extraction->session->conninfo != NULL && err->code == ERR_INPUT) {
         (void)err_hint(err,
                        "nothing was recorded. The ledger keeps its rows: correct what they are "
-                       "judged by (the aggregation in billing.prices that they were written for, "
-                       "an org that is missing), or close the other orgs with --org meanwhile");
+                       "judged by (an org that is missing), or close the other orgs with --org "
+                       "meanwhile");
     }
     return false;
+}
+
+static bool extract_read_anew(struct extraction *extraction, const struct usage_options *options,
+                              struct err *err) {
+    usage_destroy(extraction->usage);
+    extraction->usage = NULL;
+    return usage_create(run_sys(extraction->run), dataset_catalog(extraction->dataset), options,
+                        &extraction->usage, err) &&
+           extract_read_usage(extraction, err);
+}
+
+/* Of orgs that turn out to be set aside nothing may be kept: what they use is read again as theirs.
+ */
+static bool extract_read_all(struct extraction *extraction, const struct usage_options *options,
+                             struct err *err) {
+    if (!extract_read_anew(extraction, options, err)) {
+        return false;
+    }
+    struct catalog_misfit *misfits = usage_take_misfits(extraction->usage);
+    if (misfits == NULL) {
+        return true;
+    }
+    dataset_set_aside(extraction->dataset, misfits);
+    return extract_check_problems(extraction, err) && extract_read_anew(extraction, options, err);
 }
 
 static bool extract_read(struct extraction *extraction, struct err *err) {
@@ -239,8 +263,7 @@ static bool extract_read(struct extraction *extraction, struct err *err) {
         return false;
     }
     struct catalog *catalog = dataset_catalog(extraction->dataset);
-    if (!usage_create(run_sys(extraction->run), catalog, &options, &extraction->usage, err) ||
-        !extract_read_usage(extraction, err) ||
+    if (!extract_read_all(extraction, &options, err) ||
         !usage_settle_events(extraction->usage, extraction->problems, err) ||
         !extract_check_problems(extraction, err)) {
         return false;

@@ -398,4 +398,54 @@ check "a column of another type, too" broken \
     "alter table billing.org_billing_overages alter column usage type text" "billing.org_billing_overages.usage is text, it should be numeric(38,15)" "changed by hand"
 check "and one that is not there" broken "alter table billing.org_billing_usage_monthly drop column net" "billing.org_billing_usage_monthly.net is not there" "changed by hand"
 
+# --- rows that today's prices cannot meter -----------------------------------------------------------
+
+# The price of a level became one of a flow, or of distinct keys, while rows of the old kind were written:
+# whoever has them in the period is set aside, the others are closed. Rows of other times are nobody's.
+mismatches() {
+    createdb --template template0 --encoding UTF8 kinds
+    export PGDATABASE=kinds
+    expect 0 migrate --database "" || return 1
+    sql <<'ROWS'
+insert into billing.orgs (org_id) select unnest(array['ash', 'bay', 'elm', 'fir', 'oak']);
+insert into billing.plans (plan_id) values ('pro'), ('old');
+insert into billing.prices (plan_id, metric, aggregation, included, unit_price) values
+    ('pro', 'disk', 'sum', 5, 2), ('pro', 'guests', 'unique', 0, 3), ('pro', 'runs', 'sum', 0, 0.5), ('old', 'disk', 'last', 0, 1);
+insert into billing.subscriptions (org_id, plan_id) select org_id, case when org_id = 'oak' then 'old' else 'pro' end from billing.orgs;
+select billing.ensure_ledger_partition(t) from unnest(array['2024-12-10Z', '2025-01-10Z', '2025-02-10Z']::timestamptz[]) as t;
+insert into billing.usage_ledger (org_id, metric, kind, quantity, occurred_at, recorded_at, unique_key, reason) values
+    ('ash', 'disk', 'set', 7, '2025-01-20Z', '2025-01-20Z', null, null), ('ash', 'disk', 'set', 8, '2025-01-10Z', '2025-01-10Z', null, null),
+    ('ash', 'runs', 'delta', 100, '2025-01-10Z', '2025-01-10Z', null, null),
+    ('bay', 'guests', 'delta', 1, '2025-01-11Z', '2025-01-11Z', null, null), ('bay', 'guests', 'delta', 1, '2025-01-11Z', '2025-01-11Z', 'ann', null),
+    ('elm', 'disk', 'set', 50, '2024-12-10Z', '2024-12-10Z', null, null), ('elm', 'disk', 'set', 60, '2025-02-10Z', '2025-02-10Z', null, null),
+    ('elm', 'disk', 'set', 70, '2025-01-30Z', '2025-03-05Z', null, null), ('elm', 'disk', 'delta', 9, '2025-01-12Z', '2025-01-12Z', null, null),
+    ('fir', 'disk', 'delta', 6, '2025-01-12Z', '2025-01-12Z', null, null), ('fir', 'guests', 'delta', 4, '2025-01-12Z', '2025-01-12Z', null, 'migration'),
+    ('oak', 'disk', 'set', 3, '2025-01-12Z', '2025-01-12Z', null, null);
+ROWS
+}
+closes_the_others() { # RUN OPTION...
+    local run=$1
+    shift
+    expect 4 run --database "" --period 2025-01 --now 2025-03-10T00:00:00Z --cutoff 2025-03-01T00:00:00Z --run-dir "$scratch/$run" "$@" &&
+        cat "$scratch/$run/reports/exceptions.csv" &&
+        rows_of "$run" exceptions.csv "ash,,set_aside,kind_mismatch,\"disk was set at 2025-01-10T00:00:00Z, but plan pro aggregates it by sum: give it the aggregation in billing.prices that its rows were written for" &&
+        rows_of "$run" exceptions.csv "bay,,set_aside,kind_mismatch,\"guests of 2025-01-11T00:00:00Z has no unique_key, but plan pro aggregates it by unique" &&
+        rows_of "$run" exceptions.csv "elm,disk,late,recorded_after_cutoff" &&
+        [ "$(cut -d, -f1,4,8,16 "$scratch/$run/reports/overages.csv" | tail -n +2 | paste -sd ' ')" = 'elm,disk,9,8.00 fir,disk,6,2.00 oak,disk,3,3.00' ]
+}
+closes_all() {
+    sql -c "update billing.prices set aggregation = 'last' where plan_id = 'pro' and metric = 'disk'"
+    sql -c "update billing.prices set aggregation = 'sum' where plan_id = 'pro' and metric = 'guests'"
+    expect 0 run --database "" --period 2025-01 --now 2025-03-10T00:00:00Z --cutoff 2025-03-01T00:00:00Z --org ash --org bay --run-dir "$scratch/kinds-3" || return 1
+    cut -d, -f1,4,8 "$scratch/kinds-3/reports/overages.csv"
+    [ "$(cut -d, -f1,4,8 "$scratch/kinds-3/reports/overages.csv" | tail -n +2 | paste -sd ' ')" = 'ash,disk,7 ash,runs,100 bay,guests,2' ]
+}
+check "there are rows that today's prices cannot meter" mismatches
+export PGDATABASE=kinds
+check "orgs that have them in the period are set aside by name, the others are closed" closes_the_others kinds-1 --jobs 2
+check "and when it is typed anew elsewhere" closes_the_others kinds-2
+check "explain says what to do" all expect 0 explain "$scratch/kinds-2" --org ash -- grep -q "aggregated otherwise when the usage was written" "$scratch/out" -- \
+    expect 0 verify "$scratch/kinds-2"
+check "with the prices they were written for, those are closed, too" closes_all
+
 finish
