@@ -1,6 +1,7 @@
 -- What a close counts of metrics aggregated by count (events) and unique (distinct keys), kept beside
 -- the cache, which adds quantities up: check_entitlement and the alerts go by it. Resets of flows
--- that were levels once. And an index for what a close asks of alerts.
+-- that were levels once. An index for what a close asks of alerts. And what a run
+-- recorded of a period is guarded as its records are.
 
 create table billing.usage_counts (
     org_id text collate "C" not null,
@@ -454,4 +455,15 @@ begin
     perform billing.recount_usage();
 end
 $$;
-call billing.note_migration('0019_counted.sql', '662a8b7e0fee2403164655893f8bccc27efb2f1508b97175fef637162251300b', 'd5e529a85317102b43869e993b52c2b879e3473e6ad9d343da5344719051d25f');
+
+-- What a run has recorded of a period stays, also before the owner: the next revision is another row.
+-- What was loaded from a history (no run knows it) may be corrected.
+create trigger recorded_stays before update or delete on billing.org_periods
+for each row when (old.recorded_by is not null) execute function billing.refuse_change();
+create trigger recorded_stays_truncate before truncate on billing.org_periods
+for each statement execute function billing.refuse_change();
+create trigger recorded_stays before update or delete on billing.org_billing_usage_monthly
+for each row when (old.run_id is not null) execute function billing.refuse_change();
+create trigger recorded_stays_truncate before truncate on billing.org_billing_usage_monthly
+for each statement execute function billing.refuse_change();
+call billing.note_migration('0019_counted.sql', 'b374779b83ced252eee1ae41f03835b3560e3d33ed2ab784c698c1176a8409c1', 'cab58fd88fa8516426116fc3ee1b5defad8c2142a168dc09075b66a04693094e');

@@ -367,11 +367,12 @@ row_of_another_plan() {
         -c "insert into billing.subscriptions (org_id, plan_id, starts_at) values ('good', 'pro', '2024-01-01Z'), ('bad', 'pro', '2024-01-01Z')" \
         -c "select billing.set_usage('bad', 'disk', 5, p_occurred_at => '2024-02-10Z'), billing.increment_usage('good', 'disk', 50, p_occurred_at => '2024-02-20Z')" \
         -c "update billing.prices set aggregation = 'sum'" >"$scratch/sql"
-    all expect 10 run --database "" --period 2024-02 --run-dir "$scratch/contrary" -- \
-        error_says "(org_id bad, metric disk)" "hint: nothing was recorded. The ledger keeps its rows" -- \
-        expect 0 run --database "" --period 2024-02 --run-dir "$scratch/contrary-good" --org good -- \
+    all expect 4 run --database "" --period 2024-02 --run-dir "$scratch/contrary" -- \
+        grep -q '^bad,,set_aside,kind_mismatch,"disk was set at 2024-02-10T00:00:00Z' "$scratch/contrary/reports/exceptions.csv" -- \
+        grep -q "^good,.*,50,10,40," "$scratch/contrary/reports/overages.csv" -- \
         sql -c "update billing.prices set aggregation = 'last'" -- \
-        expect 0 run --database "" --period 2024-02 --run-dir "$scratch/contrary-all"
+        expect 0 run --database "" --period 2024-02 --run-dir "$scratch/contrary-all" || return 1
+    [ "$(sql -c "select string_agg(org_id || ' ' || recorded_by, ', ' order by org_id) from billing.org_periods")" = 'bad 2, good 1' ]
 }
 
 administrative_rows() {

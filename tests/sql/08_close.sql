@@ -1,7 +1,7 @@
 -- What a close records, and how it stays.
 \set ECHO none
 begin;
-select plan(26);
+select plan(33);
 \ir fixture.psql
 insert into billing.close_runs (run_id, period, snapshot, cutoff) values
     (1, '2024-02-01', pg_current_snapshot(), '2024-03-01 02:00+00');
@@ -58,5 +58,17 @@ insert into billing.org_billing_usage_monthly (org_id, metric, period, revision,
 select is((select overage_tokens from billing.org_billing_usage_classic), 260000::numeric, 'of the highest revision');
 insert into billing.sealed_plans values (sha256('x'), 'starter', null, 'usd');
 select throws_ok($$ update billing.sealed_plans set currency = 'eur' $$, '42501', null, 'terms stay sealed');
+
+-- What a run recorded stays; what was loaded from a history may be corrected.
+insert into billing.org_billing_usage_monthly (org_id, metric, period, usage, run_id) values ('beta', 'tokens', '2024-02-01', 5, 1);
+insert into billing.org_periods (org_id, period, result_digest, recorded_by, seen_by) values ('beta', '2024-02-01', sha256('x'), 1, 1);
+insert into billing.org_periods (org_id, period) values ('acme', '2024-01-01');
+select throws_ok($$ update billing.org_billing_usage_monthly set usage = 6 where org_id = 'beta' $$, '42501', null, 'recorded usage is not changed');
+select throws_ok($$ delete from billing.org_billing_usage_monthly where org_id = 'beta' $$, '42501', null, 'nor deleted');
+select throws_ok($$ truncate billing.org_billing_usage_monthly $$, '42501', null, 'nor all of it');
+select throws_ok($$ delete from billing.org_periods where org_id = 'beta' $$, '42501', null, 'a closed period stays closed');
+select throws_ok($$ truncate billing.org_periods $$, '42501', null, 'all of them do');
+select lives_ok($$ update billing.org_billing_usage_monthly set usage = 750001 where org_id = 'acme' and metric = 'tokens' $$, 'a history is corrected');
+select lives_ok($$ delete from billing.org_periods where org_id = 'acme' $$, 'and taken back');
 select * from finish();
 rollback;
