@@ -64,6 +64,8 @@ struct http_call {
 
 struct http;
 
+/* https, or plain http to this machine: what http_create asks for. ERR_USAGE. */
+bool http_check_base(const char *base, struct err *err);
 bool http_create(const struct http_options *options, struct http **http, struct err *err);
 void http_destroy(struct http *http); /* NULL is fine; what is under way is given up */
 

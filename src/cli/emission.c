@@ -294,13 +294,15 @@ static bool address_stripe(const struct sys *sys, bool is_dry, struct stage_send
                            struct err *err) {
     sending->base = environment_or("STRIPE_API_BASE", "https://api.stripe.com");
     sending->version = stripe_version;
-    return is_dry || key_of_stripe(sys, &sending->key, err);
+    return is_dry ||
+           (http_check_base(sending->base, err) && key_of_stripe(sys, &sending->key, err));
 }
 
 static bool address_dodo(const struct sys *sys, bool is_dry, struct stage_sending *sending,
                          struct err *err) {
     sending->base = environment_or("DODO_PAYMENTS_API_BASE", "https://live.dodopayments.com");
-    return is_dry || secret_load(sys, "DODO_PAYMENTS_API_KEY", &sending->key, err);
+    return is_dry || (http_check_base(sending->base, err) &&
+                      secret_load(sys, "DODO_PAYMENTS_API_KEY", &sending->key, err));
 }
 
 static bool prepare_stripe(struct cli *cli, struct run *run, struct stage_sending *sending,

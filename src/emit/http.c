@@ -125,6 +125,11 @@ static bool check_base(const char *base, bool *is_loopback, struct err *err) {
                          "localhost only");
 }
 
+bool http_check_base(const char *base, struct err *err) {
+    bool is_loopback;
+    return check_base(base, &is_loopback, err);
+}
+
 static void curl_start(void) {
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }

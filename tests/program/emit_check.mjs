@@ -179,6 +179,16 @@ await check('a key of the other mode is refused', mixed, async (dataset, runDir)
   assert.equal((await dump()).stats.requests, 0);
 });
 
+await check('an address over which the key would be read is refused before anything is begun', mixed, async (dataset, runDir) => {
+  for (const base of ['http://example.com', 'http://127.0.0.1.example.com', 'ftp://127.0.0.1', 'nonsense:']) {
+    const result = await run(closeWords(dataset, runDir), { STRIPE_API_BASE: base });
+    assert.equal(result.status, 2, result.out);
+    assert.match(result.out, /is no address to send to/);
+    assert.doesNotMatch(result.out, /extract/);
+  }
+  assert.equal((await dump()).stats.requests, 0);
+});
+
 // --- where items go ---
 
 const attached = [{ id: 'a', customer: 'cus_a', subscription: 'sub_a', metrics: 2 },
