@@ -148,6 +148,12 @@ bool directory_create(const struct sys *sys, const char *path, struct err *err) 
         if (!path_kind(sys, path, &kind, err)) {
             return false;
         }
+        if (kind == PATH_MISSING) {
+            return err_set(err, ERR_FILE,
+                           "cannot create folder '%.700s': it is a link to a folder that is not "
+                           "there",
+                           path);
+        }
         if (kind != PATH_DIRECTORY) {
             return sys_failure(err, "create folder", path, EEXIST);
         }

@@ -57,6 +57,11 @@ echo precious >"$scratch/file"
 check 'a file is no run directory' all close_tiny 30 "$scratch/file" "${options[@]}" -- \
     grep -qx precious "$scratch/file"
 
+ln -s nowhere "$scratch/link"
+check 'nor is a link that leads nowhere' all close_tiny 30 "$scratch/link" "${options[@]}" -- \
+    error_says "'$scratch/link': it is a link to a folder that is not there" -- \
+    test ! -e "$scratch/nowhere"
+
 # --- what is refused before anything was done leaves nothing, and moves nothing ---
 
 leaves_nothing() { # STATUS OPTION...
