@@ -21,7 +21,7 @@ create table billing.usage_uniques (
     primary key (org_id, metric, period, key_digest)
 );
 comment on table billing.usage_uniques is
-    'Which unique_keys were counted, by their SHA-256. Those of periods that are over go with reset_usage.';
+    'Which unique_keys were counted, by their SHA-256. Those of periods that are long over go with reset_usage.';
 
 call billing.isolate('billing.usage_counts');
 call billing.isolate('billing.usage_uniques');
@@ -247,8 +247,9 @@ begin
         primary key (org_id, metric)
     ) on commit drop;
     truncate pg_temp.billing_resets;
-    -- What was counted of periods before the last one, nobody asks for any more.
-    delete from billing.usage_uniques where period < month - interval '1 month';
+    -- What was counted of periods before the last one, nobody asks for any more. A month that is yet to
+    -- come takes nothing from the present one.
+    delete from billing.usage_uniques where period < least(month, now()::date) - interval '2 months';
     -- Flows of orgs whose period goes on, unless it was done: levels stand from period to period, and
     -- what counts for a later period is not to count from an earlier one again.
     insert into pg_temp.billing_resets (org_id, metric, starts_at)
@@ -466,4 +467,4 @@ create trigger recorded_stays before update or delete on billing.org_billing_usa
 for each row when (old.run_id is not null) execute function billing.refuse_change();
 create trigger recorded_stays_truncate before truncate on billing.org_billing_usage_monthly
 for each statement execute function billing.refuse_change();
-call billing.note_migration('0019_counted.sql', 'b374779b83ced252eee1ae41f03835b3560e3d33ed2ab784c698c1176a8409c1', 'cab58fd88fa8516426116fc3ee1b5defad8c2142a168dc09075b66a04693094e');
+call billing.note_migration('0019_counted.sql', '43db4dc202843af1515000c631a9fc9a054c858782bb32c88ef1194242beb525', '581bb7bfeecee0a54f02746cc9e639b88e0d71c304128c173b3f1d4f77213f7b');

@@ -1,7 +1,7 @@
 -- Metrics that are counted by events or by distinct keys: what an org may do goes by what a close counts.
 \set ECHO none
 begin;
-select plan(27);
+select plan(29);
 \ir fixture.psql
 insert into billing.prices (plan_id, metric, aggregation, included, hard_limit, unit_price) values
     ('starter', 'exports', 'count', 3, 5, 0.25), ('strict', 'visitors', 'unique', 2, null, 0.5);
@@ -59,6 +59,14 @@ select is((select max(count) from billing.usage_counts where org_id = 'acme'), 7
 select is(billing.recount_usage(), 3::bigint, 'again');
 select billing.increment_usage('beta', 'visitors', 1, p_unique_key => 'zoe');
 select is(pg_temp.used('beta', 'visitors'), 3::numeric, 'whom the ledger knew is known');
+
+-- Keys are forgotten when nobody can ask for them any more, also where a month to come is typed.
+insert into billing.usage_uniques (org_id, metric, period, key_digest) values
+    ('beta', 'visitors', date_trunc('month', now() - interval '100 days'), sha256('ann'));
+select billing.reset_usage('2999-01');
+select is((select count(*) from billing.usage_uniques where org_id = 'beta'), 3::bigint, 'old keys go, those of the period stay');
+select billing.increment_usage('beta', 'visitors', 1, p_unique_key => 'eve');
+select is(pg_temp.used('beta', 'visitors'), 3::numeric, 'and who was counted is not counted again');
 
 -- Whose.
 set local role billing_app;
