@@ -1,11 +1,13 @@
 -- The next closed orgs of a period with what they are billed, in the order of org, metric, revision; an
 -- org that is billed nothing has one row without a metric. $1: period, $2: the org before them, $3: how
 -- many orgs, $4: of which revision alone; 0: of all. Customers and subscriptions are today's.
+-- Records are looked up by the page's period, not the parameter: of a period that was recorded since
+-- the table was analysed the planner expects a row, and would read all of it for every org.
 with page as (
-    select org_id, max(period_end) as period_end
+    select period, org_id, max(period_end) as period_end
     from billing.org_periods
     where period = $1::text::date and org_id > $2::text
-    group by org_id
+    group by period, org_id
     order by org_id
     limit $3::bigint
 )
@@ -44,7 +46,7 @@ select
 from page
 left join billing.orgs as org on org.org_id = page.org_id
 left join billing.org_billing_overages as record
-    on record.period = $1::text::date
+    on record.period = page.period
     and record.org_id = page.org_id
     and record.billed <> 0
     and ($4::bigint = 0 or record.revision = $4::bigint)

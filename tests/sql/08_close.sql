@@ -1,7 +1,7 @@
 -- What a close records, and how it stays.
 \set ECHO none
 begin;
-select plan(33);
+select plan(39);
 \ir fixture.psql
 insert into billing.close_runs (run_id, period, snapshot, cutoff) values
     (1, '2024-02-01', pg_current_snapshot(), '2024-03-01 02:00+00');
@@ -70,5 +70,59 @@ select throws_ok($$ delete from billing.org_periods where org_id = 'beta' $$, '4
 select throws_ok($$ truncate billing.org_periods $$, '42501', null, 'all of them do');
 select lives_ok($$ update billing.org_billing_usage_monthly set usage = 750001 where org_id = 'acme' and metric = 'tokens' $$, 'a history is corrected');
 select lives_ok($$ delete from billing.org_periods where org_id = 'acme' $$, 'and taken back');
+
+-- What reads a period that was recorded since its tables were analysed, when the planner expects a row
+-- of it, reads it once, or looks up by the whole key: never all of it for every row.
+insert into billing.sealed_plans select sha256(n::text::bytea), 'p' || n, null, 'usd' from generate_series(1, 9) as n;
+create function pg_temp.fill(p_period date) returns void language sql as $$
+    insert into billing.org_periods select 'o' || n, p_period, 1, p_period, p_period + 1, sha256('x'), 1, 1 from generate_series(1, 8000) as n;
+    insert into billing.org_billing_terms (org_id, period, run_id, plan_digest, currency, timezone, anchor_day, period_start, period_end)
+    select 'o' || n, p_period, 1, sha256((n % 9 + 1)::text::bytea), 'usd', 'UTC', 1, p_period, p_period + 1 from generate_series(1, 8000) as n;
+    insert into billing.org_billing_usage_monthly (org_id, metric, period, usage, overage, run_id)
+    select 'o' || n, metric, p_period, 9, 4, 1 from generate_series(1, 8000) as n, unnest('{tokens,exports}'::text[]) as metric;
+    insert into billing.org_billing_overages (org_id, metric_type, period, revision, billing_period_start, billing_period_end, plan_id,
+        currency, usage, usage_limit, amount, model, unit_price, exact_cost, uncapped_cost, cost, billed, run_id, item_status)
+    select 'o' || n, metric, p_period, 1, p_period, p_period + 1, 'p', 'usd', 9, 5, 4, 'per_unit', 1, 4, 4, 4, 4, 1, 'recorded'
+    from generate_series(1, 8000) as n, unnest('{tokens,exports}'::text[]) as metric $$;
+set local random_page_cost = 1.1;
+select pg_temp.fill('2023-01-01') \g /dev/null
+analyze billing.org_periods, billing.org_billing_terms, billing.org_billing_usage_monthly, billing.org_billing_overages, billing.sealed_plans;
+select pg_temp.fill('2023-02-01') \g /dev/null
+create function pg_temp.plan_of(p_statement text) returns text language plpgsql as $$
+declare
+    line text;
+    lines text := '';
+begin
+    for line in execute 'explain (costs off) ' || p_statement loop
+        lines := lines || line || E'\n';
+    end loop;
+    return lines;
+end
+$$;
+-- A scan by the period alone, or rows held against each other.
+create function pg_temp.reads_all(p_statement text) returns setof text language sql as $$
+    select trim(line) from regexp_split_to_table(pg_temp.plan_of(p_statement), E'\n') as line
+    where line ~ 'Index Cond: \(period = [^=<>]*\)$' or line ~ 'Join Filter: .*org_id'
+        or line ~ 'Seq Scan on org_(billing_overages|periods|billing_terms)' $$;
+\set statement `sed '/^ *--/d' sql/settle/records.sql`
+prepare records as :statement;
+\set statement `sed '/^ *--/d' sql/emit/known.sql`
+prepare known as :statement;
+\set statement `sed '/^ *--/d' sql/emit/behind.sql`
+prepare behind as :statement;
+\set statement `sed '/^ *--/d' sql/emit/write_back.sql`
+prepare write_back as :statement;
+select is_empty($$ select pg_temp.reads_all('execute records(''2023-02-01'', ''o2'', 100, 0)') $$, 'records to be sent are looked up');
+select is_empty($$ select pg_temp.reads_all('execute known(''2023-02-01'', ''[]'')') $$, 'so is what became of items');
+select is_empty($$ select pg_temp.reads_all('execute behind(''2023-02-01'', ''[]'')') $$, 'and the revisions before them');
+select is_empty($$ select pg_temp.reads_all('execute write_back(''2023-02-01'', ''[]'')') $$, 'also to write it onto them');
+\set statement `sed '/^ *--/d' sql/recorded/settings.sql`
+prepare settings as :statement;
+execute settings('2023-02-01', null, 100) \g /dev/null
+\set statement `sed '/^ *--/d; s/^copy (//; s/^) to stdout.*//' sql/recorded/orgs.sql`
+select unalike(pg_temp.plan_of(:'statement'), '%Nested Loop%', 'orgs and their terms are joined at once');
+\set statement `sed '/^ *--/d; s/^copy (//; s/^) to stdout.*//' sql/recorded/charges.sql`
+select unalike(pg_temp.plan_of(:'statement'), '%Nested Loop%', 'usage and its records, too');
+
 select * from finish();
 rollback;
