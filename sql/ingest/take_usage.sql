@@ -1,4 +1,5 @@
--- A batch of staged usage: keys, ledger and cache. $1: file, $2 and $3: lines from and until, the
+-- A batch of staged usage: keys, ledger, cache, and what is counted of the present period by plans in
+-- force (as billing.recount_usage counts it). $1: file, $2 and $3: lines from and until, the
 -- first not among them; $4: the last line whose rows without an event id were taken before.
 -- Of rows with one event id the first stands, recorded when the first of those was that agree.
 -- Series that another statement has to fold from the ledger are noted in ingest_folds: those that
@@ -99,6 +100,54 @@ with batch as materialized (
     from changes
     join cached using (org_id, metric)
     where cached.was_there and (not changes.is_known or not (changes.adds or changes.sets))
+    returning 1
+), priced as materialized (
+    select
+        org.org_id, price.metric, price.aggregation = 'unique' as is_unique, present.period,
+        billing.period_start(present.period, org.timezone, org.anchor_day) as starts_at,
+        billing.period_start((present.period + interval '1 month')::date, org.timezone, org.anchor_day) as ends_at
+    from (select distinct org_id from fresh) as named
+    join billing.orgs as org on org.org_id = named.org_id
+    join billing.subscriptions as subscription
+        on subscription.org_id = org.org_id
+        and (subscription.starts_at is null or subscription.starts_at <= now())
+        and (subscription.ends_at is null or now() < subscription.ends_at)
+    join billing.prices as price
+        on price.plan_id = subscription.plan_id and price.aggregation in ('count', 'unique')
+    cross join lateral billing.current_period(org.org_id, now()) as present (period)
+), counting as materialized (
+    select
+        fresh.org_id, fresh.metric, priced.is_unique,
+        case
+            when fresh.occurred_at < priced.ends_at then priced.period
+            else (priced.period + interval '1 month')::date
+        end as period,
+        case when priced.is_unique then sha256(convert_to(fresh.unique_key, 'UTF8')) end as key_digest
+    from fresh
+    join priced using (org_id, metric)
+    where fresh.kind = 'delta'
+        and fresh.occurred_at >= priced.starts_at
+        and (not priced.is_unique or fresh.unique_key is not null)
+), first_keys as (
+    insert into billing.usage_uniques (org_id, metric, period, key_digest)
+    select distinct org_id, metric, period, key_digest
+    from counting
+    where is_unique
+    order by org_id, metric, period, key_digest
+    on conflict do nothing
+    returning org_id, metric, period
+), counts as (
+    insert into billing.usage_counts as counted (org_id, metric, period, count)
+    select org_id, metric, period, count(*)
+    from (
+        select org_id, metric, period from counting where not is_unique
+        union all
+        select org_id, metric, period from first_keys
+    ) as found
+    group by org_id, metric, period
+    order by org_id, metric, period
+    on conflict (org_id, metric, period) do update
+    set count = counted.count + excluded.count
     returning 1
 )
 select

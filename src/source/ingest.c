@@ -152,7 +152,7 @@ static bool merge(struct ingest *ingest, struct err *err) {
 static bool perform(struct ingest *ingest, struct err *err) {
     return open_path(ingest, err) && ingest_lock_files(ingest, err) && stage(ingest, err) &&
            merge(ingest, err) && ingest_take_usage(ingest, err) &&
-           db_run(ingest->db, "ingest/recount_usage.sql", NULL, NULL, err);
+           (!ingest->is_dataset || db_run(ingest->db, "ingest/recount_usage.sql", NULL, NULL, err));
 }
 
 bool ingest_run(const struct sys *sys, struct db *db, const struct ingest_options *options,

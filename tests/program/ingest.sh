@@ -352,6 +352,33 @@ counts_distinct() {
     sql -c "select billing.increment_usage('fir', 'visitors', 1, p_unique_key => 'eve')"
     expect 0 check --org fir --action visit --database "" && cat "$scratch/out" && grep -q '"reason":"hard_limit"' "$scratch/out"
 }
+
+# A file of usage alone is counted with what it brings, and not by the whole ledger: no other than the ledger says.
+counted() {
+    sql -c "select metric, period, count from billing.usage_counts order by 1, 2" \
+        -c "select metric, period, key_digest from billing.usage_uniques order by 1, 2, 3"
+}
+counts_files() {
+    local file=$scratch/visits.csv now before
+    now=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    before=$(date -u -d '40 days ago' +%Y-%m-%dT%H:%M:%SZ)
+    sql -c "insert into billing.prices (plan_id, metric, aggregation, included, unit_price) values ('pro', 'calls', 'count', 1, 1)"
+    {
+        echo org_id,metric,quantity,occurred_at,event_id,unique_key
+        printf "fir,visitors,7,$now,%s\n" e1,bob e2,zoe e2,zoe e3,zoe
+        printf "fir,calls,7,$now,%s,\n" c1 c1 c2
+        echo "fir,calls,7,$before,c3,"
+        echo "fir,visitors,1,$before,e4,old"
+    } >"$file"
+    expect 0 ingest "$file" --database "" && expect 0 ingest "$file" --database "" || return 1
+    counted >"$scratch/counted_as_taken"
+    sql -c "select billing.recount_usage()"
+    counted >"$scratch/counted_anew"
+    cat "$scratch/counted_as_taken"
+    cmp "$scratch/counted_as_taken" "$scratch/counted_anew" &&
+        grep -qE "^calls\\|[-0-9]+\\|2$" "$scratch/counted_anew" && grep -qE "^visitors\\|[-0-9]+\\|4$" "$scratch/counted_anew"
+}
 check "distinct keys are counted as they come, for what an org may do" counts_distinct
+check "a file of usage is counted as it is taken, as the ledger would be" counts_files
 
 finish
