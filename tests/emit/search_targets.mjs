@@ -433,11 +433,15 @@ async function tellPeriod(simulator, prepared, seed, draw, say) {
     }
   }
   if (isOver) problem = '';
-  for (const other of isOver ? runs : []) { // each of them says so then, and sends nothing
+  // Each of them says so then, and sends nothing; the first of all after one that died with a claim on the period.
+  const rest = isOver ? [...runs] : [];
+  for (let turn = 0; rest.length > 0; turn += 1) {
+    const other = rest.shift();
     await simulator.ask({ do: 'faults', plan: null });
     const life = await live(simulator, [...prepared.all, other, ...fast, '--timeout', '5000'], {});
     say(`the end of ${other.slice(-1)}: ${life.signal ?? `exit ${life.status}`}\n${life.text}`);
-    if (![0, 4, 21].includes(life.status)) problem = `in the end: exit ${life.status ?? life.signal}: ${life.text}`;
+    if (life.status === 11 && turn < runs.length && runs.length > 1) rest.push(other);
+    else if (![0, 4, 21].includes(life.status)) problem = `in the end: exit ${life.status ?? life.signal}: ${life.text}`;
   }
   const dump = await simulator.ask({ do: 'dump' });
   const problems = problem === '' ? [] : [problem];
