@@ -9,6 +9,9 @@ from (
             when org.org_id is null then 'org'
             when truth.quantity = 'NaN' or abs(truth.quantity) >= 1e23
                 or min_scale(truth.quantity) > 15 then 'quantity'
+            when (truth.quantity < 0 or min_scale(truth.quantity) > 0)
+                and truth.metric in (select metric from billing.prices where aggregation in ('count', 'unique'))
+                and billing.counted_usage(truth.org_id, truth.metric) is not null then 'counted'
             when octet_length(truth.metric) not between 1 and 128 then 'metric'
             when row_number() over (
                 partition by truth.org_id, truth.metric order by truth.line) > 1 then 'repeated'

@@ -9,5 +9,6 @@ create temporary table backfill_plan (
     place bigint primary key,
     org_id text collate "C" not null,
     metric text collate "C" not null,
-    quantity numeric not null
+    quantity numeric not null,
+    is_counted boolean not null
 );

@@ -1,16 +1,22 @@
 -- Writes the differences of a batch into ledger and cache. $1 and $2: places from and until, the
 -- first not among them; $3: what the keys of this truth begin with, null: it has none. What is keyed
--- was written from the same truth before, and may have moved on since.
+-- was written from the same truth before, and may have moved on since. What the org's plan counts by
+-- events or distinct keys is compared with usage_counts, and moved there, too.
 with due as materialized (
     select
         plan.place, plan.org_id, plan.metric, plan.quantity,
-        coalesce(cache.count, 0)::numeric as cached,
-        plan.quantity - coalesce(cache.count, 0) as difference,
+        coalesce(counted.count, cache.count, 0)::numeric as cached,
+        plan.quantity - coalesce(counted.count, cache.count, 0) as difference,
+        counted.count is not null as is_counted,
         greatest(now(), cache.set_at) as occurred_at,
         $3::text || plan.metric as event_id
     from pg_temp.backfill_plan as plan
     left join billing.usage_cache as cache
         on cache.org_id = plan.org_id and cache.metric = plan.metric
+    left join lateral (
+        select billing.counted_usage(plan.org_id, plan.metric) as count
+        where plan.is_counted
+    ) as counted on true
     where plan.place > $1::bigint and plan.place <= $2::bigint
 ), keyed as (
     insert into billing.usage_keys (org_id, event_id, content, occurred_at)
@@ -39,6 +45,15 @@ with due as materialized (
         last_updated = now()
     from fresh
     where cache.org_id = fresh.org_id and cache.metric = fresh.metric
+    returning 1
+), counts as (
+    insert into billing.usage_counts as counted (org_id, metric, period, count)
+    select org_id, metric, billing.current_period(org_id, now()), difference
+    from fresh
+    where is_counted
+    order by org_id, metric
+    on conflict (org_id, metric, period) do update
+    set count = counted.count + excluded.count
     returning 1
 )
 select

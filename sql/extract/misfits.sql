@@ -1,7 +1,9 @@
 -- Orgs whose last recorded period ended at another instant than that at which the one after it begins
 -- for them now: their time zone or anchor day has changed. With that period, as months since year 0.
 -- Few that are subscribed have none of the month before: only of them earlier months are asked, one by
--- one, since all that was ever recorded is many times the rows of a month. $1: this period.
+-- one, since all that was ever recorded is many times the rows of a month. And that is looked up by the
+-- whole key, whatever the planner expects of tables that nothing has analysed since they were filled:
+-- it may not turn it around (limit), or join orgs by a loop (except). $1: this period.
 with recursive closed_before as materialized (
     select periods.org_id, periods.period, max(periods.period_end) as period_end
     from billing.org_periods as periods
@@ -16,16 +18,14 @@ with recursive closed_before as materialized (
     from months
     where months.period is not null
 ), missing as materialized (
-    select subscription.org_id
+    select subscription.org_id::text
     from billing.subscriptions as subscription
     where (subscription.starts_at is null or subscription.starts_at < $1::text::date + interval '64 days')
         and (subscription.ends_at is null or subscription.ends_at > $1::text::date - interval '2 days')
-        and not exists (
-            select
-            from closed_before
-            where closed_before.org_id = subscription.org_id
-        )
-    group by subscription.org_id
+        and exists (select from months where period is not null)
+    except
+    select org_id
+    from closed_before
 ), closed as materialized (
     select org_id, period, period_end
     from closed_before
@@ -33,11 +33,20 @@ with recursive closed_before as materialized (
     select missing.org_id, latest.period, latest.period_end
     from missing
     cross join lateral (
-        select periods.period, periods.period_end
-        from months
-        join billing.org_periods as periods
-            on periods.period = months.period and periods.org_id = missing.org_id
-        order by periods.period desc, periods.revision desc
+        select looked_up.period, looked_up.period_end
+        from (
+            select period
+            from months
+            where period is not null
+            order by period desc
+        ) as descending
+        cross join lateral (
+            select periods.period, periods.period_end
+            from billing.org_periods as periods
+            where periods.period = descending.period and periods.org_id = missing.org_id
+            order by periods.revision desc
+            limit 1
+        ) as looked_up
         limit 1
     ) as latest
 ), calendars as materialized (

@@ -1,15 +1,36 @@
 -- The next closed orgs of a period with what they are billed, in the order of org, metric, revision; an
 -- org that is billed nothing has one row without a metric. $1: period, $2: the org before them, $3: how
 -- many orgs, $4: of which revision alone; 0: of all. Customers and subscriptions are today's.
--- Records are looked up by the page's period, not the parameter: of a period that was recorded since
--- the table was analysed the planner expects a row, and would read all of it for every org.
-with page as (
-    select period, org_id, max(period_end) as period_end
-    from billing.org_periods
-    where period = $1::text::date and org_id > $2::text
-    group by period, org_id
-    order by org_id
-    limit $3::bigint
+-- A page is walked along the index, one org after the other: taken at once, what the planner does not
+-- know since nothing has analysed the table is read and sorted to its end for every page. Records are
+-- looked up by the page's period, not the parameter: of a period that was recorded since the table was
+-- analysed the planner expects a row, and would read all of it for every org.
+with recursive walk (place, period, org_id) as (
+    select 0::bigint, $1::text::date, $2::text collate "C"
+    union all
+    select
+        walk.place + 1,
+        walk.period,
+        (
+            select periods.org_id
+            from billing.org_periods as periods
+            where periods.period = walk.period and periods.org_id > walk.org_id
+            order by periods.org_id
+            limit 1
+        )
+    from walk
+    where walk.place < $3::bigint and walk.org_id is not null
+), page as (
+    select
+        walk.period,
+        walk.org_id,
+        (
+            select max(periods.period_end)
+            from billing.org_periods as periods
+            where periods.period = walk.period and periods.org_id = walk.org_id
+        ) as period_end
+    from walk
+    where walk.place > 0 and walk.org_id is not null
 )
 select
     page.org_id,

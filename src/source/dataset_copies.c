@@ -1,7 +1,9 @@
 /*
  * The files keyed by org that are copied to the checkpoint row by row: limits.csv,
  * usage_history.csv and invitations.csv. What the catalog needs of the history (the opening levels,
- * and which period was recorded last) is taken on the way.
+ * and which period was recorded last) is taken on the way. Of the history only that is copied: the
+ * month before, and what shows a gap or an overlap. The rest grows from month to month, and is read
+ * by nothing.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -21,7 +23,11 @@ struct copy {
     /* Sorts within the org like the checkpoint's key. Returns its bytes. */
     size_t (*format_key)(const struct field *fields, char key[KEY_BYTES_MAX]);
     bool is_sealed; /* orgs rated by the run before keep that run's rows instead */
-    /* A row in key order, seen by the catalog; may be NULL. */
+    /* A row as it comes, before they are in order; may be NULL. */
+    void (*note)(struct copying *copying, uint32_t rank, const struct field *fields);
+    /* Is it copied? May be NULL: all are. */
+    bool (*is_kept)(const struct copying *copying, uint32_t rank, const struct field *fields);
+    /* A row in key order that is, seen by the catalog; may be NULL. */
     bool (*see)(struct copying *copying, uint32_t rank, const struct field *fields,
                 struct err *err);
 };
@@ -87,16 +93,32 @@ static bool note_idle(const struct copying *copying, struct err *err) {
                copying->idle);
 }
 
-static bool see_history(struct copying *copying, uint32_t rank, const struct field *fields,
-                        struct err *err) {
-    struct dataset *dataset = copying->dataset;
+static void note_history(struct copying *copying, uint32_t rank, const struct field *fields) {
     int32_t number = month_number(fields[HISTORY_FIELD_PERIOD].month);
-    struct org_extra *extra = &dataset->extras[rank];
+    struct org_extra *extra = &copying->dataset->extras[rank];
     if (number > extra->latest_period) {
         extra->latest_period = number;
     }
-    if (number != month_number(dataset->options.month) - 1 ||
-        !fields[HISTORY_FIELD_CLOSING_LEVEL].is_given) {
+}
+
+static bool is_month_before(const struct copying *copying, const struct field *fields) {
+    return month_number(fields[HISTORY_FIELD_PERIOD].month) ==
+           month_number(copying->dataset->options.month) - 1;
+}
+
+/* An org without a plan has no gap: there is nothing to close. */
+static bool is_history_kept(const struct copying *copying, uint32_t rank,
+                            const struct field *fields) {
+    const struct dataset *dataset = copying->dataset;
+    return is_month_before(copying, fields) || (dataset->catalog.orgs[rank].plan != NULL &&
+                                                month_number(fields[HISTORY_FIELD_PERIOD].month) ==
+                                                    dataset->extras[rank].latest_period);
+}
+
+static bool see_history(struct copying *copying, uint32_t rank, const struct field *fields,
+                        struct err *err) {
+    struct dataset *dataset = copying->dataset;
+    if (!is_month_before(copying, fields) || !fields[HISTORY_FIELD_CLOSING_LEVEL].is_given) {
         return true;
     }
     uint32_t slot;
@@ -130,6 +152,8 @@ static const struct copy copy_history = {
     .org_field = HISTORY_FIELD_ORG_ID,
     .key_column = "metric",
     .format_key = history_key,
+    .note = note_history,
+    .is_kept = is_history_kept,
     .see = see_history,
 };
 static const struct copy copy_invitations = {
@@ -173,6 +197,9 @@ static bool take_row(void *context, const struct dataset_row *row, struct err *e
     if (rank == CATALOG_NONE || rank == CATALOG_NOT_SELECTED || !row->is_sound ||
         (copy->is_sealed && dataset->extras[rank].sealed_plan > 0)) {
         return true;
+    }
+    if (copy->note != NULL) {
+        copy->note(copying, rank, row->fields);
     }
     return add_row(copying, rank, row->line, row->fields, err);
 }
@@ -271,6 +298,9 @@ static bool take_sorted(struct copying *copying, struct keyed_check *check, stru
         }
         struct field fields[CSV_COLUMNS_MAX];
         columns_unpack(&dataset_files[copy->file], keyed.payload, fields);
+        if (copy->is_kept != NULL && !copy->is_kept(copying, keyed.rank, fields)) {
+            continue;
+        }
         if ((copy->see != NULL && !copy->see(copying, keyed.rank, fields, err)) ||
             !streams_put(dataset, copy->file, keyed.rank, keyed.payload, err)) {
             return false;

@@ -1,7 +1,7 @@
 -- Ledger, keys and cache.
 \set ECHO none
 begin;
-select plan(48);
+select plan(54);
 \ir fixture.psql
 
 select is(billing.increment_usage('acme', 'tokens', 1234.5, 'chat', '2024-02-29 23:59:59.999999+00', 'k1'), true,
@@ -24,12 +24,29 @@ select throws_ok($$ select billing.set_usage('acme', 'widgets', 1234.5, 'chat', 
 select is(billing.increment_usage('beta', 'tokens', 7, null, '2024-02-10 00:00+00', 'k1'), true,
     'another org has keys of its own');
 
+-- Keys stay as long as the ledger has the month that they are of.
+select throws_ok($$ delete from billing.usage_keys where org_id = 'acme' $$, '42501',
+    'delete of billing.usage_keys is refused: key ''k1'' of org acme tells a retry from an event of billing.usage_ledger_2024_02', 'a key is not deleted');
+select throws_ok($$ update billing.usage_keys set content = sha256('x') $$, '42501', null, 'nor changed');
+select throws_ok($$ truncate billing.usage_keys $$, '42501', null, 'nor all of them');
+savepoint before_drop;
+alter table billing.usage_ledger detach partition billing.usage_ledger_2024_02;
+select throws_ok($$ delete from billing.usage_keys where org_id = 'beta' $$, '42501', null, 'nor while its events are only put aside');
+drop table billing.usage_ledger_2024_02;
+select lives_ok($$ delete from billing.usage_keys where org_id = 'beta' $$, 'with the month it may go');
+select is((select count(*) from billing.usage_keys where org_id = 'beta'), 0::bigint, 'and is gone');
+rollback to before_drop;
+
 -- Retry across midnight, and across the end of the month: the key is not partitioned.
 select is(billing.increment_usage('acme', 'tokens', 10, 'chat', null, 'night'), true, 'written as of now');
+set local session_replication_role = replica;
 update billing.usage_keys set occurred_at = occurred_at - interval '1 day' where event_id = 'night';
+set local session_replication_role = origin;
 select is(billing.increment_usage('acme', 'tokens', 10, 'chat', null, 'night'), false,
     'a retry on the next day, as of now again, is nothing');
+set local session_replication_role = replica;
 update billing.usage_keys set occurred_at = occurred_at - interval '40 days' where event_id = 'night';
+set local session_replication_role = origin;
 select is(billing.increment_usage('acme', 'tokens', 10, 'chat', null, 'night'), false, 'nor in another month');
 select is((select count from billing.get_usage('acme')), 1244.5, 'counted once');
 select is(billing.increment_usage('acme', 'tokens', 5), true, 'without a key it counts');

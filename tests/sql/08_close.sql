@@ -1,7 +1,7 @@
 -- What a close records, and how it stays.
 \set ECHO none
 begin;
-select plan(39);
+select plan(54);
 \ir fixture.psql
 insert into billing.close_runs (run_id, period, snapshot, cutoff) values
     (1, '2024-02-01', pg_current_snapshot(), '2024-03-01 02:00+00');
@@ -59,6 +59,12 @@ select is((select overage_tokens from billing.org_billing_usage_classic), 260000
 insert into billing.sealed_plans values (sha256('x'), 'starter', null, 'usd');
 select throws_ok($$ update billing.sealed_plans set currency = 'eur' $$, '42501', null, 'terms stay sealed');
 
+-- So does who closed it, when and why; runs that recorded nothing may go.
+select throws_ok($$ delete from billing.close_runs where run_id = 1 $$, '42501', 'delete of run 1 is refused: it is recorded', 'a run that recorded is not deleted');
+select throws_ok($$ update billing.close_runs set reason = 'another' where run_id = 1 $$, '42501', 'update of run 1 is refused: it is recorded', 'nor changed');
+select throws_ok($$ truncate billing.close_runs cascade $$, '42501', null, 'nor are all of them');
+select lives_ok($$ delete from billing.close_runs where state = 'abandoned' $$, 'one that was given up may go');
+
 -- What a run recorded stays; what was loaded from a history may be corrected.
 insert into billing.org_billing_usage_monthly (org_id, metric, period, usage, run_id) values ('beta', 'tokens', '2024-02-01', 5, 1);
 insert into billing.org_periods (org_id, period, result_digest, recorded_by, seen_by) values ('beta', '2024-02-01', sha256('x'), 1, 1);
@@ -85,9 +91,60 @@ create function pg_temp.fill(p_period date) returns void language sql as $$
     select 'o' || n, metric, p_period, 1, p_period, p_period + 1, 'p', 'usd', 9, 5, 4, 'per_unit', 1, 4, 4, 4, 4, 1, 'recorded'
     from generate_series(1, 8000) as n, unnest('{tokens,exports}'::text[]) as metric $$;
 set local random_page_cost = 1.1;
+insert into billing.orgs (org_id) select 'o' || n from generate_series(1, 8000) as n;
+insert into billing.subscriptions (org_id, plan_id) select 'o' || n, 'starter' from generate_series(1, 8000) as n;
+-- What a statement of a close or a settlement asks of the tables, in rows and blocks per org: all orgs
+-- for each of them is thousands. Whatever was analysed when: nothing, tables without rows, another month.
+create function pg_temp.asked(p_statement text, p_orgs bigint) returns bigint language plpgsql as $$
+declare
+    found jsonb;
+    asked numeric;
+begin
+    execute 'explain (analyze, buffers, timing off, format json) ' || p_statement into found;
+    select sum((coalesce((node ->> 'Actual Rows')::numeric, 0) + coalesce((node ->> 'Rows Removed by Join Filter')::numeric, 0)
+        + coalesce((node ->> 'Rows Removed by Filter')::numeric, 0)) * (node ->> 'Actual Loops')::numeric)
+    into asked
+    from jsonb_path_query(found, 'strict $.** ? (exists (@."Actual Loops"))') as node;
+    return (asked + (found #>> '{0,Plan,Shared Hit Blocks}')::numeric + (found #>> '{0,Plan,Shared Read Blocks}')::numeric) / p_orgs;
+end
+$$;
+\set statement `sed '/^ *--/d' sql/extract/misfits.sql`
+prepare misfits as :statement;
+\set statement `sed '/^ *--/d' sql/settle/records.sql`
+prepare records as :statement;
+\set history `sed '/^ *--/d; s/^copy (//; s/^) to stdout.*//' sql/extract/history.sql`
+create function pg_temp.asked_by_all(p_period date, p_history text) returns text language plpgsql as $$
+begin
+    perform set_config('periodclose.period', p_period::text, true);
+    return concat_ws(' ',
+        'misfits ' || pg_temp.asked(format('execute misfits(%L)', p_period), 8000),
+        'history ' || pg_temp.asked(p_history, 8000),
+        'records ' || pg_temp.asked(format('execute records(%L, ''o2'', 100, 0)', p_period), 100));
+end
+$$;
+create function pg_temp.is_linear(p_period date, p_history text, p_when text) returns text language sql as $$
+    select matches(pg_temp.asked_by_all(p_period, p_history), '^misfits [1-4]?\d history [1-6]?\d records [1-6]?\d$', p_when) $$;
+analyze billing.org_periods, billing.org_billing_terms, billing.org_billing_usage_monthly, billing.org_billing_overages, billing.sealed_plans;
+select pg_temp.is_linear('2023-01-01', :'history', 'nothing is recorded');
 select pg_temp.fill('2023-01-01') \g /dev/null
+select pg_temp.is_linear('2023-01-01', :'history', 'the first period that is recorded, tables analysed without it');
+select pg_temp.is_linear('2023-02-01', :'history', 'the one after it');
+select pg_temp.is_linear('2023-07-01', :'history', 'one after a pause');
+delete from pg_statistic where starelid in (select oid from pg_class where relnamespace = 'billing'::regnamespace);
+update pg_class set reltuples = -1, relpages = 0 where relnamespace = 'billing'::regnamespace and relkind = 'r';
+deallocate all;
+\set statement `sed '/^ *--/d' sql/extract/misfits.sql`
+prepare misfits as :statement;
+\set statement `sed '/^ *--/d' sql/settle/records.sql`
+prepare records as :statement;
+select pg_temp.is_linear('2023-01-01', :'history', 'that period, nothing analysed');
+select pg_temp.is_linear('2023-02-01', :'history', 'the one after it, neither');
+select pg_temp.is_linear('2023-07-01', :'history', 'nor after a pause');
 analyze billing.org_periods, billing.org_billing_terms, billing.org_billing_usage_monthly, billing.org_billing_overages, billing.sealed_plans;
 select pg_temp.fill('2023-02-01') \g /dev/null
+select pg_temp.is_linear('2023-02-01', :'history', 'a period, the one before analysed');
+select pg_temp.is_linear('2023-03-01', :'history', 'the one after it');
+select pg_temp.is_linear('2023-09-01', :'history', 'one after a pause');
 create function pg_temp.plan_of(p_statement text) returns text language plpgsql as $$
 declare
     line text;
@@ -104,8 +161,6 @@ create function pg_temp.reads_all(p_statement text) returns setof text language 
     select trim(line) from regexp_split_to_table(pg_temp.plan_of(p_statement), E'\n') as line
     where line ~ 'Index Cond: \(period = [^=<>]*\)$' or line ~ 'Join Filter: .*org_id'
         or line ~ 'Seq Scan on org_(billing_overages|periods|billing_terms)' $$;
-\set statement `sed '/^ *--/d' sql/settle/records.sql`
-prepare records as :statement;
 \set statement `sed '/^ *--/d' sql/emit/known.sql`
 prepare known as :statement;
 \set statement `sed '/^ *--/d' sql/emit/behind.sql`
@@ -113,6 +168,7 @@ prepare behind as :statement;
 \set statement `sed '/^ *--/d' sql/emit/write_back.sql`
 prepare write_back as :statement;
 select is_empty($$ select pg_temp.reads_all('execute records(''2023-02-01'', ''o2'', 100, 0)') $$, 'records to be sent are looked up');
+select unalike(pg_temp.plan_of('execute records(''2023-02-01'', ''o2'', 100, 0)'), '%Group Key%', 'page by page, and none reads to the end');
 select is_empty($$ select pg_temp.reads_all('execute known(''2023-02-01'', ''[]'')') $$, 'so is what became of items');
 select is_empty($$ select pg_temp.reads_all('execute behind(''2023-02-01'', ''[]'')') $$, 'and the revisions before them');
 select is_empty($$ select pg_temp.reads_all('execute write_back(''2023-02-01'', ''[]'')') $$, 'also to write it onto them');

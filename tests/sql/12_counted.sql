@@ -1,7 +1,7 @@
 -- Metrics that are counted by events or by distinct keys: what an org may do goes by what a close counts.
 \set ECHO none
 begin;
-select plan(29);
+select plan(37);
 \ir fixture.psql
 insert into billing.prices (plan_id, metric, aggregation, included, hard_limit, unit_price) values
     ('starter', 'exports', 'count', 3, 5, 0.25), ('strict', 'visitors', 'unique', 2, null, 0.5);
@@ -46,19 +46,41 @@ select is(pg_temp.used('acme', 'visitors'), 2::numeric, 'what comes late is not 
 select is((select sum(count) from billing.usage_counts where org_id = 'acme' and metric = 'visitors'), 3::numeric, 'but of its own');
 select is_empty('select * from billing.usage_drift()', 'cache and ledger agree');
 
+-- Shown is what is judged, and never more than the period's.
+create function pg_temp.shown(p_org text, p_metric text) returns numeric language sql as
+    $$ select count from billing.get_usage(p_org) where metric = p_metric $$;
+select is(pg_temp.shown('acme', 'exports'), 5::numeric, 'five events are shown, not what they add up to');
+select is(pg_temp.shown('acme', 'visitors'), 2::numeric, 'and two keys');
+select billing.increment_usage('beta', 'tokens', 31);
+select is(pg_temp.shown('beta', 'tokens'), 31::numeric, 'of what is added up the sum');
+update billing.usage_counts set count = 6 where org_id = 'acme' and metric = 'exports';
+select results_eq('select org_id, metric, cached, ledger, difference from billing.usage_drift()',
+    $$ values ('acme', 'exports', 6::numeric, 5::numeric, -1::numeric) $$, 'a count that the ledger does not give has drifted');
+update billing.usage_counts set count = 5 where org_id = 'acme' and metric = 'exports';
+
 -- Made anew from the ledger, also what was written past the functions.
 insert into billing.usage_ledger (occurred_at, kind, org_id, metric, quantity, unique_key, reason) values
-    (now(), 'delta', 'beta', 'visitors', 1, 'zoe', null), (now(), 'delta', 'beta', 'visitors', 9, null, 'migration');
+    (now(), 'delta', 'beta', 'visitors', 1, 'zoe', null), (now(), 'delta', 'beta', 'visitors', 9, null, 'migration'),
+    (now(), 'delta', 'beta', 'visitors', 70, 'amy', 'monthly_reset');
+select results_eq($$ select metric, cached, ledger from billing.usage_drift() where ledger = 12 $$,
+    $$ values ('visitors', 2::numeric, 12::numeric) $$, 'what was written past them is drift');
 select is(billing.recount_usage(), 3::bigint, 'all are counted again');
 select is((select string_agg(concat_ws(' ', org_id, metric, count), ', ' order by org_id, metric) from billing.usage_counts
     where period = billing.current_period(org_id, now())),
-    'acme exports 5, acme visitors 2, beta visitors 3', 'as they are in the ledger, without what is no usage');
+    'acme exports 5, acme visitors 2, beta visitors 12', 'as they are in the ledger, with what a backfill brought');
+select is_empty($$ select * from billing.usage_drift() where cached = 12 or ledger = 5 $$, 'which is no drift then');
+select billing.increment_usage('beta', 'visitors', 1, p_unique_key => 'zoe');
+select is(pg_temp.used('beta', 'visitors'), 12::numeric, 'nor forgotten when more comes');
+delete from billing.usage_counts where org_id = 'beta';
+select is((select cached from billing.usage_drift() where ledger = 12), null::numeric, 'a count that is not there has drifted, too');
+select billing.recount_usage();
+
 update billing.usage_counts set count = 77 where org_id = 'acme';
 select is(billing.recount_usage('beta'), 1::bigint, 'or of one org');
 select is((select max(count) from billing.usage_counts where org_id = 'acme'), 77::bigint, 'and no other');
 select is(billing.recount_usage(), 3::bigint, 'again');
 select billing.increment_usage('beta', 'visitors', 1, p_unique_key => 'zoe');
-select is(pg_temp.used('beta', 'visitors'), 3::numeric, 'whom the ledger knew is known');
+select is(pg_temp.used('beta', 'visitors'), 12::numeric, 'whom the ledger knew is known');
 
 -- Keys are forgotten when nobody can ask for them any more, also where a month to come is typed.
 insert into billing.usage_uniques (org_id, metric, period, key_digest) values
@@ -66,7 +88,7 @@ insert into billing.usage_uniques (org_id, metric, period, key_digest) values
 select billing.reset_usage('2999-01');
 select is((select count(*) from billing.usage_uniques where org_id = 'beta'), 3::bigint, 'old keys go, those of the period stay');
 select billing.increment_usage('beta', 'visitors', 1, p_unique_key => 'eve');
-select is(pg_temp.used('beta', 'visitors'), 3::numeric, 'and who was counted is not counted again');
+select is(pg_temp.used('beta', 'visitors'), 12::numeric, 'and who was counted is not counted again');
 
 -- Whose.
 set local role billing_app;
