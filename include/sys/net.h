@@ -40,6 +40,12 @@ bool poller_wait(struct poller *poller, int timeout_ms, struct poller_ready *rea
                  size_t *ready_count, struct err *err);
 
 int net_socket(const struct sys *sys, int domain, int type, int protocol); /* or -errno */
+/*
+ * Between the two, what is written gathers into few packets, for 0.2 s at most: TCP's own limit. It
+ * only saves time, so that a socket that cannot is fine.
+ */
+void net_hold(const struct sys *sys, int fd);
+void net_let_go(const struct sys *sys, int fd);
 int net_close(const struct sys *sys, int fd);
 
 #endif

@@ -51,6 +51,8 @@ struct sys {
     int (*lock_probe)(void *self, int fd); /* could it be had? 0, or -EAGAIN; takes nothing */
     /* network: sockets are closed with close */
     int (*socket)(void *self, int domain, int type, int protocol);
+    /* true: what is written waits for more; false: all of it goes out */
+    int (*socket_hold)(void *self, int fd, bool is_held);
     int (*poll_create)(void *self);
     int (*poll_change)(void *self, int poll_fd, int operation, int fd, uint32_t events);
     int (*poll_wait)(void *self, int poll_fd, struct epoll_event *events, int events_max,

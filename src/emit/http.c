@@ -44,11 +44,15 @@ void http_note_socket(struct http *http, curl_socket_t fd) {
         return;
     }
     *socket = (struct http_socket){.watched = CURL_POLL_NONE, .is_ours = true};
+    http->open_count++;
+    http->open_fd = fd;
 }
 
 void http_forget_socket(struct http *http, curl_socket_t fd) {
     if ((size_t)fd < http->sockets_count) {
         socket_forget(http, fd);
+        http->open_count -= http->sockets[fd].is_ours ? 1 : 0;
+        http->open_fd = http->open_fd == fd ? -1 : http->open_fd;
         http->sockets[fd].is_ours = false;
     }
 }
@@ -147,7 +151,8 @@ bool http_create(const struct http_options *options, struct http **http, struct 
     if (made == NULL) {
         return err_memory(err, sizeof *made);
     }
-    *made = (struct http){.options = *options, .poller = POLLER_CLOSED, .timer_due_us = -1};
+    *made = (struct http){
+        .options = *options, .poller = POLLER_CLOSED, .timer_due_us = -1, .open_fd = -1};
     made->multi = curl_multi_init();
     made->transfers = mem_alloc(options->in_flight_max * sizeof *made->transfers);
     bool is_fine = made->multi != NULL && made->transfers != NULL;
@@ -238,6 +243,7 @@ bool http_send(struct http *http, struct http_call *call, struct err *err) {
         return err_set(err, ERR_MEMORY, "libcurl cannot begin a request");
     }
     http->in_flight++;
+    http->begun_count++;
     return true;
 }
 
@@ -323,12 +329,25 @@ static bool check_polling(struct http *http, struct err *err) {
     return false;
 }
 
-/* libcurl's timer: also what makes a request that was just begun go out. */
+/*
+ * libcurl's timer: also what makes a request that was just begun go out. It writes each of them by
+ * itself, over HTTP/2 even head and body: where they share one connection, those that were begun
+ * together go together (0.7 to 0.9 of the time).
+ */
 void http_push(struct http *http) {
     int running;
-    if (http->timer_due_us >= 0 && clock_monotonic_us(http->options.sys) >= http->timer_due_us) {
-        http->timer_due_us = -1;
-        (void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    if (http->timer_due_us < 0 || clock_monotonic_us(http->options.sys) < http->timer_due_us) {
+        return;
+    }
+    int shared_fd = http->begun_count > 1 && http->open_count == 1 ? http->open_fd : -1;
+    http->begun_count = 0;
+    http->timer_due_us = -1;
+    if (shared_fd >= 0) {
+        net_hold(http->options.sys, shared_fd);
+    }
+    (void)curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    if (shared_fd >= 0 && http->sockets[shared_fd].is_ours) { /* else it was closed meanwhile */
+        net_let_go(http->options.sys, shared_fd);
     }
 }
 

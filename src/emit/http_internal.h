@@ -44,6 +44,9 @@ struct http {
     struct http_socket *sockets;
     size_t sockets_count;
     int64_t timer_due_us; /* -1: none */
+    size_t open_count;    /* sockets that we opened */
+    int open_fd;          /* the last of them */
+    size_t begun_count;   /* requests since the last push */
     struct err poll_err;  /* of a callback; told by the next wait */
     size_t in_flight;
     size_t transfers_count;

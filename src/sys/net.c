@@ -69,6 +69,14 @@ int net_socket(const struct sys *sys, int domain, int type, int protocol) {
     return sys->socket(sys->self, domain, type | SOCK_CLOEXEC, protocol);
 }
 
+void net_hold(const struct sys *sys, int fd) {
+    (void)sys->socket_hold(sys->self, fd, true);
+}
+
+void net_let_go(const struct sys *sys, int fd) {
+    (void)sys->socket_hold(sys->self, fd, false);
+}
+
 int net_close(const struct sys *sys, int fd) {
     return sys->close(sys->self, fd);
 }

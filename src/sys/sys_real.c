@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -219,6 +221,12 @@ static int real_socket(void *self, int domain, int type, int protocol) {
     return answer(socket(domain, type, protocol));
 }
 
+static int real_socket_hold(void *self, int fd, bool is_held) {
+    (void)self;
+    int option = is_held ? 1 : 0;
+    return answer(setsockopt(fd, IPPROTO_TCP, TCP_CORK, &option, sizeof option));
+}
+
 static int real_poll_create(void *self) {
     (void)self;
     return answer(epoll_create1(EPOLL_CLOEXEC));
@@ -293,6 +301,7 @@ const struct sys *sys_real(void) {
         .lock = real_lock,
         .lock_probe = real_lock_probe,
         .socket = real_socket,
+        .socket_hold = real_socket_hold,
         .poll_create = real_poll_create,
         .poll_change = real_poll_change,
         .poll_wait = real_poll_wait,

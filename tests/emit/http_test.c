@@ -392,6 +392,51 @@ static void what_is_under_way_can_be_given_up(void **state) {
     tear_down(&fixture);
 }
 
+static struct {
+    int holds;
+    int releases;
+    int held_fd; /* -1: none */
+} gathered;
+
+static int hold_noted(void *self, int fd, bool is_held) {
+    gathered.holds += is_held ? 1 : 0;
+    gathered.releases += is_held ? 0 : 1;
+    gathered.held_fd = is_held ? fd : gathered.held_fd == fd ? -1 : gathered.held_fd;
+    return sys_real()->socket_hold(self, fd, is_held);
+}
+
+/* Over HTTP/1.1 the second of them opens a connection of its own meanwhile. */
+static void requests_begun_together_leave_a_connection_together(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct err err = {0};
+    set_up(&fixture, 2, 5000);
+    gathered.held_fd = -1;
+    fixture.peer.sys.socket_hold = hold_noted;
+    http_finish(fixture.http, ask(&fixture, "/v1/x", "a=b", "k"));
+    http_finish(fixture.http, ask(&fixture, "/v1/x", "a=b", "k"));
+    assert_int_equal(gathered.holds, 0); /* one at a time: nothing to wait for */
+    for (int round = 1; round <= 2; round++) {
+        struct http_call *calls[2];
+        for (int index = 0; index < 2; index++) {
+            calls[index] = http_begin(fixture.http);
+            fill(calls[index], "/v1/x", "a=b", "k");
+            assert_true(http_send(fixture.http, calls[index], &err));
+        }
+        http_push(fixture.http);
+        assert_int_equal(gathered.held_fd, -1);
+        for (int index = 0; index < 2; index++) {
+            struct http_call *done = next_done(fixture.http);
+            assert_int_equal(done->answer.status, 200);
+            http_finish(fixture.http, done);
+        }
+        /* In the second round each has a connection: there is nothing to gather. */
+        assert_int_equal(gathered.holds, 1);
+        assert_int_equal(gathered.releases, 1);
+    }
+    tear_down(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_says_who_asks_what),
@@ -407,6 +452,7 @@ int main(void) {
         cmocka_unit_test(a_redirect_is_an_answer_like_others),
         cmocka_unit_test(the_key_goes_in_the_clear_to_this_machine_only),
         cmocka_unit_test(what_is_under_way_can_be_given_up),
+        cmocka_unit_test(requests_begun_together_leave_a_connection_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

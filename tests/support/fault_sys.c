@@ -199,6 +199,12 @@ static int fault_socket(void *self, int domain, int type, int protocol) {
                             : fault->inner->socket(fault->inner->self, domain, type, protocol);
 }
 
+static int fault_socket_hold(void *self, int fd, bool is_held) {
+    struct fault_sys *fault = self;
+    return must_fail(fault) ? -fault->plan.error
+                            : fault->inner->socket_hold(fault->inner->self, fd, is_held);
+}
+
 static int fault_poll_create(void *self) {
     struct fault_sys *fault = self;
     return must_fail(fault) ? -fault->plan.error : fault->inner->poll_create(fault->inner->self);
@@ -284,6 +290,7 @@ void fault_sys_init(struct fault_sys *fault, struct fault_plan plan) {
         .lock = fault_lock,
         .lock_probe = fault_lock_probe,
         .socket = fault_socket,
+        .socket_hold = fault_socket_hold,
         .poll_create = fault_poll_create,
         .poll_change = fault_poll_change,
         .poll_wait = fault_poll_wait,
