@@ -60,6 +60,14 @@ size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX]);
 /* With exactly places decimals (0..15); the value must have no more (asserted). */
 size_t decimal_format_fixed(struct decimal value, int places, char text[DECIMAL_TEXT_MAX]);
 
+/*
+ * The same where a text is being written: no NUL, but up to DECIMAL_TEXT_MAX bytes are written
+ * over. Return the end.
+ */
+char *decimal_write(char *at, struct decimal value);
+char *decimal_write_fixed(char *at, struct decimal value, int places);
+char *decimal_write_int64(char *at, int64_t value); /* a whole number */
+
 bool decimal_from_int64(int64_t value, struct decimal *result); /* never fails, kept for symmetry */
 bool decimal_from_int128(int128 whole, struct decimal *result); /* whole units to decimal */
 bool decimal_in_range(int128 units);

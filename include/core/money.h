@@ -42,5 +42,9 @@ struct decimal money_from_stripe(int64_t minor, const struct currency *currency)
 /* With the currency's decimals. Returns the length. */
 size_t money_format(struct decimal amount, const struct currency *currency,
                     char text[DECIMAL_TEXT_MAX]);
+/* The same without a NUL: see decimal_write. */
+static inline char *money_write(char *at, struct decimal amount, const struct currency *currency) {
+    return decimal_write_fixed(at, amount, currency->decimals);
+}
 
 #endif

@@ -112,13 +112,18 @@ static inline char *report_put_decimal(char *at, struct decimal value) {
         *at = '0';
         return at + 1;
     }
-    return at + decimal_format(value, at);
+    return decimal_write(at, value);
+}
+
+static inline char *report_put_int64(char *at, int64_t value) {
+    *at = ',';
+    return decimal_write_int64(at + 1, value);
 }
 
 static inline char *report_put_money(char *at, struct decimal amount,
                                      const struct currency *currency) {
-    *at++ = ',';
-    return at + money_format(amount, currency, at);
+    *at = ',';
+    return money_write(at + 1, amount, currency);
 }
 
 /* A text takes twice its bytes and so much more, the comma included. */

@@ -101,12 +101,12 @@ enum decimal_fault decimal_parse(struct text text, struct decimal *result) {
 }
 
 /* Writes sign and whole part, returns the end and leaves the fraction in 10^-15. */
-static char *format_whole(char *at, struct decimal value, uint64_t *fraction) {
-    uint128 magnitude = (uint128)value.units;
-    if (value.units < 0) {
-        *at++ = '-';
-        magnitude = -magnitude;
-    }
+static inline char *write_whole(char *at, struct decimal value, uint64_t *fraction) {
+    uint128 sign =
+        (uint128)(value.units >> 127); /* 0, or all bits: no branch, signs go to and fro */
+    uint128 magnitude = ((uint128)value.units ^ sign) - sign;
+    *at = '-';
+    at += sign & 1;
     /* 10^15 is 2^15 x 5^15: without the first, most numbers are divided in 64 bits. */
     uint128 shifted = magnitude >> DECIMAL_PLACES;
     uint128 whole = shifted <= UINT64_MAX ? (uint64_t)shifted / FIVE_TO_15 : shifted / FIVE_TO_15;
@@ -118,50 +118,65 @@ static char *format_whole(char *at, struct decimal value, uint64_t *fraction) {
     return digits_write_fixed(at, (uint64_t)(whole % TEN_TO_18), 18);
 }
 
-/* 15 digits without the zeros behind them, as two words of eight; fraction is not 0. */
-static char *format_fraction(char *at, uint64_t fraction) {
-    uint32_t first = (uint32_t)(fraction / (DIGITS_EIGHT / 10));
-    uint32_t second = (uint32_t)(fraction % (DIGITS_EIGHT / 10)) * 10;
-    uint64_t last = digits_of_eight(first);
-    uint64_t digits = last + DIGITS_ZEROS;
-    memcpy(at, &digits, sizeof digits);
-    if (second != 0) {
-        at += 8;
-        last = digits_of_eight(second);
-        digits = last + DIGITS_ZEROS;
-        memcpy(at, &digits, sizeof digits);
+/*
+ * Writes the point and 15 digits, as two words of eight. Returns how many of the digits are left
+ * without the zeros at the end; fraction is not 0.
+ */
+static inline size_t write_fraction(char *at, uint64_t fraction) {
+    uint64_t first = digits_of_eight((uint32_t)(fraction / (DIGITS_EIGHT / 10)));
+    uint64_t second = digits_of_eight((uint32_t)(fraction % (DIGITS_EIGHT / 10)) * 10);
+    uint64_t words[2] = {first + DIGITS_ZEROS, second + DIGITS_ZEROS};
+    *at = '.';
+    memcpy(at + 1, words, sizeof words);
+    return second != 0 ? 16 - (size_t)__builtin_clzll(second) / 8
+                       : 8 - (size_t)__builtin_clzll(first) / 8;
+}
+
+char *decimal_write(char *at, struct decimal value) {
+    if (value.units == 0) { /* the most frequent one by far */
+        *at = '0';
+        return at + 1;
     }
-    return at + 8 - (unsigned)__builtin_clzll(last) / 8;
+    uint64_t fraction;
+    at = write_whole(at, value, &fraction);
+    return fraction == 0 ? at : at + 1 + write_fraction(at, fraction);
+}
+
+char *decimal_write_fixed(char *at, struct decimal value, int places) {
+    assert(places >= 0 && places <= DECIMAL_PLACES);
+    static const char zeros[] = {"0.000000000000000"};
+    size_t behind = (size_t)places + (places > 0);
+    if (value.units == 0) {
+        memcpy(at, zeros, sizeof zeros - 1);
+        return at + 1 + behind;
+    }
+    uint64_t fraction;
+    at = write_whole(at, value, &fraction);
+    if (fraction == 0) {
+        memcpy(at, zeros + 1, sizeof zeros - 2);
+        return at + behind;
+    }
+    size_t written = write_fraction(at, fraction);
+    assert(written <= (size_t)places);
+    return at + behind;
+}
+
+char *decimal_write_int64(char *at, int64_t value) {
+    uint64_t magnitude = value < 0 ? -(uint64_t)value : (uint64_t)value;
+    *at = '-';
+    return digits_write(at + (value < 0), magnitude);
 }
 
 size_t decimal_format(struct decimal value, char text[DECIMAL_TEXT_MAX]) {
-    if (value.units == 0) { /* the most frequent one by far */
-        memcpy(text, "0", 2);
-        return 1;
-    }
-    uint64_t fraction;
-    char *at = format_whole(text, value, &fraction);
-    if (fraction != 0) {
-        *at++ = '.';
-        at = format_fraction(at, fraction);
-    }
-    *at = '\0';
-    return (size_t)(at - text);
+    char *end = decimal_write(text, value);
+    *end = '\0';
+    return (size_t)(end - text);
 }
 
 size_t decimal_format_fixed(struct decimal value, int places, char text[DECIMAL_TEXT_MAX]) {
-    assert(places >= 0 && places <= DECIMAL_PLACES);
-    uint64_t fraction;
-    char *at = format_whole(text, value, &fraction);
-    uint64_t divisor = digits_power[DECIMAL_PLACES - places];
-    uint64_t kept = fraction / divisor;
-    assert(fraction == kept * divisor);
-    if (places > 0) {
-        *at++ = '.';
-        at = digits_write_fixed(at, kept, (size_t)places);
-    }
-    *at = '\0';
-    return (size_t)(at - text);
+    char *end = decimal_write_fixed(text, value, places);
+    *end = '\0';
+    return (size_t)(end - text);
 }
 
 bool decimal_in_range(int128 units) {

@@ -16,7 +16,8 @@ static inline void digits_write_pair(char *at, uint64_t value) {
     memcpy(at, digits_pairs + value * 2, 2);
 }
 
-enum { DIGITS_EIGHT = 100000000 }; /* the first number of more than eight digits */
+/* The first numbers of more than four and of more than eight digits. */
+enum { DIGITS_FOUR = 10000, DIGITS_EIGHT = 100000000 };
 
 #define DIGITS_ZEROS UINT64_C(0x3030303030303030)
 
@@ -37,6 +38,20 @@ static inline uint64_t digits_of_eight(uint32_t value) {
 static inline void digits_write_eight(char *at, uint32_t value) {
     uint64_t digits = digits_of_eight(value) + DIGITS_ZEROS;
     memcpy(at, &digits, sizeof digits);
+}
+
+/* No zeros in front, "0" for zero; value < DIGITS_FOUR. Returns the end; three bytes behind it may
+ * be written over. */
+static inline char *digits_write_up_to_four(char *at, uint32_t value) {
+    unsigned zeros = 3u - (value >= 10) - (value >= 100) - (value >= 1000);
+    char digits[4];
+    uint32_t word;
+    digits_write_pair(digits, value / 100);
+    digits_write_pair(digits + 2, value % 100);
+    memcpy(&word, digits, sizeof word);
+    word >>= zeros * 8;
+    memcpy(at, &word, sizeof word);
+    return at + 4 - zeros;
 }
 
 /* No zeros in front, "0" for zero; value < DIGITS_EIGHT. Returns the end; seven bytes behind it may
@@ -77,8 +92,11 @@ static inline size_t digits_count(uint64_t value) {
     return guess + (value >= digits_power[guess]) + (value == 0);
 }
 
-/* The same for any value. */
+/* The same for any value; most are small. */
 static inline char *digits_write(char *at, uint64_t value) {
+    if (value < DIGITS_FOUR) {
+        return digits_write_up_to_four(at, (uint32_t)value);
+    }
     if (value < DIGITS_EIGHT) {
         return digits_write_up_to_eight(at, (uint32_t)value);
     }

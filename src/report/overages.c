@@ -160,9 +160,7 @@ static char *overages_put_amounts(char *at, const struct report_walk *report_wal
     at = report_put_money(at, amounts->cost, currency);
     at = report_put_money(at, record->previous_cost, currency);
     at = report_put_money(at, record->billed, currency);
-    struct decimal revision;
-    (void)decimal_from_int64(record->revision, &revision);
-    return report_put_decimal(at, revision);
+    return report_put_int64(at, record->revision);
 }
 
 static bool overages_put(struct overages *overages, struct report_walk *report_walk,

@@ -56,8 +56,10 @@ static struct projections_price *projections_kept(struct projections *projection
     return kept;
 }
 
-/* The column of a row, where it is not null. */
-static char *put_column(char *at, const struct table_cursor *row, size_t column) {
+/* The column of a row, where it is not null. Read in a place of its own for each column, by which
+ * the processor foresees what is read next. */
+__attribute__((always_inline)) static inline char *
+put_column(char *at, const struct table_cursor *row, size_t column) {
     return table_is_null(row, column) ? report_put_empty(at)
                                       : report_put_decimal(at, table_get_decimal(row, column));
 }
@@ -104,11 +106,9 @@ static bool projections_price(void *state, struct report_walk *report_walk,
     if (at == NULL) {
         return report_row_end(part, NULL, err);
     }
-    struct decimal days;
-    (void)decimal_from_int64(table_get_int64(&walk->usage, USAGE_DAYS_WITH_DATA), &days);
     at = report_put_field(at, &report_walk->org_id);
     at = report_put_field(at, &kept->metric);
-    at = report_put_decimal(at, days);
+    at = report_put_int64(at, table_get_int64(&walk->usage, USAGE_DAYS_WITH_DATA));
     at = projections_trend(at, &walk->sides[REPORT_PROJECTIONS], &report_walk->usage);
     at = projections_estimate(at, &walk->sides[REPORT_ESTIMATES], walk->plan->currency,
                               &kept->no_estimate);

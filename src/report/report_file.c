@@ -138,9 +138,10 @@ void report_money(struct report_file *file, struct decimal amount,
 }
 
 void report_int64(struct report_file *file, int64_t value) {
-    struct decimal decimal;
-    (void)decimal_from_int64(value, &decimal);
-    report_decimal(file, decimal);
+    char *at = begin_field(file, DECIMAL_TEXT_MAX);
+    if (at != NULL) {
+        file->buffer.size_bytes += (size_t)(decimal_write_int64(at, value) - at);
+    }
 }
 
 void report_instant(struct report_file *file, struct instant value) {

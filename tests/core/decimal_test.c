@@ -172,6 +172,63 @@ static void decimal_format_agrees_with_schoolbook_digits(void **state) {
     }
 }
 
+/* Text, end and the room that the header promises; the sanitizer watches the memory's end. */
+static void expect_written(struct decimal value) {
+    char expected[DECIMAL_TEXT_MAX];
+    char *room = malloc(DECIMAL_TEXT_MAX);
+    assert_non_null(room);
+    number_text(number_from_int128(value.units), DECIMAL_PLACES, expected);
+    char *end = decimal_write(room, value);
+    assert_int_equal(end - room, strlen(expected));
+    assert_memory_equal(room, expected, strlen(expected));
+    free(room);
+}
+
+static void decimal_write_agrees_with_schoolbook_digits_at_every_length(void **state) {
+    (void)state;
+    int128 power = 1;
+    for (int digits = 0; digits < 38; digits++, power *= 10) {
+        for (int nearby = -2; nearby <= 2; nearby++) {
+            expect_written((struct decimal){power + nearby});
+            expect_written((struct decimal){-power + nearby});
+        }
+        /* So many zeros at the end, of whole numbers and of fractions. */
+        for (int round = 0; round < 50; round++) {
+            struct decimal value = {random_decimal().units / power * power};
+            expect_written(value);
+            expect_written((struct decimal){value.units % (UNITS_PER_ONE * 10000)});
+            expect_written((struct decimal){value.units % UNITS_PER_ONE});
+        }
+    }
+    for (int bits = 0; bits < 125; bits++) {
+        expect_written((struct decimal){((int128)1 << bits) - 1});
+        expect_written((struct decimal){-((int128)1 << bits)});
+        expect_written((struct decimal){((int128)1 << bits) * 3});
+    }
+    for (int whole = -10001; whole <= 10001; whole++) {
+        expect_written((struct decimal){whole * UNITS_PER_ONE});
+        expect_written((struct decimal){whole * (UNITS_PER_ONE / 100)});
+    }
+    expect_written((struct decimal){INT128_MIN});
+    expect_written((struct decimal){INT128_MAX});
+}
+
+static void decimal_write_int64_writes_whole_numbers(void **state) {
+    (void)state;
+    char expected[DECIMAL_TEXT_MAX];
+    char text[DECIMAL_TEXT_MAX];
+    uint64_t bits = 0;
+    for (int round = 0; round < 30000; round++) {
+        int64_t value = round < 20000 ? round - 10000 : (int64_t)(bits >> (round % 64));
+        value = round == 29998 ? INT64_MIN : round == 29999 ? INT64_MAX : value;
+        bits = (uint64_t)random_int128();
+        (void)snprintf(expected, sizeof expected, "%" PRId64, value);
+        char *end = decimal_write_int64(text, value);
+        assert_int_equal(end - text, strlen(expected));
+        assert_memory_equal(text, expected, strlen(expected));
+    }
+}
+
 static void decimal_format_shows_values_that_no_decimal_should_have(void **state) {
     (void)state;
     char text[DECIMAL_TEXT_MAX];
@@ -195,6 +252,11 @@ static void decimal_format_fixed_keeps_the_zeros(void **state) {
         {"-1234", 0, "-1234"},
         {"1.01", 3, "1.010"},
         {"0.000000000000001", 15, "0.000000000000001"},
+        {"-0.01", 2, "-0.01"},
+        {"12345678.90", 2, "12345678.90"},
+        {"10000", 2, "10000.00"},
+        {"1.2345678", 8, "1.23456780"},
+        {"1.23456789", 9, "1.234567890"},
         {"99999999999999999999999.99", 2, "99999999999999999999999.99"},
         {"20000000000000000000", 1, "20000000000000000000.0"},
     };
@@ -335,6 +397,8 @@ int main(void) {
         cmocka_unit_test(decimal_parse_reads_no_byte_behind_its_slice),
         cmocka_unit_test(decimal_parse_takes_a_megabyte_of_zeros),
         cmocka_unit_test(decimal_format_agrees_with_schoolbook_digits),
+        cmocka_unit_test(decimal_write_agrees_with_schoolbook_digits_at_every_length),
+        cmocka_unit_test(decimal_write_int64_writes_whole_numbers),
         cmocka_unit_test(decimal_format_shows_values_that_no_decimal_should_have),
         cmocka_unit_test(decimal_format_fixed_keeps_the_zeros),
         cmocka_unit_test(decimal_sums_stop_at_the_ends_of_the_range),
