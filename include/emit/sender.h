@@ -2,6 +2,7 @@
  * The sender: puts items on customers' bills at Stripe, each once (DESIGN.md 10).
  *
  *     sender_create(&options, journal, &sender, err)
+ *     sender_try_key(sender, err)          before that
  *     sender_sweep(sender, since, err)     when the journal may not know all that was sent
  *     sender_run(sender, &feed, err)       as often as there are lots of groups
  *     sender_destroy(sender)
@@ -182,6 +183,11 @@ bool sender_create(const struct sender_options *options, struct journal *journal
 void sender_destroy(struct sender *sender); /* NULL is fine */
 /* How long after a request, or after the start of this program, nothing of before is under way. */
 int64_t sender_quiet_us(int64_t timeout_ms);
+/*
+ * Before sender_sweep, which may wait long: one read that changes nothing, so that a key that is
+ * not taken is told at once (ERR_REFUSED). What else may come of it, the sweep finds out by itself.
+ */
+bool sender_try_key(struct sender *sender, struct err *err);
 bool sender_sweep(struct sender *sender, struct instant since, struct err *err);
 /*
  * Items of others, and of other periods, that wait for the subscription's next invoice: its own,

@@ -8,7 +8,7 @@
 #include "sender_internal.h"
 #include "sys/clock.h"
 
-enum { WAIT_STEP_US = 500000 };
+enum { WAIT_STEP_US = 500000, PAGE_ROWS = 100 };
 
 /* How far a listing is, and how often its next page was asked for in vain. */
 struct list_place {
@@ -23,6 +23,7 @@ struct listing {
     enum step step;
     const char *path;
     struct text query; /* without the page */
+    bool is_trial;     /* one row is enough */
     bool (*put)(void *context, const struct http_answer *answer, const json_t *row,
                 struct err *err);
     void *context;
@@ -31,13 +32,14 @@ struct listing {
 static bool list_ask(struct sender *sender, const struct listing *listing, const char *page_after,
                      struct http_call *call, struct err *err) {
     struct buffer query = {0};
-    bool is_fine =
-        buffer_append(&query, listing->query, err) && form_int64(&query, "limit", 100, err) &&
-        (page_after[0] == '\0' ||
-         form_text(&query, "starting_after", text_from(page_after), err)) &&
-        buffer_append(&call->url, text_from(listing->path), err) &&
-        buffer_append(&call->url, text_from("?"), err) &&
-        buffer_append(&call->url, buffer_text(&query), err) && http_send(sender->http, call, err);
+    bool is_fine = buffer_append(&query, listing->query, err) &&
+                   form_int64(&query, "limit", listing->is_trial ? 1 : PAGE_ROWS, err) &&
+                   (page_after[0] == '\0' ||
+                    form_text(&query, "starting_after", text_from(page_after), err)) &&
+                   buffer_append(&call->url, text_from(listing->path), err) &&
+                   buffer_append(&call->url, text_from("?"), err) &&
+                   buffer_append(&call->url, buffer_text(&query), err) &&
+                   http_send(sender->http, call, err);
     buffer_release(&query);
     return is_fine;
 }
@@ -56,12 +58,16 @@ static bool sweep_wait(struct sender *sender, int64_t until_us, struct err *err)
     return true;
 }
 
+static int64_t quiet_until_us(const struct sender *sender) {
+    return sender->options.started_us + sender_quiet_us(sender->options.timeout_ms);
+}
+
 /*
  * A request of an earlier start that is still under way would not be seen. Each start waits anew,
  * so that a deadline before the wait's end would be met for ever.
  */
 static bool sweep_wait_quiet(struct sender *sender, struct err *err) {
-    int64_t until_us = sender->options.started_us + sender_quiet_us(sender->options.timeout_ms);
+    int64_t until_us = quiet_until_us(sender);
     int64_t deadline_us = sender->options.deadline_us;
     if (sweep_wait(sender, until_us, err)) {
         return true;
@@ -256,6 +262,32 @@ static bool list_all(struct sender *sender, const struct listing *listing, struc
         }
     }
     return true;
+}
+
+bool sender_try_key(struct sender *sender, struct err *err) {
+    struct http_call *call;
+    struct judgement judgement;
+    struct listing listing = {
+        .step = STEP_LIST, .path = "/v1/invoiceitems", .query = {"", 0}, .is_trial = true};
+    if (clock_monotonic_us(sender->options.sys) >= quiet_until_us(sender)) {
+        return true;
+    }
+    if (!list_exchange(sender, &listing, "", &call, err)) {
+        return false;
+    }
+    answer_judge(&call->answer, &judgement);
+    if (judgement.verdict == VERDICT_NOT_DONE) {
+        reach_missed(&sender->reach, call->answer.problem);
+    } else {
+        reach_made(&sender->reach);
+    }
+    bool is_fine = judgement.verdict != VERDICT_BAD_KEY && judgement.verdict != VERDICT_REFUSED;
+    if (!is_fine) {
+        (void)list_failed(&judgement, &call->answer, err);
+    }
+    judgement_release(&judgement);
+    http_finish(sender->http, call);
+    return is_fine;
 }
 
 /* The lines of those invoices that have more than came with them. */

@@ -169,6 +169,9 @@ static bool sweep(struct emission_run *emission, struct err *err) {
     if (!is_torn || emission->first_end.us - DAY_US > since.us) {
         since.us = emission->first_end.us - DAY_US;
     }
+    if (!sender_try_key(emission->sender, err)) {
+        return false;
+    }
     tell_wait(emission);
     return sender_sweep(emission->sender, since, err) && open_again(emission, err);
 }

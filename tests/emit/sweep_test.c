@@ -46,8 +46,9 @@ static void there_is(struct fixture *fixture, size_t number, const char *period)
     emit_key_format(&key, item->item_key);
 }
 
-/* One sweep over a journal of its own, in that time (0: any); its end. */
-static enum err_code sweep_within(struct fixture *fixture, int64_t deadline_us, struct err *err) {
+/* One look or sweep over a journal of its own, in that time (0: any); its end. */
+static enum err_code ask_within(struct fixture *fixture, int64_t deadline_us, bool is_trial,
+                                struct err *err) {
     struct journal *journal;
     struct sender *sender;
     struct sender_options options = {.sys = &fixture->peer.sys,
@@ -64,12 +65,16 @@ static enum err_code sweep_within(struct fixture *fixture, int64_t deadline_us, 
                                      .deadline_us = deadline_us};
     assert_true(journal_open(&fixture->peer.sys, "journal", run_id, since, &journal, err));
     assert_true(sender_create(&options, journal, &sender, err));
-    bool is_fine = sender_sweep(sender, since, err);
+    bool is_fine = is_trial ? sender_try_key(sender, err) : sender_sweep(sender, since, err);
     sender_destroy(sender);
     journal_close(journal);
     assert_int_equal(is_fine, err->code == ERR_NONE);
     assert_null(strstr(err->message, "verysecret"));
     return err->code;
+}
+
+static enum err_code sweep_within(struct fixture *fixture, int64_t deadline_us, struct err *err) {
+    return ask_within(fixture, deadline_us, false, err);
 }
 
 static enum err_code sweep(struct fixture *fixture, struct err *err) {
@@ -199,6 +204,44 @@ static void what_cannot_be_asked_for_to_its_end_is_an_error(void **state) {
     }
 }
 
+/* Only an answer that says so is about the key; none of these is waited for. */
+static void a_key_that_is_not_taken_is_known_before_the_wait(void **state) {
+    (void)state;
+    static const char refusal[] = "{\"error\":{\"type\":\"invalid_request_error\"}}";
+    static const struct {
+        struct account_rule rule;
+        enum err_code code;
+    } rows[] = {
+        {{list_items, .status = 401, .headers = "Request-Id: req_401\r\n", .body = refusal},
+         ERR_REFUSED},
+        {{list_items, .status = 403, .headers = "Request-Id: req_403\r\n", .body = refusal},
+         ERR_REFUSED},
+        {{list_items, .status = 429, .body = refusal}, ERR_NONE},
+        {{list_items, .status = 503}, ERR_NONE},
+        {{list_items, .end = PEER_RESETS}, ERR_NONE},
+        {{"no such request", .nth = 1}, ERR_NONE},
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        struct fixture *fixture = fixture_new();
+        struct err err = {0};
+        there_is(fixture, row, "2026-10");
+        fixture->account.rules = &rows[row].rule;
+        fixture->account.rules_count = 1;
+        int64_t began_us = fixture->peer.clock_us;
+        assert_int_equal(ask_within(fixture, 0, true, &err), rows[row].code);
+        assert_true(fixture->peer.clock_us - began_us < 1000000);
+        assert_int_equal(fixture->account.calls_count, 1);
+        if (rows[row].code != ERR_NONE) {
+            assert_non_null(
+                strstr(err.message, rows[row].rule.status == 401 ? "req_401" : "req_403"));
+            assert_non_null(strstr(err.hint, "STRIPE_API_KEY"));
+        }
+        assert_false(is_complete()); /* a look completes nothing */
+        peer_close(&fixture->peer);
+        scratch_empty();
+    }
+}
+
 /* 1.25 times 20 s. */
 static void the_wait_before_it_ends_at_the_deadline(void **state) {
     (void)state;
@@ -261,6 +304,7 @@ int main(void) {
         TEST(it_asks_from_a_little_before),
         TEST(a_page_that_does_not_come_is_asked_for_again),
         TEST(what_cannot_be_asked_for_to_its_end_is_an_error),
+        TEST(a_key_that_is_not_taken_is_known_before_the_wait),
         TEST(the_wait_before_it_ends_at_the_deadline),
         TEST(an_item_that_is_there_twice_is_a_conflict),
         TEST(pages_keep_to_the_rate),
