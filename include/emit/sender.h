@@ -69,7 +69,8 @@ struct emit_work {
     unsigned attempt;
     unsigned raised;     /* how often in this process */
     int64_t asked_us;    /* monotonic: when this process asked last */
-    int64_t first_at_us; /* of the intent */
+    int64_t first_at_us; /* of the intent, by the wall clock */
+    int64_t first_us;    /* the same by clock_elapsed_us; 0: of an earlier process */
     struct emit_key content;
     enum emit_place place;
     struct emit_result result;

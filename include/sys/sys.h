@@ -65,6 +65,7 @@ struct sys {
     /* clock */
     int64_t (*now_us)(void *self);       /* wall clock, UTC */
     int64_t (*monotonic_us)(void *self); /* for rates and time left */
+    int64_t (*elapsed_us)(void *self);   /* the same, and on while the machine sleeps: for ages */
 };
 
 const struct sys *sys_real(void);

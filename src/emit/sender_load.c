@@ -136,10 +136,12 @@ static bool is_same_body(struct sender *sender, struct slot *slot, struct emit_w
     return true;
 }
 
-/* A clock that was put back says nothing about an age. */
+/* A wall clock that was put back says nothing about an age; the other one begins with a process. */
 static bool is_key_alive(const struct sender *sender, const struct emit_work *work) {
-    int64_t age_us = clock_now(sender->options.sys).us - work->first_at_us;
-    return age_us >= 0 && age_us < KEY_LIFE_US;
+    const struct sys *sys = sender->options.sys;
+    int64_t age_us = clock_now(sys).us - work->first_at_us;
+    bool is_old = work->first_us != 0 && clock_elapsed_us(sys) - work->first_us >= KEY_LIFE_US;
+    return !is_old && age_us >= 0 && age_us < KEY_LIFE_US;
 }
 
 static bool load_work(struct sender *sender, struct slot *slot, struct emit_work *work,
@@ -453,6 +455,7 @@ bool work_put_intent(struct sender *sender, struct slot *slot, struct emit_work 
     }
     work->content = intent.content;
     work->first_at_us = now.us;
+    work->first_us = clock_elapsed_us(sender->options.sys);
     work->has_intent = true;
     return true;
 }

@@ -123,7 +123,7 @@ static bool lock_alone(struct emit_write_back *back, struct err *err) {
 
 /* Who may send after us waits as long as that before it looks what is there. */
 static bool check_away(const struct emit_write_back *back, struct err *err) {
-    int64_t away_us = clock_monotonic_us(run_sys(back->run)) - back->held_us;
+    int64_t away_us = clock_elapsed_us(run_sys(back->run)) - back->held_us;
     if (back->held_us == 0 || away_us < back->quiet_us) {
         return true;
     }
@@ -150,7 +150,7 @@ static bool connect(struct emit_write_back *back, struct err *err) {
         return false;
     }
     if (back->held_us != 0) {
-        back->held_us = clock_monotonic_us(run_sys(back->run));
+        back->held_us = clock_elapsed_us(run_sys(back->run));
     }
     return true;
 }
@@ -165,7 +165,7 @@ bool emit_write_back_hold(struct emit_write_back *back, struct err *err) {
         is_fine = connect(back, err);
     }
     if (is_fine) {
-        back->held_us = clock_monotonic_us(run_sys(back->run));
+        back->held_us = clock_elapsed_us(run_sys(back->run));
     }
     return is_fine || err_wrap(err, "seeing to it that nobody else sends");
 }

@@ -275,6 +275,11 @@ static int64_t real_monotonic_us(void *self) {
     return clock_us(CLOCK_MONOTONIC);
 }
 
+static int64_t real_elapsed_us(void *self) {
+    (void)self;
+    return clock_us(CLOCK_BOOTTIME);
+}
+
 const struct sys *sys_real(void) {
     static const struct sys real = {
         .self = NULL,
@@ -310,6 +315,7 @@ const struct sys *sys_real(void) {
         .thread_join = real_thread_join,
         .now_us = real_now_us,
         .monotonic_us = real_monotonic_us,
+        .elapsed_us = real_elapsed_us,
     };
     return &real;
 }

@@ -69,6 +69,7 @@ int main(int argc, char **argv) {
         poll_wait = fault.sys.poll_wait;
         fault.sys.poll_wait = poll_wait_fast;
         fault.sys.monotonic_us = monotonic_fast;
+        fault.sys.elapsed_us = monotonic_fast;
     }
     int status = cli_main(argc, argv, &fault.sys);
     const char *report = getenv("FAULTY_CALLS");

@@ -256,6 +256,11 @@ static int64_t fault_monotonic_us(void *self) {
     return fault->inner->monotonic_us(fault->inner->self);
 }
 
+static int64_t fault_elapsed_us(void *self) {
+    struct fault_sys *fault = self;
+    return fault->inner->elapsed_us(fault->inner->self);
+}
+
 void fault_sys_init(struct fault_sys *fault, struct fault_plan plan) {
     assert(plan.mode == FAULT_NONE || plan.at >= 1);
     assert((plan.mode != FAULT_FAIL_ONCE && plan.mode != FAULT_FAIL_FROM) || plan.error > 0);
@@ -299,6 +304,7 @@ void fault_sys_init(struct fault_sys *fault, struct fault_plan plan) {
         .thread_join = fault_thread_join,
         .now_us = fault_now_us,
         .monotonic_us = fault_monotonic_us,
+        .elapsed_us = fault_elapsed_us,
     };
 }
 

@@ -275,6 +275,7 @@ void peer_open(struct peer *peer,
     peer->sys.self = peer; /* the real functions do not look at theirs */
     peer->sys.now_us = peer_now;
     peer->sys.monotonic_us = peer_monotonic;
+    peer->sys.elapsed_us = peer_monotonic;
     peer->sys.poll_wait = peer_wait;
     peer->sys.thread_start = refuse_thread;
     peer->clock_us = INT64_C(5000000000);
