@@ -8,6 +8,8 @@
 #ifndef PERIODCLOSE_EMIT_RECONCILE_H
 #define PERIODCLOSE_EMIT_RECONCILE_H
 
+#include <jansson.h>
+
 #include "emit/item.h"
 
 enum reconcile_kind {
@@ -42,6 +44,9 @@ struct reconcile {
     /* Else these runs, which this one revises, account for theirs. */
     const char *const *earlier_run_ids;
     size_t earlier_run_ids_count;
+    /* What has the key and stands with nobody that was asked about it; NULL: nothing. */
+    const json_t *(*elsewhere)(void *context, const struct emit_key *key);
+    void *elsewhere_context;
     void *context;
     bool (*found)(void *context, const struct reconcile_finding *finding, struct err *err);
     struct {

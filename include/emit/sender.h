@@ -190,6 +190,10 @@ int64_t sender_quiet_us(int64_t timeout_ms);
  */
 bool sender_try_key(struct sender *sender, struct err *err);
 bool sender_sweep(struct sender *sender, struct instant since, struct err *err);
+/* What a sweep would find, without its wait: each item and line of the period is given to take. */
+bool sender_list(struct sender *sender, struct instant since,
+                 bool (*take)(void *context, const struct journal_answer *found, struct err *err),
+                 void *context, struct err *err);
 /*
  * Items of others, and of other periods, that wait for the subscription's next invoice: its own,
  * and those that go on any invoice of the customer.

@@ -257,6 +257,13 @@ static bool take_row(struct sender *sender, struct slot *slot, const struct http
 
 static bool take_absent(struct sender *sender, struct slot *slot, struct emit_work *work,
                         const struct http_answer *answer, struct err *err) {
+    const struct reconcile *reconcile = sender->reconcile;
+    const json_t *there = work->result.status != EMIT_SENT && reconcile->elsewhere != NULL
+                              ? reconcile->elsewhere(reconcile->elsewhere_context, &work->item.key)
+                              : NULL;
+    if (there != NULL) {
+        return reconcile_tell(sender, slot, RECONCILE_DIFFERENT, work, there, err);
+    }
     if (is_held(slot, work)) {
         sender->reconcile->counts.agreed++;
         sender->reconcile->counts.held += work->was_held ? 1 : 0;

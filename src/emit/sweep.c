@@ -109,9 +109,11 @@ static bool list_exchange(struct sender *sender, const struct listing *listing,
     return true;
 }
 
-/* Invoices of ours whose lines did not all come with them. */
+/* A walk over what stands there; open: invoices of ours whose lines did not all come with them. */
 struct swept {
     struct sender *sender;
+    bool (*take)(void *context, const struct journal_answer *found, struct err *err);
+    void *context;
     struct text customer; /* of the invoice whose lines are at hand */
     struct buffer open;   /* id and customer of each, ended by a zero byte */
 };
@@ -119,7 +121,7 @@ struct swept {
 static bool sweep_note(void *context, const struct http_answer *answer, const json_t *object,
                        struct err *err) {
     const struct swept *swept = context;
-    struct sender *sender = swept->sender;
+    const struct sender *sender = swept->sender;
     const char *customer = object_text(object, "customer");
     const json_t *metadata = json_object_get(object, "metadata");
     struct journal_answer found = {
@@ -137,6 +139,12 @@ static bool sweep_note(void *context, const struct http_answer *answer, const js
         !emit_key_parse(text_from(object_text(metadata, "item_key")), &found.key)) {
         return true; /* somebody else's, or another period's */
     }
+    return swept->take(swept->context, &found, err);
+}
+
+static bool keep_found(void *context, const struct journal_answer *answer, struct err *err) {
+    struct sender *sender = context;
+    struct journal_answer found = *answer;
     struct journal_state known;
     if (!journal_find(sender->journal, &found.key, &known, err)) {
         return false;
@@ -315,23 +323,29 @@ static bool sweep_lines(struct swept *swept, struct err *err) {
     return is_fine;
 }
 
-bool sender_sweep(struct sender *sender, struct instant since, struct err *err) {
+bool sender_list(struct sender *sender, struct instant since,
+                 bool (*take)(void *context, const struct journal_answer *found, struct err *err),
+                 void *context, struct err *err) {
     struct buffer query = {0};
-    struct swept swept = {.sender = sender};
+    struct swept swept = {.sender = sender, .take = take, .context = context};
     struct listing listing = {
         .step = STEP_LIST, .path = "/v1/invoiceitems", .put = sweep_note, .context = &swept};
     struct listing invoices = {
         .step = STEP_INVOICES, .path = "/v1/invoices", .put = sweep_invoice, .context = &swept};
-    bool is_fine = sweep_wait_quiet(sender, err) &&
-                   form_int64(&query, "created[gte]", (since.us - LIST_SLACK_US) / 1000000, err);
+    bool is_fine = form_int64(&query, "created[gte]", (since.us - LIST_SLACK_US) / 1000000, err);
     listing.query = buffer_text(&query);
     invoices.query = listing.query;
     is_fine = is_fine && list_all(sender, &listing, err) && list_all(sender, &invoices, err) &&
-              sweep_lines(&swept, err) && journal_put_swept(sender->journal, err) &&
-              journal_commit(sender->journal, clock_now(sender->options.sys), err);
+              sweep_lines(&swept, err);
     buffer_release(&query);
     buffer_release(&swept.open);
     return is_fine;
+}
+
+bool sender_sweep(struct sender *sender, struct instant since, struct err *err) {
+    return sweep_wait_quiet(sender, err) && sender_list(sender, since, keep_found, sender, err) &&
+           journal_put_swept(sender->journal, err) &&
+           journal_commit(sender->journal, clock_now(sender->options.sys), err);
 }
 
 /* --- what waits for a customer's next invoice ---------------------------------------------------

@@ -297,15 +297,35 @@ static bool compare_dodo(struct settle *settle, struct reconcile *reconcile, str
     return is_fine;
 }
 
+static bool expect_page(struct settle *settle, struct settle_page *page, void *context,
+                        struct err *err) {
+    (void)settle;
+    return settle_moved_expect(context, page, err);
+}
+
+static bool compare_stripe(struct settle *settle, struct reconcile *reconcile, struct err *err) {
+    struct settle_moved *moved = settle_moved_create(err);
+    struct instant since = {settle->first_end.us - DAY_US};
+    bool is_fine = moved != NULL &&
+                   walk(settle, SETTLE_ALL_REVISIONS, false, expect_page, moved, err) &&
+                   settle_moved_ask(moved, settle->sender, since, err);
+    reconcile->elsewhere = settle_moved_find;
+    reconcile->elsewhere_context = moved;
+    is_fine = is_fine && walk(settle, SETTLE_ALL_REVISIONS, true, compare_page, reconcile, err);
+    reconcile->elsewhere = NULL;
+    settle_moved_destroy(moved);
+    return is_fine;
+}
+
 bool settle_compare(struct settle *settle, struct reconcile *reconcile, struct err *err) {
     reconcile->knows_all = true;
     if (!open_sender(settle, err)) {
         return false;
     }
     bool is_fine = is_dodo(settle) ? compare_dodo(settle, reconcile, err)
-                                   : walk(settle, SETTLE_ALL_REVISIONS,
-                                          settle->options.emission == EMISSION_STRIPE, compare_page,
-                                          reconcile, err);
+                   : settle->options.emission == EMISSION_STRIPE
+                       ? compare_stripe(settle, reconcile, err)
+                       : walk(settle, SETTLE_ALL_REVISIONS, false, compare_page, reconcile, err);
     return is_fine && (settle->journal == NULL ||
                        journal_commit(settle->journal, clock_now(settle->options.sys), err));
 }

@@ -239,6 +239,11 @@ sql(`update billing.orgs set stripe_customer_id = 'cus_9' where org_id = '${ofMo
 await simulator.ask({ do: 'remove', item: ofEdited[0].id });
 await post(ofEdited[0], { amount: ofEdited[0].amount + 5 }); // by hand
 await simulator.ask({ do: 'clock', advance_s: 180000 }); // no key is known any more
+told = await reconcile(); // without a folder nothing is sent, and what it says is the same
+assert.equal(told.status, 15, told.out);
+assert.deepEqual(kinds(told.first), { never_sent: ITEMS - HELD - atOld.length, different: 3, not_recorded: atOld.length - 3 });
+assert.deepEqual(told.first.findings.filter((finding) => finding.kind === 'different' && finding.org_id === ofMoved[0].metadata.org_id)
+  .map((finding) => finding.their_id).sort(), ofMoved.map((item) => item.id).sort());
 for (const start of [1, 2]) {
   told = await reconcile(['--repair', '--run-dir', movedRepairs], 'stripe', { by: faulty, FAULTY_CLOCK_S: '180000' });
   assert.equal(told.status, 15, `${start}: ${told.signal} ${told.out}`);
