@@ -64,18 +64,45 @@ static inline uint64_t text_word(const char *bytes) {
 #endif
 }
 
+/* Four bytes likewise. */
+static inline uint64_t text_half_word(const char *bytes) {
+    uint32_t word;
+    memcpy(&word, bytes, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap32(word);
+#else
+    return word;
+#endif
+}
+
+/* The first bytes of a text that has at least four: as if zeros followed to make them eight. */
+static inline uint64_t text_first_word(struct text text) {
+    if (text.size_bytes >= 8) {
+        return text_word(text.bytes);
+    }
+    uint64_t last = text_half_word(text.bytes + text.size_bytes - 4);
+    return text_half_word(text.bytes) << 32 | last << (8 - text.size_bytes) * 8;
+}
+
 /*
- * < 0, 0, > 0, by bytes; a prefix comes first. Keys of one kind mostly are equally long: up to 16
- * bytes are two words again. The second begins with the first one's end, if they are so few.
+ * < 0, 0, > 0, by bytes; a prefix comes first. Names differ in their first bytes; keys of one kind
+ * mostly are equally long: up to 16 bytes are two words again. The second begins with the first
+ * one's end, if they are so few.
  */
 static inline int text_compare(struct text left, struct text right) {
     size_t size_bytes = left.size_bytes;
-    if (size_bytes != right.size_bytes || size_bytes < 8 || size_bytes > 16) {
+    if (size_bytes < 4 || right.size_bytes < 4) {
         return text_compare_bytes(left, right);
     }
-    uint64_t left_word = text_word(left.bytes);
-    uint64_t right_word = text_word(right.bytes);
+    uint64_t left_word = text_first_word(left);
+    uint64_t right_word = text_first_word(right);
     if (left_word == right_word) {
+        if (size_bytes != right.size_bytes || size_bytes > 16) {
+            return text_compare_bytes(left, right);
+        }
+        if (size_bytes <= 8) {
+            return 0;
+        }
         left_word = text_word(left.bytes + size_bytes - 8);
         right_word = text_word(right.bytes + size_bytes - 8);
     }

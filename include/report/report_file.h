@@ -29,6 +29,8 @@
 #ifndef PERIODCLOSE_REPORT_REPORT_FILE_H
 #define PERIODCLOSE_REPORT_REPORT_FILE_H
 
+#include <assert.h>
+
 #include "core/digest.h"
 #include "core/instant.h"
 #include "core/money.h"
@@ -74,10 +76,12 @@ bool report_file_add(struct report_file *file, struct report_file *part, struct 
 
 /*
  * A field, or several, as they stand in the file, each but a row's first with the comma before it.
- * The memory is always at least REPORT_FIELD_BYTES long, so that a short one is copied without
- * counting.
+ * The memory is always at least REPORT_FIELD_CAPACITY_BYTES long, so that a short one is copied
+ * without counting.
  */
-enum { REPORT_FIELD_BYTES = 32 };
+enum { REPORT_FIELD_BYTES = 32, REPORT_FIELD_CAPACITY_BYTES = 64 };
+_Static_assert((int)REPORT_FIELD_CAPACITY_BYTES >= 1 + (int)DECIMAL_TEXT_MAX,
+               "room for a comma and a number");
 
 struct report_field {
     struct buffer text;
@@ -89,11 +93,42 @@ bool report_field_comma(struct report_field *field, struct err *err);
 bool report_field_text(struct report_field *field, struct text value, struct err *err);
 bool report_field_words(struct report_field *field, const char *value, struct err *err);
 bool report_field_decimal(struct report_field *field, struct decimal value, struct err *err);
+/* Makes it a comma and the number alone; it was started before. */
+static inline void report_field_number(struct report_field *field, struct decimal value) {
+    assert(field->text.capacity_bytes >= 1 + DECIMAL_TEXT_MAX);
+    char *at = field->text.bytes;
+    *at = ',';
+    field->text.size_bytes = (size_t)(decimal_write(at + 1, value) - at);
+}
+
 void report_field_release(struct report_field *field);
 
-/* The room has REPORT_FIELD_BYTES more than asked for, which report_put_field may write over. */
-char *report_row_start(struct report_file *file, size_t size_bytes);
-bool report_row_end(struct report_file *file, char *at, struct err *err);
+/* Not for callers: the rare cases of the two that follow. */
+char *report_row_room(struct report_file *part, size_t room_bytes);
+bool report_row_fail(struct report_file *part, struct err *err);
+
+/* A row of a part. The room has REPORT_FIELD_BYTES more than asked for, which report_put_field may
+ * write over. */
+static inline char *report_row_start(struct report_file *part, size_t size_bytes) {
+    struct buffer *buffer = &part->buffer;
+    assert(part->saver == NULL && part->column == 0);
+    size_t room_bytes = size_bytes + REPORT_FIELD_BYTES + 1; /* the line's end, too */
+    return buffer->capacity_bytes - buffer->size_bytes >= room_bytes
+               ? buffer->bytes + buffer->size_bytes
+               : report_row_room(part, room_bytes);
+}
+
+/* at: where the row ends; NULL if it could not start, which is told here. */
+static inline bool report_row_end(struct report_file *part, char *at, struct err *err) {
+    if (at == NULL) {
+        return report_row_fail(part, err);
+    }
+    *at++ = '\n';
+    part->buffer.size_bytes = (size_t)(at - part->buffer.bytes);
+    part->rows_count++;
+    assert(part->buffer.size_bytes <= part->buffer.capacity_bytes);
+    return true;
+}
 
 static inline char *report_put_field(char *at, const struct report_field *field) {
     size_t size_bytes = field->text.size_bytes;

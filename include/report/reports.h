@@ -70,6 +70,9 @@ struct report_walk {
     struct report_field usage;  /* quantity of the price at hand */
 };
 
+typedef bool report_price_function(void *state, struct report_walk *walk, struct report_file *part,
+                                   struct err *err);
+
 /*
  * A report by org and price. All of them are written in one walk over all orgs, which several
  * threads share (report_walk_write): each has a state of its own, zeroed at first, and puts the
@@ -82,7 +85,7 @@ struct report_rows {
     /* the next org is the first of a range */
     bool (*begin)(void *state, const struct report_walk *walk, struct text org_id, struct err *err);
     /* each price of a rated org */
-    bool (*price)(void *state, struct report_walk *walk, struct report_file *part, struct err *err);
+    report_price_function *price;
     /* each org, rated or not, after its prices */
     bool (*org)(void *state, struct report_walk *walk, struct report_file *part, struct err *err);
     void (*release)(void *state);

@@ -63,9 +63,9 @@ static void side_to_org(struct rated_side *side, struct text org_id) {
     side->is_of_org = false;
     side->is_here = false;
     while (side->has_row) {
-        struct text found = table_get_text(&side->cursor, ORG_ID_COLUMN);
-        side->is_of_org = text_equals(found, org_id);
-        if (side->is_of_org || text_compare(found, org_id) > 0) {
+        int order = text_compare(table_get_text(&side->cursor, ORG_ID_COLUMN), org_id);
+        side->is_of_org = order == 0;
+        if (order >= 0) {
             return;
         }
         side->has_row = table_cursor_next(&side->cursor);
@@ -85,9 +85,9 @@ static void side_to_metric(struct rated_side *side, struct text org_id, struct t
         side_next_of_org(side, org_id);
     }
     while (side->is_of_org) {
-        struct text found = table_get_text(&side->cursor, METRIC_COLUMN);
-        side->is_here = text_equals(found, metric);
-        if (side->is_here || text_compare(found, metric) > 0) {
+        int order = text_compare(table_get_text(&side->cursor, METRIC_COLUMN), metric);
+        side->is_here = order == 0;
+        if (order >= 0) {
             return;
         }
         side_next_of_org(side, org_id);

@@ -188,8 +188,8 @@ bool report_end_row(struct report_file *file, struct err *err) {
 
 bool report_field_start(struct report_field *field, struct err *err) {
     buffer_clear(&field->text);
-    return field->text.capacity_bytes >= REPORT_FIELD_BYTES ||
-           buffer_reserve(&field->text, REPORT_FIELD_BYTES, err);
+    return field->text.capacity_bytes >= REPORT_FIELD_CAPACITY_BYTES ||
+           buffer_reserve(&field->text, REPORT_FIELD_CAPACITY_BYTES, err);
 }
 
 bool report_field_comma(struct report_field *field, struct err *err) {
@@ -235,24 +235,16 @@ char *report_put_words(char *at, const char *value) {
     return at + words.size_bytes;
 }
 
-char *report_row_start(struct report_file *file, size_t size_bytes) {
-    struct buffer *buffer = &file->buffer;
-    assert(file->column == 0);
-    size_t room_bytes = size_bytes + REPORT_FIELD_BYTES + 1; /* the line's end, too */
-    if (buffer->capacity_bytes - buffer->size_bytes < room_bytes &&
-        !report_grow(file, buffer, room_bytes)) {
-        return NULL;
-    }
-    return buffer->bytes + buffer->size_bytes;
+char *report_row_room(struct report_file *part, size_t room_bytes) {
+    struct buffer *buffer = &part->buffer;
+    return report_grow(part, buffer, room_bytes) ? buffer->bytes + buffer->size_bytes : NULL;
 }
 
-bool report_row_end(struct report_file *file, char *at, struct err *err) {
-    if (at != NULL) {
-        file->buffer.size_bytes = (size_t)(at - file->buffer.bytes);
-        assert(file->buffer.size_bytes < file->buffer.capacity_bytes);
-    }
-    file->column = file->columns_count;
-    return report_end_row(file, err);
+bool report_row_fail(struct report_file *part, struct err *err) {
+    assert(part->failure.code != ERR_NONE);
+    *err = part->failure;
+    part->failure = (struct err){0};
+    return false;
 }
 
 /* --- files --------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ struct walker {
     struct report_walk walk;
     struct range range; /* the one before, until the next is taken */
     bool has_range;
+    report_price_function *prices[OUTPUTS_MAX]; /* of report_rows */
     void *states[OUTPUTS_MAX];
     struct report_file parts[OUTPUTS_MAX];
 };
@@ -159,15 +160,10 @@ static bool walker_begin(struct walker *walker, const struct range *range, struc
 static bool walker_price(struct walker *walker, struct err *err) {
     const struct walking *walking = walker->walking;
     struct report_walk *walk = &walker->walk;
-    if (!report_field_start(&walk->usage, err) || !report_field_comma(&walk->usage, err) ||
-        !report_field_decimal(&walk->usage, table_get_decimal(&walk->rated.usage, USAGE_QUANTITY),
-                              err)) {
-        return false;
-    }
+    report_field_number(&walk->usage, table_get_decimal(&walk->rated.usage, USAGE_QUANTITY));
     for (size_t index = 0; index < walking->outputs_count; index++) {
-        const struct report_rows *rows = walking->outputs[index].report->rows;
-        if (rows->price != NULL &&
-            !rows->price(walker->states[index], walk, &walker->parts[index], err)) {
+        if (walker->prices[index] != NULL &&
+            !walker->prices[index](walker->states[index], walk, &walker->parts[index], err)) {
             return false;
         }
     }
@@ -225,12 +221,13 @@ static bool walker_start(struct walker *walker, struct err *err) {
     const struct walking *walking = walker->walking;
     walker->walk.source = walking->source;
     walker->walk.totals = totals_create(err);
-    if (walker->walk.totals == NULL) {
+    if (walker->walk.totals == NULL || !report_field_start(&walker->walk.usage, err)) {
         return false;
     }
     for (size_t index = 0; index < walking->outputs_count; index++) {
         const struct report *report = walking->outputs[index].report;
         walker->parts[index] = report_part(report->columns_count);
+        walker->prices[index] = report->rows->price;
         walker->states[index] = mem_alloc(report->rows->state_bytes);
         if (walker->states[index] == NULL) {
             return err_memory(err, report->rows->state_bytes);

@@ -57,6 +57,35 @@ static void text_order_is_that_of_the_first_byte_that_differs_at_any_length(void
     }
 }
 
+/* Every length against every other, where the longer one goes on and where both differ before. */
+static void text_order_of_different_lengths_is_that_of_their_bytes(void **state) {
+    (void)state;
+    enum { BYTES_MAX = 20 };
+    char bytes[BYTES_MAX] = "usage_of_storage_hot";
+    char zeros[BYTES_MAX] = {0};
+    for (size_t shorter = 0; shorter < BYTES_MAX; shorter++) {
+        for (size_t longer = shorter + 1; longer <= BYTES_MAX; longer++) {
+            struct text left = {.bytes = bytes, .size_bytes = shorter};
+            struct text right = {.bytes = bytes, .size_bytes = longer};
+            assert_true(text_compare(left, right) < 0);
+            assert_true(text_compare(right, left) > 0);
+            left.bytes = zeros;
+            right.bytes = zeros;
+            assert_true(text_compare(left, right) < 0);
+            assert_true(text_compare(right, left) > 0);
+            for (size_t place = 0; place < shorter; place++) {
+                char lower[BYTES_MAX];
+                memcpy(lower, bytes, sizeof lower);
+                lower[place] = place % 2 == 0 ? '\0' : bytes[place] - 1;
+                left = (struct text){.bytes = bytes, .size_bytes = shorter};
+                right = (struct text){.bytes = lower, .size_bytes = longer};
+                assert_true(text_compare(left, right) > 0);
+                assert_true(text_compare(right, left) < 0);
+            }
+        }
+    }
+}
+
 /* Encodes as RFC 3629 says, without asking whether the code point may be encoded. */
 static size_t encode(uint32_t point, size_t size_bytes, char bytes[4]) {
     static const unsigned char lead[5] = {0, 0x00, 0xC0, 0xE0, 0xF0};
@@ -190,6 +219,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_order_is_by_unsigned_bytes_and_a_prefix_comes_first),
         cmocka_unit_test(text_order_is_that_of_the_first_byte_that_differs_at_any_length),
+        cmocka_unit_test(text_order_of_different_lengths_is_that_of_their_bytes),
         cmocka_unit_test(text_is_utf8_takes_every_code_point_in_its_shortest_form_only),
         cmocka_unit_test(text_is_utf8_finds_a_bad_byte_at_any_place),
         cmocka_unit_test(text_shown_bytes_leaves_out_what_a_terminal_acts_on),
