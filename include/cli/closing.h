@@ -25,7 +25,7 @@ extern const char pin_asides[];   /* told: what of a closed run is to be looked 
  * The summary after a close: orgs, events, cost per currency, the ten largest, where the reports
  * are. Sets cli->status to 4 when orgs are set aside or records held. To stdout.
  */
-bool closing_tell(struct cli *cli, struct run *run, struct err *err);
+bool closing_tell(struct cli *cli, struct run *run, size_t jobs, struct err *err);
 
 /* "2 orgs set aside", after a comma where something stands before it; nothing for none. */
 bool closing_add_aside(struct buffer *asides, uint64_t count, const char *noun, const char *what,
