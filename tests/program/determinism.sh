@@ -69,6 +69,49 @@ same_when_rewritten() { # NAME lf|crlf SEED OPTION...
         same_result "$scratch/calm-$name" "$scratch/other"
 }
 
+# Orgs of three shards in two currencies; twelve costs in usd are the same, over all shards.
+make_many() {
+    local many=$1
+    mkdir -p "$many"
+    printf 'plan_id,currency\nearth,usd\nmoon,eur\n' >"$many/plans.csv"
+    printf 'plan_id,metric,included,unit_price\nearth,runs,10,0.5\nmoon,runs,3,0.25\n' \
+        >"$many/prices.csv"
+    awk -v many="$many" 'BEGIN {
+        print "org_id,currency" >many "/orgs.csv"
+        print "org_id,plan_id,starts_at" >many "/subscriptions.csv"
+        print "org_id,metric,quantity,occurred_at" >many "/usage.csv"
+        for (org = 0; org < 100100; org++) {
+            is_moon = org % 7 == 3
+            printf "org_%06d,%s\n", org, is_moon ? "eur" : "usd" >many "/orgs.csv"
+            printf "org_%06d,%s,2025-01-01T00:00:00Z\n", org, is_moon ? "moon" : "earth" \
+                >many "/subscriptions.csv"
+            if (org % 8341 == 5 || org > 100095) {
+                quantity = is_moon ? 20 + org % 11 : org == 100097 ? 51 : 43
+                printf "org_%06d,runs,%d,2026-09-07T08:09:10Z\n", org, quantity >many "/usage.csv"
+            }
+        }
+    }'
+}
+
+same_words_with_jobs() { # JOBS
+    rm -rf "$scratch/other"
+    expect 0 run --period 2026-09 --cutoff 2026-10-02T00:00:00Z --now 2026-10-02T00:00:00Z \
+        --source "$scratch/many" --run-dir "$scratch/other" --jobs "$1" || return 1
+    if [ "$1" -eq 1 ]; then
+        cp "$scratch/out" "$scratch/words"
+        [ -e "$scratch/other/20-meter/usage.2.arrow" ] &&
+            grep -q '^ *org_100097 .* 20\.50 usd$' "$scratch/out"
+    else
+        diff "$scratch/words" "$scratch/out"
+    fi
+}
+
+make_many "$scratch/many"
+for jobs in 1 2 3 5; do
+    check "$jobs jobs tell the same sums and largest costs of three shards" \
+        same_words_with_jobs "$jobs"
+done
+
 for name in "${datasets[@]}"; do
     case $name in
     random-*) node "$root/tests/reference/generate.mjs" "${name#random-}" "$scratch/$name" ;;
