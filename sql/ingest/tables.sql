@@ -26,6 +26,15 @@ create temporary table ingest_series (
     is_steady boolean not null,
     primary key (org_id, metric)
 );
+create temporary table ingest_counted (
+    org_id text collate "C",
+    metric text collate "C",
+    is_unique boolean not null,
+    period date not null,
+    starts_at timestamptz not null,
+    ends_at timestamptz not null,
+    primary key (org_id, metric)
+);
 create temporary table ingest_folds (
     org_id text collate "C",
     metric text collate "C",

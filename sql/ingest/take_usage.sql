@@ -101,33 +101,19 @@ with batch as materialized (
     join cached using (org_id, metric)
     where cached.was_there and (not changes.is_known or not (changes.adds or changes.sets))
     returning 1
-), priced as materialized (
-    select
-        org.org_id, price.metric, price.aggregation = 'unique' as is_unique, present.period,
-        billing.period_start(present.period, org.timezone, org.anchor_day) as starts_at,
-        billing.period_start((present.period + interval '1 month')::date, org.timezone, org.anchor_day) as ends_at
-    from (select distinct org_id from fresh) as named
-    join billing.orgs as org on org.org_id = named.org_id
-    join billing.subscriptions as subscription
-        on subscription.org_id = org.org_id
-        and (subscription.starts_at is null or subscription.starts_at <= now())
-        and (subscription.ends_at is null or now() < subscription.ends_at)
-    join billing.prices as price
-        on price.plan_id = subscription.plan_id and price.aggregation in ('count', 'unique')
-    cross join lateral billing.current_period(org.org_id, now()) as present (period)
 ), counting as materialized (
     select
-        fresh.org_id, fresh.metric, priced.is_unique,
+        fresh.org_id, fresh.metric, counted.is_unique,
         case
-            when fresh.occurred_at < priced.ends_at then priced.period
-            else (priced.period + interval '1 month')::date
+            when fresh.occurred_at < counted.ends_at then counted.period
+            else (counted.period + interval '1 month')::date
         end as period,
-        case when priced.is_unique then sha256(convert_to(fresh.unique_key, 'UTF8')) end as key_digest
+        case when counted.is_unique then sha256(convert_to(fresh.unique_key, 'UTF8')) end as key_digest
     from fresh
-    join priced using (org_id, metric)
+    join pg_temp.ingest_counted as counted using (org_id, metric)
     where fresh.kind = 'delta'
-        and fresh.occurred_at >= priced.starts_at
-        and (not priced.is_unique or fresh.unique_key is not null)
+        and fresh.occurred_at >= counted.starts_at
+        and (not counted.is_unique or fresh.unique_key is not null)
 ), first_keys as (
     insert into billing.usage_uniques (org_id, metric, period, key_digest)
     select distinct org_id, metric, period, key_digest

@@ -49,7 +49,8 @@ returns table (org_id text, metric text, is_unique boolean, period date, starts_
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    with calendars as (
+    -- Computed once for all orgs of a kind, not once for each.
+    with calendars as materialized (
         select
             timezone, anchor_day, period,
             billing.period_start(period, timezone, anchor_day) as starts_at,
@@ -284,4 +285,4 @@ begin
     revoke all on function billing.refuse_key_change(), billing.refuse_run_change() from public;
 end
 $$;
-call billing.note_migration('0020_counts_shown.sql', '8f82649e2750f10c01be9f60bbca3e5dcebe1a0e6b0a85ab41cbfd5712b1ebcc', '44239daa0cddab86a46aef947c6627cc2999adf3757eb6fc1030f49705a07b2e');
+call billing.note_migration('0020_counts_shown.sql', '7b760b646372d80028223533b63fcf7d492ea66052e1b525731a7957a1136b7f', '900854d597f1020a868149673d5f6748845bf2ee5b9ef593d64595670872065b');

@@ -128,13 +128,21 @@ static bool append_word(struct buffer *line, const char *option, const char *val
                                 shell_word(value, &(struct shell_word){0}));
 }
 
+/* A cutoff that is typed is everybody's: where a default left what is recorded as it was seen,
+ * typing it would make that another result. */
+static bool is_default_cutoff(const struct run *run, const struct kept_option *kept) {
+    const char *keeps = run_pinned(run, PIN_OPTION, pin_keeps_cutoff);
+    return kept->option == OPTION_CUTOFF && keeps != NULL && strcmp(keeps, cutoff_given) != 0;
+}
+
 static bool append_kept(struct buffer *line, const struct run *run, struct err *err) {
     bool is_fine = true;
     for (size_t row = 0; is_fine && row < sizeof kept_options / sizeof kept_options[0]; row++) {
         const struct kept_option *kept = &kept_options[row];
         const char *name = option_table[kept->option].name;
         const char *value = run_pinned(run, kept->group, kept->pin);
-        if (value == NULL || (kept->usual != NULL && strcmp(value, kept->usual) == 0)) {
+        if (value == NULL || (kept->usual != NULL && strcmp(value, kept->usual) == 0) ||
+            is_default_cutoff(run, kept)) {
             continue;
         }
         if (kept->flag == NULL) {

@@ -118,10 +118,9 @@ take() {
         tail -n 20 "$data/db-err.txt" >&2
         die "$name failed"
     }
-    # The backend ends a moment after its client.
-    for _ in $(seq 50); do
-        [ "$(sql -c "select count(*) from pg_stat_activity where datname = 'bench' and pid <> pg_backend_pid()
-            and backend_type in ('client backend', 'parallel worker')")" -gt 0 ] || break
+    # The backend ends a moment after its client, and counts when the postmaster has taken note of it.
+    for _ in $(seq 1000); do
+        pgrep -P "$postmaster" -f ' bench ' >"$data/db-out.txt" || break
     done
     sed -E "s/^wall_us=([0-9]+) cpu_us=([0-9]+) anon_kb=([0-9]+) .*/$name\t\1\t\2\t$(($(server_us) - before))\t\3/" \
         "$data/db-measured" >>"$results"

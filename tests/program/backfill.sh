@@ -69,6 +69,24 @@ writes_once() {
         stands acme tokens 752238 -- stands acme exports 18 -- no_drift
 }
 
+# What the plan counts by events is compared and moved as it is counted, whatever its quantities add up to.
+moves_counts() {
+    sql -c "insert into billing.orgs (org_id) values ('oak')" -c "insert into billing.plans (plan_id) values ('metered')" \
+        -c "insert into billing.prices (plan_id, metric, aggregation, included, unit_price) values ('metered', 'calls', 'count', 31, 1)" \
+        -c "insert into billing.subscriptions (org_id, plan_id) values ('oak', 'metered')" \
+        -c "select billing.increment_usage('oak', 'calls', 700), billing.increment_usage('oak', 'calls', 700)"
+    printf 'org_id,metric,quantity\noak,calls,30\n' >"$scratch/counted.csv"
+    printf 'org_id,metric,quantity\noak,calls,30.5\n' >"$scratch/no_count.csv"
+    all expect 10 backfill --truth "$scratch/no_count.csv" --database "" -- error_says "counts events or distinct keys" -- \
+        expect 15 backfill --truth "$scratch/counted.csv" --verify --database "" -- lists oak,calls,2,30,28 -- \
+        expect 0 backfill --truth "$scratch/counted.csv" --database "" -- lists oak,calls,2,30,28 -- \
+        gives "select count from billing.get_usage('oak')" 30 -- no_drift -- \
+        gives "select billing.recount_usage('oak'), (select used from billing.metric_state('oak', 'calls'))" "1|30" -- \
+        sql -c "select billing.increment_usage('oak', 'calls', 700)" -- \
+        gives "select count from billing.get_usage('oak')" 31 -- no_drift -- \
+        expect 0 backfill --truth "$scratch/counted.csv" --database "" -- lists_nothing
+}
+
 # Flows: what was closed stays as it was.
 changes_no_close() {
     all expect 4 run "${args[@]}" --source "$scratch/acme" --run-dir "$scratch/files" -- \
@@ -180,6 +198,7 @@ check "--verify lists what differs, changes nothing and ends with 15" only_compa
 check "differences go into ledger and cache" writes_differences
 check "a file's row is written once, also when usage has gone on since" writes_once
 check "a close counts none of it as usage of a flow" changes_no_close
+check "what a plan counts by events is moved as it is counted" moves_counts
 check "a query gives the truth, and can only read" asks_query
 check "what is wrong with a query is told as such" hints_at_query
 check "the seat book gives the truth for seats" counts_seats

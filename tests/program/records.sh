@@ -125,6 +125,15 @@ late acme tokens 100000 2024-02-20T00:00:00Z
 check "late usage of a recorded period changes nothing" unchanged close_as 4 late
 check "but is listed" rows_of late exceptions.csv "acme,tokens,late,recorded_after_cutoff"
 not_late() { unchanged close_as 4 later && ! rows_of later exceptions.csv "acme,tokens,late,"; }
+damaged() { # begun anew as is told, it is what was recorded, and not what came since
+    printf XX | dd of="$scratch/by-default/50-record/records.arrow" bs=1 seek=300 conv=notrunc status=none
+    expect 12 run --run-dir "$scratch/by-default" --database "" && error_says "records.arrow" "is damaged" || return 1
+    grep "^next: " "$scratch/err"
+    ! error_says "--cutoff" && unchanged type_next && error_says "next: less $scratch/by-default/reports/exceptions.csv"
+}
+check "a later default cutoff takes in as little" unchanged \
+    expect 4 run --database "" --period 2024-02 --now 2998-01-01T00:00:00Z --run-dir "$scratch/by-default"
+check "damaged, it is begun anew to the same result" damaged
 sql -c "update billing.prices set unit_price = unit_price * 2 where metric = 'tokens'"
 refused() {
     unchanged close_as 13 taken --cutoff 2999-01-01T00:00:00Z && error_says "another result is recorded already for 1 org" \
