@@ -10,7 +10,7 @@
 #ifndef PERIODCLOSE_RATING_DAILY_H
 #define PERIODCLOSE_RATING_DAILY_H
 
-#include "rating/price.h"
+#include "rating/trend.h"
 #include "table/checkpoint.h"
 
 struct day_walk {
@@ -39,6 +39,18 @@ static inline bool day_is_null(const struct day_span *span, size_t column, size_
     return validity != NULL && (validity[row / 8] >> (row % 8) & 1) == 0;
 }
 
+/* A row of a table by day, as the day of a period: below zero and beyond its end when it is not. */
+static inline int64_t day_offset(const struct day_span *span, size_t row, int32_t first_date) {
+    const int32_t *dates = day_values(span, 1);
+    return (int64_t)dates[row] - first_date;
+}
+/* ERR_DAMAGED when rows are left. */
+bool day_walk_end(struct day_walk *walk, struct err *err);
+
+/* Takes the rows of the series from meter's table daily. False: one is of no such day. */
+bool day_walk_read(struct day_walk *daily, int64_t series, int32_t first_date,
+                   struct trend_days *days);
+
 /* The three tables side by side: each row of usage takes what is its own. */
 struct daily_walk {
     struct day_walk days;
@@ -55,8 +67,6 @@ bool daily_walk_fill(struct daily_walk *walk, int64_t series, enum aggregation a
                      int32_t first_date, size_t days_count, struct decimal *quantities);
 /* Skips the rows of series before this one, for who asks for one only. */
 void daily_walk_to(struct daily_walk *walk, int64_t series);
-/* The rows of the series, taken unread. */
-void daily_walk_skip(struct daily_walk *walk, int64_t series);
 /* ERR_DAMAGED when rows are left that no row of usage took. */
 bool daily_walk_end(struct daily_walk *walk, struct err *err);
 

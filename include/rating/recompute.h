@@ -155,7 +155,10 @@ struct recompute_series {
  * "Projection".
  */
 struct recompute_trend {
-    bool has_slope; /* slope and growth fit into decimals */
+    bool has_line;                      /* else there are no sums of the days */
+    struct recompute_signed day_sum;    /* of y */
+    struct recompute_signed day_moment; /* of (2x - days_count + 1) y */
+    bool has_slope;                     /* slope and growth fit into decimals */
     struct recompute_signed slope_per_day;
     struct recompute_signed growth_30_days;
     bool has_r_squared;

@@ -228,6 +228,27 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(USAGE_DAYS_WITH_DATA, "days_with_data", INT64, false)
 
 /*
+ * moments: what a line through a daily series needs of it (rating/trend.h), where one is fitted:
+ * for rows of usage with a series and two or more days with data. Key: series. With x = 0 … n - 1
+ * for the n days of the period and y for the quantity of the day: day_sum is the sum of y,
+ * day_moment that of (2x - n + 1) y; r_squared: how well the line fits, null for a constant.
+ */
+#define MOMENTS_COLUMNS(X)                                                                         \
+    X(MOMENTS_SERIES, "series", INT64, false)                                                      \
+    X(MOMENTS_DAY_SUM, "day_sum", DECIMAL, false)                                                  \
+    X(MOMENTS_DAY_MOMENT, "day_moment", DECIMAL, false)                                            \
+    X(MOMENTS_R_SQUARED, "r_squared", DECIMAL, true)
+
+/*
+ * daily: in place of a row of moments, the daily series itself without its days of zero, where a
+ * sum is no decimal (days of 10^20 and more). Key: series, day.
+ */
+#define DAILY_COLUMNS(X)                                                                           \
+    X(DAILY_SERIES, "series", INT64, false)                                                        \
+    X(DAILY_DAY, "day", DATE, false)                                                               \
+    X(DAILY_QUANTITY, "quantity", DECIMAL, false)
+
+/*
  * negatives: the rows of usage whose net was negative, and made zero. Key: org_id, metric. For sum,
  * count and unique the net is the sum of the days.
  */
@@ -400,6 +421,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     T(asides, ASIDES_COLUMNS, 3)                                                                   \
     T(categories, CATEGORIES_COLUMNS, 2)                                                           \
     T(usage, USAGE_COLUMNS, 2)                                                                     \
+    T(moments, MOMENTS_COLUMNS, 1)                                                                 \
+    T(daily, DAILY_COLUMNS, 2)                                                                     \
     T(negatives, NEGATIVES_COLUMNS, 2)                                                             \
     T(charges, CHARGES_COLUMNS, 2)                                                                 \
     T(lines, LINES_COLUMNS, 3)                                                                     \

@@ -26,6 +26,8 @@ static const struct plain_table plain_tables[] = {
     {&checkpoint_days, "days of usage", true, false},
     {&checkpoint_keys, "days of unique keys", true, false},
     {&checkpoint_levels, "days of levels", true, false},
+    {&checkpoint_moments, "sums of days", true, false},
+    {&checkpoint_daily, "days of very large usage", true, false},
     {&checkpoint_asides, "sums of late or unpriced usage", false, false},
     {&checkpoint_categories, "counts of events", false, false},
     {&checkpoint_lines, "tiers of charges", false, false},

@@ -159,7 +159,9 @@ bool verify_org(struct verify_shard *shard, const struct terms_plan *plan,
         }
         shard->quantities++;
         enum aggregation aggregation = plan->prices[index].price.aggregation;
-        shard->quantities_agreeing += verify_quantity(shard, aggregation) ? 1 : 0;
+        bool is_quantity = verify_quantity(shard, aggregation);
+        bool is_series = verify_series(shard, aggregation, &metrics[index].trend);
+        shard->quantities_agreeing += is_quantity && is_series ? 1 : 0;
         if (is_rated) {
             metrics[index].usage = shard->usage;
             if (!recompute_metric(shard, &verify_plan->prices[index], &verify_plan->increment,
@@ -167,7 +169,7 @@ bool verify_org(struct verify_shard *shard, const struct terms_plan *plan,
                 return false;
             }
             if (shard->tables.projections != NULL) {
-                verify_trend(shard, aggregation, &metrics[index]);
+                verify_trend(&metrics[index]);
             }
             costs[index].metric = shard->metric;
             costs[index].uncapped_cost = metrics[index].charge.uncapped_cost;
@@ -206,6 +208,8 @@ static bool tables_open(struct run *run, size_t shard, struct verify_tables *tab
            run_input_open(run, &checkpoint_keys, shard, &tables->keys, err) &&
            run_input_open(run, &checkpoint_levels, shard, &tables->levels, err) &&
            run_input_open(run, &checkpoint_usage, shard, &tables->usage, err) &&
+           run_input_open(run, &checkpoint_moments, shard, &tables->moments, err) &&
+           run_input_open(run, &checkpoint_daily, shard, &tables->daily, err) &&
            run_input_open(run, &checkpoint_negatives, shard, &tables->negatives, err) &&
            (!run_has_table(run, &checkpoint_charges) ||
             (run_input_open(run, &checkpoint_charges, shard, &tables->charges, err) &&
@@ -219,9 +223,10 @@ static bool tables_open(struct run *run, size_t shard, struct verify_tables *tab
 
 static void tables_close(struct verify_tables *tables) {
     struct table *all[] = {
-        tables->orgs,        tables->limits,    tables->series,  tables->days,     tables->keys,
-        tables->levels,      tables->usage,     tables->charges, tables->lines,    tables->history,
-        tables->projections, tables->estimates, tables->changes, tables->negatives};
+        tables->orgs,    tables->limits,    tables->series,      tables->days,
+        tables->keys,    tables->levels,    tables->usage,       tables->charges,
+        tables->lines,   tables->history,   tables->projections, tables->estimates,
+        tables->changes, tables->negatives, tables->moments,     tables->daily};
     for (size_t index = 0; index < sizeof all / sizeof all[0]; index++) {
         table_close(all[index]);
     }

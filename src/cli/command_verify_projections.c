@@ -66,18 +66,7 @@ bool verify_lines(struct verify_shard *shard, const struct recompute_price *pric
 /* --- projections --------------------------------------------------------------------------------
  */
 
-void verify_trend(struct verify_shard *shard, enum aggregation aggregation,
-                  struct verify_metric *metric) {
-    int64_t days_count = table_get_int64(shard->org, ORGS_DAYS);
-    struct recompute_series series = {
-        .aggregation = aggregation,
-        .days = shard->series_days,
-        .days_count = days_count < TREND_DAYS_MAX ? (size_t)days_count : TREND_DAYS_MAX,
-        .next_days_count = (size_t)table_get_int64(shard->org, ORGS_NEXT_DAYS),
-        .days_with_data = (size_t)shard->days_with_data,
-        .current = table_get_decimal(&shard->usage, USAGE_QUANTITY),
-    };
-    recompute_trend(&series, &metric->trend);
+void verify_trend(struct verify_metric *metric) {
     metric->has_projected_cost = false;
     if (metric->trend.has_projected) {
         recompute_charge(&metric->terms, &metric->trend.projected, &metric->projected, NULL);
@@ -85,31 +74,6 @@ void verify_trend(struct verify_shard *shard, enum aggregation aggregation,
                                      recompute_fits(&metric->projected.exact_cost) &&
                                      recompute_fits(&metric->projected.uncapped_cost);
     }
-}
-
-/* A value that may be missing, sealed or expected. */
-static bool is_there(struct verify_shard *shard, const char *what, bool is_sealed,
-                     bool is_expected) {
-    if (is_sealed != is_expected) {
-        verify_disagree(shard, what, is_sealed ? "a value" : "nothing",
-                        is_expected ? "a value" : "nothing");
-    }
-    return is_sealed == is_expected;
-}
-
-static bool optional_is(struct verify_shard *shard, const char *what,
-                        const struct table_cursor *row, size_t column, bool has_value,
-                        const struct recompute_signed *expected) {
-    bool is_sealed = !table_is_null(row, column);
-    if (!is_there(shard, what, is_sealed, has_value) || !is_sealed) {
-        return is_sealed == has_value;
-    }
-    struct decimal sealed = table_get_decimal(row, column);
-    if (recompute_signed_is(expected, sealed)) {
-        return true;
-    }
-    verify_signed_disagrees(shard, what, sealed, expected);
-    return false;
 }
 
 static struct recompute_signed unsigned_value(const struct recompute_number *number) {
@@ -158,7 +122,7 @@ static bool change_is(struct verify_shard *shard, const struct verify_metric *me
     bool has_previous = history_find(shard, &previous);
     bool has_change = has_previous && !decimal_is_zero(previous);
     bool is_sealed = row_find(shard, &shard->changes, &shard->changes_found);
-    if (!is_there(shard, "previous", is_sealed, has_previous) || !is_sealed) {
+    if (!verify_presence(shard, "previous", is_sealed, has_previous) || !is_sealed) {
         return is_sealed == has_previous;
     }
     expected.size = recompute_read(previous, &expected.is_negative);
@@ -167,8 +131,9 @@ static bool change_is(struct verify_shard *shard, const struct verify_metric *me
         has_change = recompute_fits(&change.size);
     }
     const struct table_cursor *row = &shard->changes.cursor;
-    bool is_previous = optional_is(shard, "previous", row, CHANGES_PREVIOUS, true, &expected);
-    return optional_is(shard, "change", row, CHANGES_CHANGE, has_change, &change) && is_previous;
+    bool is_previous = verify_optional(shard, "previous", row, CHANGES_PREVIOUS, true, &expected);
+    return verify_optional(shard, "change", row, CHANGES_CHANGE, has_change, &change) &&
+           is_previous;
 }
 
 /* What goes on as it is has no row of projections. */
@@ -182,7 +147,7 @@ static bool trend_is(struct verify_shard *shard, const struct verify_metric *met
     const struct recompute_trend *trend = &metric->trend;
     bool is_expected = !trend_is_flat(trend, table_get_decimal(&metric->usage, USAGE_QUANTITY));
     bool is_sealed = row_find(shard, &shard->projections, &shard->projections_found);
-    if (!is_there(shard, "trend", is_sealed, is_expected) || !is_sealed) {
+    if (!verify_presence(shard, "trend", is_sealed, is_expected) || !is_sealed) {
         return is_sealed == is_expected;
     }
     const struct recompute_signed r_squared = unsigned_value(&trend->r_squared);
@@ -200,9 +165,10 @@ static bool trend_is(struct verify_shard *shard, const struct verify_metric *met
     };
     bool agrees = true;
     for (size_t index = 0; index < sizeof values / sizeof values[0]; index++) {
-        agrees = optional_is(shard, values[index].name, &shard->projections.cursor,
-                             values[index].column, values[index].has_value, values[index].value) &&
-                 agrees;
+        agrees =
+            verify_optional(shard, values[index].name, &shard->projections.cursor,
+                            values[index].column, values[index].has_value, values[index].value) &&
+            agrees;
     }
     return agrees;
 }
@@ -213,15 +179,16 @@ static bool estimate_is(struct verify_shard *shard, const struct verify_metric *
                         bool has_cost, const struct recompute_number *cost) {
     bool is_expected = !has_cost || metric->projected.overage.count > 0;
     bool is_sealed = row_find(shard, &shard->estimates, &shard->estimates_found);
-    if (!is_there(shard, "estimate", is_sealed, is_expected) || !is_sealed) {
+    if (!verify_presence(shard, "estimate", is_sealed, is_expected) || !is_sealed) {
         return is_sealed == is_expected;
     }
     const struct recompute_signed overage = unsigned_value(&metric->projected.overage);
     const struct recompute_signed money = unsigned_value(cost);
     const struct table_cursor *row = &shard->estimates.cursor;
-    bool is_overage = optional_is(shard, "projected_overage", row, ESTIMATES_PROJECTED_OVERAGE,
-                                  has_cost, &overage);
-    return optional_is(shard, "projected_cost", row, ESTIMATES_PROJECTED_COST, has_cost, &money) &&
+    bool is_overage = verify_optional(shard, "projected_overage", row, ESTIMATES_PROJECTED_OVERAGE,
+                                      has_cost, &overage);
+    return verify_optional(shard, "projected_cost", row, ESTIMATES_PROJECTED_COST, has_cost,
+                           &money) &&
            is_overage;
 }
 

@@ -5,7 +5,8 @@
 
 enum { SERIES_COLUMN = 0 };
 
-_Static_assert(DAYS_SERIES == 0 && KEYS_SERIES == 0 && LEVELS_SERIES == 0,
+_Static_assert(DAYS_SERIES == 0 && KEYS_SERIES == 0 && LEVELS_SERIES == 0 && MOMENTS_SERIES == 0 &&
+                   DAILY_SERIES == 0,
                "rows by day have their series in the first column");
 
 static void days_next(struct verify_days *days) {
@@ -27,6 +28,8 @@ void verify_quantities_start(struct verify_shard *shard) {
     shard->days = days_start(shard->tables.days);
     shard->keys = days_start(shard->tables.keys);
     shard->levels = days_start(shard->tables.levels);
+    shard->moments = days_start(shard->tables.moments);
+    shard->daily = days_start(shard->tables.daily);
     shard->negatives = terms_walk_start(shard->tables.negatives);
 }
 
@@ -178,6 +181,7 @@ bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation) {
     int64_t events = 0;
     bool is_level = aggregation_table[aggregation].is_level;
     shard->days_with_data = 0;
+    shard->has_series = false;
     memset(shard->series_days, 0, sizeof shard->series_days);
     if (is_level) {
         shard->days_with_data = table_get_int64(shard->org, ORGS_SUBSCRIBED_DAYS);
@@ -186,6 +190,7 @@ bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation) {
         int64_t series = table_get_int64(&shard->series.cursor, SERIES_SERIES);
         events = table_get_int64(&shard->series.cursor, SERIES_EVENTS);
         shard->days_with_data = 0;
+        shard->has_series = true;
         if (is_level) {
             net = net_of_level(shard, series, aggregation);
         } else {
@@ -204,11 +209,112 @@ bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation) {
     return is_quantity && is_negative && is_events && is_days;
 }
 
+/* --- what a line needs ---------------------------------------------------------------------------
+ */
+
+bool verify_presence(struct verify_shard *shard, const char *what, bool is_sealed,
+                     bool is_expected) {
+    if (is_sealed != is_expected) {
+        verify_disagree(shard, what, is_sealed ? "a value" : "nothing",
+                        is_expected ? "a value" : "nothing");
+    }
+    return is_sealed == is_expected;
+}
+
+bool verify_optional(struct verify_shard *shard, const char *what, const struct table_cursor *row,
+                     size_t column, bool has_value, const struct recompute_signed *expected) {
+    bool is_sealed = !table_is_null(row, column);
+    if (!verify_presence(shard, what, is_sealed, has_value) || !is_sealed) {
+        return is_sealed == has_value;
+    }
+    struct decimal sealed = table_get_decimal(row, column);
+    if (recompute_signed_is(expected, sealed)) {
+        return true;
+    }
+    verify_signed_disagrees(shard, what, sealed, expected);
+    return false;
+}
+
+static bool verify_moments(struct verify_shard *shard, int64_t series,
+                           const struct recompute_trend *trend, bool is_expected) {
+    struct verify_days *moments = &shard->moments;
+    const struct table_cursor *row = &moments->cursor;
+    const struct recompute_signed r_squared = {.size = trend->r_squared};
+    bool is_sealed = days_are_of(moments, series);
+    bool agrees = verify_presence(shard, "moments", is_sealed, is_expected);
+    if (is_sealed && is_expected) {
+        agrees = verify_optional(shard, "day_sum", row, MOMENTS_DAY_SUM, true, &trend->day_sum);
+        agrees = verify_optional(shard, "day_moment", row, MOMENTS_DAY_MOMENT, true,
+                                 &trend->day_moment) &&
+                 agrees;
+        agrees = verify_optional(shard, "r_squared", row, MOMENTS_R_SQUARED, trend->has_r_squared,
+                                 &r_squared) &&
+                 agrees;
+        days_next(moments);
+    }
+    for (; days_are_of(moments, series); days_next(moments)) {
+        agrees = verify_presence(shard, "moments", true, false);
+    }
+    return agrees;
+}
+
+/* The days themselves, where their sums are no decimals; else daily has none of them. */
+static bool verify_daily(struct verify_shard *shard, int64_t series, bool is_expected) {
+    struct verify_days *daily = &shard->daily;
+    int32_t first_date = table_get_date(shard->org, ORGS_FIRST_DATE);
+    bool agrees = true;
+    for (int32_t day = 0; is_expected && day < TREND_DAYS_MAX; day++) {
+        struct recompute_signed expected = recompute_flow_signed(&shard->series_days[day]);
+        if (expected.size.count == 0) {
+            continue;
+        }
+        bool is_sealed = days_are_of(daily, series) &&
+                         table_get_date(&daily->cursor, DAILY_DAY) == first_date + day;
+        agrees = verify_presence(shard, "day", is_sealed, true) && agrees;
+        if (is_sealed) {
+            agrees =
+                verify_optional(shard, "day", &daily->cursor, DAILY_QUANTITY, true, &expected) &&
+                agrees;
+            days_next(daily);
+        }
+    }
+    for (; days_are_of(daily, series); days_next(daily)) {
+        agrees = verify_presence(shard, "day", true, false);
+    }
+    return agrees;
+}
+
+bool verify_series(struct verify_shard *shard, enum aggregation aggregation,
+                   struct recompute_trend *trend) {
+    int64_t days_count = table_get_int64(shard->org, ORGS_DAYS);
+    struct recompute_series series = {
+        .aggregation = aggregation,
+        .days = shard->series_days,
+        .days_count = days_count < TREND_DAYS_MAX ? (size_t)days_count : TREND_DAYS_MAX,
+        .next_days_count = (size_t)table_get_int64(shard->org, ORGS_NEXT_DAYS),
+        .days_with_data = (size_t)shard->days_with_data,
+        .current = table_get_decimal(&shard->usage, USAGE_QUANTITY),
+    };
+    recompute_trend(&series, trend);
+    if (!shard->has_series) {
+        return true;
+    }
+    int64_t number = table_get_int64(&shard->series.cursor, SERIES_SERIES);
+    bool has_sums = trend->has_line && recompute_fits(&trend->day_sum.size) &&
+                    recompute_fits(&trend->day_moment.size);
+    bool is_moments = verify_moments(shard, number, trend, has_sums);
+    return verify_daily(shard, number, trend->has_line && !has_sums) && is_moments;
+}
+
 void verify_quantities_end(struct verify_shard *shard) {
     const struct {
         const struct verify_days *days;
         const char *name;
-    } tables[] = {{&shard->days, "days"}, {&shard->keys, "keys"}, {&shard->levels, "levels"}};
+    } tables[] = {{&shard->days, "days"},
+                  {&shard->keys, "keys"},
+                  {&shard->levels, "levels"},
+                  {&shard->moments, "moments"},
+                  {&shard->daily, "daily"}};
     for (size_t index = 0; index < sizeof tables / sizeof tables[0]; index++) {
         struct disagreement *found =
             tables[index].days->has_row ? disagreements_add(&shard->disagreements) : NULL;

@@ -35,6 +35,8 @@ struct verify_tables {
     struct table *keys;
     struct table *levels;
     struct table *usage;
+    struct table *moments;
+    struct table *daily;
     struct table *negatives;
     struct table *charges; /* NULL: not rated yet, as are lines */
     struct table *lines;
@@ -69,6 +71,8 @@ struct verify_shard {
     struct verify_days keys;
     struct verify_days levels;
     struct table_cursor usage;
+    struct verify_days moments;
+    struct verify_days daily;
     struct terms_walk negatives;
     struct terms_walk charges;
     struct table_cursor lines;
@@ -83,6 +87,7 @@ struct verify_shard {
     /* its days, from what extract sealed; those outside the period are told and left out */
     struct recompute_flow series_days[TREND_DAYS_MAX];
     int64_t days_with_data;
+    bool has_series;
     /* results */
     uint64_t quantities;
     uint64_t quantities_agreeing;
@@ -111,15 +116,23 @@ bool verify_value(struct verify_shard *shard, const char *what, struct decimal s
 void verify_quantities_start(struct verify_shard *shard);
 /* The row of usage at hand, and whether its net was negative; true when it agrees. */
 bool verify_quantity(struct verify_shard *shard, enum aggregation aggregation);
+/* Is something sealed that should be, or neither? Noted when not. */
+bool verify_presence(struct verify_shard *shard, const char *what, bool is_sealed,
+                     bool is_expected);
+/* A value that may be missing: the column of the row, and what should be there. */
+bool verify_optional(struct verify_shard *shard, const char *what, const struct table_cursor *row,
+                     size_t column, bool has_value, const struct recompute_signed *expected);
+/* The line through its days, and what moments or daily keep of them; true when these agree. */
+bool verify_series(struct verify_shard *shard, enum aggregation aggregation,
+                   struct recompute_trend *trend);
 /* Rows by day that no usage came from. */
 void verify_quantities_end(struct verify_shard *shard);
 
 /* The tiers of the charge at hand, which are consumed; true when they agree. */
 bool verify_lines(struct verify_shard *shard, const struct recompute_price *price,
                   const struct recompute_lines *lines);
-/* The trend of the metric at hand, and what it would cost before the cap. */
-void verify_trend(struct verify_shard *shard, enum aggregation aggregation,
-                  struct verify_metric *metric);
+/* What the metric at hand would cost after its trend, before the cap. */
+void verify_trend(struct verify_metric *metric);
 /* Projections of all metrics of the org at hand, once their trends are known; rows are consumed. */
 bool verify_projections(struct verify_shard *shard, const struct terms_plan *plan,
                         const struct recompute_number *increment,

@@ -2,10 +2,10 @@
 
 #include <assert.h>
 
-enum { SERIES_COLUMN = 0, DAY_COLUMN = 1 };
+enum { SERIES_COLUMN = 0 };
 
-_Static_assert(DAYS_SERIES == 0 && KEYS_SERIES == 0 && LEVELS_SERIES == 0 && DAYS_DAY == 1 &&
-                   KEYS_DAY == 1 && LEVELS_DAY == 1,
+_Static_assert(DAYS_SERIES == 0 && KEYS_SERIES == 0 && LEVELS_SERIES == 0 && DAILY_SERIES == 0 &&
+                   DAYS_DAY == 1 && KEYS_DAY == 1 && LEVELS_DAY == 1 && DAILY_DAY == 1,
                "tables by day begin with the series and the day");
 
 /* --- one table ----------------------------------------------------------------------------------
@@ -52,6 +52,27 @@ bool day_walk_is_over(struct day_walk *walk, int64_t *series) {
     return false;
 }
 
+bool day_walk_end(struct day_walk *walk, struct err *err) {
+    int64_t series;
+    return day_walk_is_over(walk, &series) ||
+           err_set(err, ERR_DAMAGED, "%s: days of series %lld, which no price meters",
+                   table_path(walk->table), (long long)series);
+}
+
+bool day_walk_read(struct day_walk *daily, int64_t series, int32_t first_date,
+                   struct trend_days *days) {
+    struct day_span span;
+    while (day_walk_take(daily, series, &span)) {
+        const struct decimal *quantities = day_values(&span, DAILY_QUANTITY);
+        for (size_t row = span.from; row < span.until; row++) {
+            if (!trend_days_put(days, day_offset(&span, row, first_date), 1, quantities[row])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* --- all three ----------------------------------------------------------------------------------
  */
 
@@ -66,12 +87,6 @@ static void day_walk_skip(struct day_walk *walk, int64_t series) {
     struct day_span span;
     while (day_walk_take(walk, series, &span)) {
     }
-}
-
-void daily_walk_skip(struct daily_walk *walk, int64_t series) {
-    day_walk_skip(&walk->days, series);
-    day_walk_skip(&walk->keys, series);
-    day_walk_skip(&walk->levels, series);
 }
 
 static void day_walk_to(struct day_walk *walk, int64_t series) {
@@ -96,8 +111,7 @@ struct daily_target {
 
 static bool daily_index(const struct daily_target *target, const struct day_span *span, size_t row,
                         size_t *day_index) {
-    int64_t offset =
-        (int64_t)((const int32_t *)day_values(span, DAY_COLUMN))[row] - target->first_date;
+    int64_t offset = day_offset(span, row, target->first_date);
     *day_index = (size_t)offset;
     return offset >= 0 && (uint64_t)offset < target->days_count;
 }
@@ -185,13 +199,6 @@ bool daily_walk_fill(struct daily_walk *walk, int64_t series, enum aggregation a
 }
 
 bool daily_walk_end(struct daily_walk *walk, struct err *err) {
-    struct day_walk *walks[] = {&walk->days, &walk->keys, &walk->levels};
-    for (size_t index = 0; index < sizeof walks / sizeof walks[0]; index++) {
-        int64_t series;
-        if (!day_walk_is_over(walks[index], &series)) {
-            return err_set(err, ERR_DAMAGED, "%s: days of series %lld, which no price meters",
-                           table_path(walks[index]->table), (long long)series);
-        }
-    }
-    return true;
+    return day_walk_end(&walk->days, err) && day_walk_end(&walk->keys, err) &&
+           day_walk_end(&walk->levels, err);
 }

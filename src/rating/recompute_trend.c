@@ -104,6 +104,15 @@ static struct recompute_number times(const struct recompute_number *number, uint
     return number_multiply(number, &by);
 }
 
+/* The sum of (2x - n + 1) y is 2 A / n, because the sum of x is n (n - 1) / 2. */
+static void find_sums(const struct line *line, uint64_t n, struct recompute_trend *trend) {
+    struct recompute_flow twice = flow_times(&line->a, 2);
+    struct recompute_signed moment_by_n = recompute_flow_signed(&twice);
+    struct recompute_number divisor = number_from(n);
+    trend->day_sum = recompute_flow_signed(&line->y);
+    trend->day_moment = signed_divide(&moment_by_n, &divisor);
+}
+
 static void find_r_squared(const struct line *line, uint64_t n, struct recompute_trend *trend) {
     struct recompute_signed y = recompute_flow_signed(&line->y);
     struct recompute_signed a = recompute_flow_signed(&line->a);
@@ -182,6 +191,8 @@ void recompute_trend(const struct recompute_series *series, struct recompute_tre
         return;
     }
     struct line line = line_through(series);
+    trend->has_line = true;
+    find_sums(&line, series->days_count, trend);
     struct recompute_flow growth = flow_times(&line.a, 30);
     struct recompute_signed slope_by_d = recompute_flow_signed(&line.a);
     struct recompute_signed growth_by_d = recompute_flow_signed(&growth);

@@ -1,5 +1,5 @@
 /*
- * Which way a trend is fitted, and the two small ratios of the reports.
+ * Which way a series is measured and a trend fitted, and the two small ratios of the reports.
  */
 #include "rating/trend.h"
 
@@ -16,19 +16,63 @@ const enum trend_target trend_targets[AGGREGATIONS_COUNT] = {
 
 _Static_assert(AGGREGATIONS_COUNT == 6, "a new aggregation needs its row in trend_targets");
 
-void trend_fit(const struct trend_input *input, struct trend *trend) {
+void trend_measure(const struct trend_days *days, struct trend_moments *moments) {
+    assert(days->days_count >= 2 && days->days_count <= TREND_DAYS_MAX);
+    *moments = (struct trend_moments){.has_sums = false};
+    if (!trend_measure_narrow(days, moments)) {
+        trend_measure_wide(days, moments);
+    }
+}
+
+/* Without a line it goes on as it is. */
+static bool trend_start(const struct trend_input *input, struct trend *trend) {
     assert(input->days_count <= TREND_DAYS_MAX);
     assert(input->next_days_count > 0 && input->next_days_count <= TREND_DAYS_MAX);
     *trend = (struct trend){.has_slope = false};
-    if (input->days_with_data < 2 || input->days_count < 2) {
-        trend->has_slope = true; /* and flat */
-        trend->has_projected = true;
-        trend->projected = decimal_max(input->current, DECIMAL_ZERO);
+    if (trend_has_line(input->days_count, input->days_with_data)) {
+        return true;
+    }
+    trend->has_slope = true; /* and flat */
+    trend->has_projected = true;
+    trend->projected = decimal_max(input->current, DECIMAL_ZERO);
+    return false;
+}
+
+static void trend_take_r_squared(const struct trend_moments *moments, struct trend *trend) {
+    trend->has_r_squared = moments->has_r_squared;
+    trend->r_squared = moments->r_squared;
+}
+
+void trend_fit_moments(const struct trend_input *input, const struct trend_moments *moments,
+                       struct trend *trend) {
+    if (!trend_start(input, trend)) {
         return;
     }
-    if (!trend_fit_narrow(input, trend)) {
-        trend_fit_wide(input, trend);
+    assert(moments->has_sums);
+    if (!trend_fit_narrow(input, moments, trend)) {
+        const struct trend_wide_sums sums = {.n = (int64_t)input->days_count,
+                                             .s = wide_from_int128(moments->sum.units),
+                                             .m = wide_from_int128(moments->moment.units)};
+        trend_fit_wide(input, &sums, trend);
     }
+    trend_take_r_squared(moments, trend);
+}
+
+void trend_fit(const struct trend_input *input, const struct trend_days *days,
+               struct trend *trend) {
+    struct trend_moments moments;
+    if (!trend_start(input, trend)) {
+        return;
+    }
+    assert(days->days_count == input->days_count);
+    trend_measure(days, &moments);
+    if (moments.has_sums) {
+        trend_fit_moments(input, &moments, trend);
+        return;
+    }
+    struct trend_wide_sums sums = trend_wide_sums_of(days);
+    trend_fit_wide(input, &sums, trend);
+    trend_take_r_squared(&moments, trend);
 }
 
 static int64_t power_of_ten(int exponent) {

@@ -45,35 +45,70 @@ static bool wide_ratio(struct wide numerator, struct wide denominator, struct de
     return true;
 }
 
-struct wide_sums {
-    int64_t n;
-    int64_t e;
-    struct wide s;
-    struct wide m;
-    struct wide q;
-};
-
-static struct wide_sums wide_sums_of(const struct trend_input *input) {
-    int64_t n = (int64_t)input->days_count;
+struct trend_wide_sums trend_wide_sums_of(const struct trend_days *days) {
     struct wide zero = wide_from_int128(0);
-    struct wide_sums sums = {.n = n, .e = n * (n * n - 1), .s = zero, .m = zero, .q = zero};
-    for (int64_t x = 0; x < n; x++) {
-        struct wide y = wide_from_int128(input->days[x].units);
-        sums.s = wide_sum(sums.s, y);
-        sums.m = wide_sum(sums.m, wide_times(y, 2 * x - n + 1));
-        sums.q = wide_sum(sums.q, wide_product(y, y));
+    struct trend_wide_sums sums = {.n = days->days_count, .s = zero, .m = zero};
+    for (size_t index = 0; index < days->runs_count; index++) {
+        const struct trend_run *run = &days->runs[index];
+        struct wide y = wide_from_int128(run->quantity.units);
+        sums.s = wide_sum(sums.s, wide_times(y, run->days));
+        sums.m = wide_sum(sums.m, wide_times(y, trend_run_centre(run, sums.n)));
     }
     return sums;
 }
 
+/* --- the measure --------------------------------------------------------------------------------
+ */
+
+/* False: not a decimal. */
+static bool wide_decimal(const struct wide *value, struct decimal *result) {
+    int128 units;
+    if (!wide_to_int128(value, &units) || !decimal_in_range(units)) {
+        return false;
+    }
+    result->units = units;
+    return true;
+}
+
+void trend_measure_wide(const struct trend_days *days, struct trend_moments *moments) {
+    struct trend_wide_sums sums = trend_wide_sums_of(days);
+    struct wide q = wide_from_int128(0);
+    for (size_t index = 0; index < days->runs_count; index++) {
+        const struct trend_run *run = &days->runs[index];
+        struct wide y = wide_from_int128(run->quantity.units);
+        q = wide_sum(q, wide_times(wide_product(y, y), run->days));
+    }
+    struct wide v = wide_difference(wide_times(q, sums.n), wide_product(sums.s, sums.s));
+    if (!wide_is_zero(&v)) {
+        struct wide numerator = wide_times(wide_product(sums.m, sums.m), 3);
+        moments->has_r_squared =
+            wide_ratio(wide_times(numerator, DECIMAL_ONE.units), wide_times(v, sums.n * sums.n - 1),
+                       &moments->r_squared);
+        assert(moments->has_r_squared);
+    }
+    struct trend_moments decimals = *moments;
+    decimals.has_sums =
+        wide_decimal(&sums.s, &decimals.sum) && wide_decimal(&sums.m, &decimals.moment);
+    if (decimals.has_sums) {
+        *moments = decimals;
+    }
+}
+
+/* --- the fit ------------------------------------------------------------------------------------
+ */
+
+static int64_t wide_e(const struct trend_wide_sums *sums) {
+    return sums->n * (sums->n * sums->n - 1);
+}
+
 /* E x fitted(x), zero where that is negative. */
-static struct wide wide_fitted(const struct wide_sums *sums, int64_t x) {
+static struct wide wide_fitted(const struct trend_wide_sums *sums, int64_t x) {
     struct wide fitted = wide_sum(wide_times(sums->s, sums->n * sums->n - 1),
                                   wide_times(sums->m, 3 * (2 * x - sums->n + 1)));
     return fitted.is_negative ? wide_from_int128(0) : fitted;
 }
 
-static bool wide_project(const struct trend_input *input, const struct wide_sums *sums,
+static bool wide_project(const struct trend_input *input, const struct trend_wide_sums *sums,
                          struct decimal *projected) {
     int64_t next = (int64_t)input->next_days_count;
     struct wide last = wide_fitted(sums, sums->n + next - 1);
@@ -84,7 +119,7 @@ static bool wide_project(const struct trend_input *input, const struct wide_sums
         total = wide_sum(total, fitted);
         highest = wide_compare(&fitted, &highest) > 0 ? fitted : highest;
     }
-    struct wide e = wide_from_int128(sums->e);
+    struct wide e = wide_from_int128(wide_e(sums));
     switch (trend_targets[input->aggregation]) {
     case TREND_TARGET_SUM:
         return wide_ratio(total, e, projected);
@@ -110,20 +145,13 @@ static bool wide_project(const struct trend_input *input, const struct wide_sums
     return false;
 }
 
-void trend_fit_wide(const struct trend_input *input, struct trend *trend) {
-    struct wide_sums sums = wide_sums_of(input);
-    struct wide e = wide_from_int128(sums.e);
-    struct wide v = wide_difference(wide_times(sums.q, sums.n), wide_product(sums.s, sums.s));
-    trend->has_slope = wide_ratio(wide_times(sums.m, 6), e, &trend->slope_per_day) &&
-                       wide_ratio(wide_times(sums.m, 180), e, &trend->growth_30_days);
+void trend_fit_wide(const struct trend_input *input, const struct trend_wide_sums *sums,
+                    struct trend *trend) {
+    struct wide e = wide_from_int128(wide_e(sums));
+    trend->has_slope = wide_ratio(wide_times(sums->m, 6), e, &trend->slope_per_day) &&
+                       wide_ratio(wide_times(sums->m, 180), e, &trend->growth_30_days);
     if (!trend->has_slope) {
         trend->slope_per_day = DECIMAL_ZERO;
     }
-    if (!wide_is_zero(&v)) {
-        struct wide numerator = wide_times(wide_product(sums.m, sums.m), 3);
-        trend->has_r_squared = wide_ratio(wide_times(numerator, DECIMAL_ONE.units),
-                                          wide_times(v, sums.n * sums.n - 1), &trend->r_squared);
-        assert(trend->has_r_squared);
-    }
-    trend->has_projected = wide_project(input, &sums, &trend->projected);
+    trend->has_projected = wide_project(input, sums, &trend->projected);
 }

@@ -4,6 +4,9 @@
  * Walks orgs, prices, series and the per-day tables side by side: all are sorted by org and metric,
  * and a series row exists only where a rated org's plan has a price. Nothing is looked up, nothing
  * is kept but the row at hand.
+ *
+ * It is also the last to read the days: what a line through them needs goes along with the
+ * quantity, so that a replay from a later stage has no use for extract's largest files.
  */
 #include <assert.h>
 
@@ -30,10 +33,18 @@ static const struct table_schema *const meter_inputs[INPUTS_COUNT] = {
     [INPUT_KEYS] = &checkpoint_keys,     [INPUT_LEVELS] = &checkpoint_levels,
 };
 
-enum meter_output { OUTPUT_USAGE, OUTPUT_NEGATIVES, OUTPUTS_COUNT };
+enum meter_output {
+    OUTPUT_USAGE,
+    OUTPUT_MOMENTS,
+    OUTPUT_DAILY,
+    OUTPUT_NEGATIVES,
+    OUTPUTS_COUNT,
+};
 
 static const struct stage_output meter_outputs[OUTPUTS_COUNT] = {
     [OUTPUT_USAGE] = {.schema = &checkpoint_usage, .is_sharded = true},
+    [OUTPUT_MOMENTS] = {.schema = &checkpoint_moments, .is_sharded = true},
+    [OUTPUT_DAILY] = {.schema = &checkpoint_daily, .is_sharded = true},
     [OUTPUT_NEGATIVES] = {.schema = &checkpoint_negatives, .is_sharded = true},
 };
 
@@ -43,8 +54,10 @@ struct meter {
     const struct stage_shard *shard;
     struct rated_walk walk;
     struct daily_walk daily;
-    int64_t events_in;  /* of all series rows */
-    int64_t events_out; /* of all usage rows */
+    struct trend_days days; /* of the series at hand */
+    bool has_strange_day;   /* one of them is of no day of the period, or there twice */
+    int64_t events_in;      /* of all series rows */
+    int64_t events_out;     /* of all usage rows */
 };
 
 struct metered {
@@ -52,19 +65,30 @@ struct metered {
     int64_t days_with_data;
 };
 
+static int32_t meter_first_date(const struct meter *meter) {
+    return table_get_date(&meter->walk.org, ORGS_FIRST_DATE);
+}
+
 static int64_t meter_period_us(const struct meter *meter) {
     return table_get_instant(&meter->walk.org, ORGS_PERIOD_END).us -
            table_get_instant(&meter->walk.org, ORGS_PERIOD_START).us;
+}
+
+static void meter_put_days(struct meter *meter, int64_t first, int64_t count,
+                           struct decimal quantity) {
+    meter->has_strange_day |= !trend_days_put(&meter->days, first, count, quantity);
 }
 
 /* --- flows --------------------------------------------------------------------------------------
  */
 
 static bool meter_sum(struct meter *meter, int64_t series, struct metered *metered) {
+    int32_t first_date = meter_first_date(meter);
     struct day_span span;
     while (day_walk_take(&meter->daily.days, series, &span)) {
         const struct decimal *sums = day_values(&span, DAYS_SUM);
         for (size_t row = span.from; row < span.until; row++) {
+            meter_put_days(meter, day_offset(&span, row, first_date), 1, sums[row]);
             if (__builtin_add_overflow(metered->net_units, sums[row].units, &metered->net_units)) {
                 return false;
             }
@@ -75,10 +99,15 @@ static bool meter_sum(struct meter *meter, int64_t series, struct metered *meter
 }
 
 /* Of whole numbers; their sum fits easily. */
-static void add_counts(const struct day_span *span, size_t column, int128 *sum) {
+static void add_counts(struct meter *meter, const struct day_span *span, size_t column,
+                       int128 *sum) {
+    int32_t first_date = meter_first_date(meter);
     const int64_t *counts = day_values(span, column);
     for (size_t row = span->from; row < span->until; row++) {
+        struct decimal count;
         *sum += counts[row];
+        (void)decimal_from_int64(counts[row], &count);
+        meter_put_days(meter, day_offset(span, row, first_date), 1, count);
     }
 }
 
@@ -94,11 +123,11 @@ static bool meter_count(struct meter *meter, int64_t series, bool is_unique,
     while (day_walk_take(&meter->daily.days, series, &span)) {
         metered->days_with_data += (int64_t)(span.until - span.from);
         if (!is_unique) {
-            add_counts(&span, DAYS_COUNT, &sum);
+            add_counts(meter, &span, DAYS_COUNT, &sum);
         }
     }
     while (is_unique && day_walk_take(&meter->daily.keys, series, &span)) {
-        add_counts(&span, KEYS_KEYS, &sum);
+        add_counts(meter, &span, KEYS_KEYS, &sum);
     }
     bool fits = decimal_from_int128(sum, &net);
     metered->net_units = net.units;
@@ -136,18 +165,28 @@ struct level_sum {
     bool has_highest;
     struct decimal highest;
     struct share_sum shares;
-    int32_t run_date;  /* first day of the last run */
+    int64_t run_first; /* first day of the last run */
     bool run_has_time; /* some of each of its days is subscribed */
+    struct decimal run_level;
     int64_t days_with_data;
 };
 
-static bool level_sum_add(struct level_sum *sum, const struct day_span *span, size_t row,
-                          int64_t period_us) {
-    int32_t date = ((const int32_t *)day_values(span, LEVELS_DAY))[row];
-    sum->days_with_data += sum->run_has_time ? date - sum->run_date : 0;
-    sum->run_date = date;
+/* The last run holds until this day. */
+static void level_sum_end_run(struct meter *meter, struct level_sum *sum, int64_t day) {
+    if (sum->run_has_time) {
+        sum->days_with_data += day - sum->run_first;
+        meter_put_days(meter, sum->run_first, day - sum->run_first, sum->run_level);
+    }
+}
+
+static bool level_sum_add(struct meter *meter, struct level_sum *sum, const struct day_span *span,
+                          size_t row, int64_t period_us) {
+    int64_t day = day_offset(span, row, meter_first_date(meter));
+    level_sum_end_run(meter, sum, day);
+    sum->run_first = day;
     sum->run_has_time = !day_is_null(span, LEVELS_CLOSING, row);
     if (sum->run_has_time) {
+        sum->run_level = ((const struct decimal *)day_values(span, LEVELS_CLOSING))[row];
         struct decimal highest = ((const struct decimal *)day_values(span, LEVELS_HIGHEST))[row];
         sum->highest = sum->has_highest ? decimal_max(sum->highest, highest) : highest;
         sum->has_highest = true;
@@ -162,18 +201,16 @@ static bool meter_level(struct meter *meter, int64_t series, enum aggregation ag
     const struct table_cursor *org = &meter->walk.org;
     const struct table_cursor *series_row = &meter->walk.sides[SIDE_SERIES].cursor;
     int64_t period_us = meter_period_us(meter);
-    int32_t first_date = table_get_date(org, ORGS_FIRST_DATE);
-    struct level_sum sum = {.highest = DECIMAL_ZERO, .run_date = first_date};
+    struct level_sum sum = {.highest = DECIMAL_ZERO};
     struct day_span span;
     while (day_walk_take(&meter->daily.levels, series, &span)) {
         for (size_t row = span.from; row < span.until; row++) {
-            if (!level_sum_add(&sum, &span, row, period_us)) {
+            if (!level_sum_add(meter, &sum, &span, row, period_us)) {
                 return false;
             }
         }
     }
-    sum.days_with_data +=
-        sum.run_has_time ? first_date + table_get_int64(org, ORGS_DAYS) - sum.run_date : 0;
+    level_sum_end_run(meter, &sum, table_get_int64(org, ORGS_DAYS));
     metered->days_with_data = sum.days_with_data;
     switch (aggregation) {
     case AGGREGATION_LAST:
@@ -203,10 +240,15 @@ static bool meter_series(struct meter *meter, int64_t series, struct metered *me
                          struct err *err) {
     const struct rated_walk *walk = &meter->walk;
     enum aggregation aggregation = walk->price->price.aggregation;
+    trend_days_start(&meter->days, (size_t)table_get_int64(&walk->org, ORGS_DAYS));
     bool fits = aggregation == AGGREGATION_SUM ? meter_sum(meter, series, metered)
                 : aggregation_table[aggregation].is_level
                     ? meter_level(meter, series, aggregation, metered)
                     : meter_count(meter, series, aggregation == AGGREGATION_UNIQUE, metered);
+    if (meter->has_strange_day) {
+        return err_set(err, ERR_DAMAGED, "%s: days of series %lld that its period does not have",
+                       table_path(walk->sides[SIDE_SERIES].cursor.table), (long long)series);
+    }
     return (fits && decimal_in_range(metered->net_units)) ||
            err_set(err, ERR_RANGE,
                    "org '%.*s', metric '%.*s': usage does not fit in 23 digits and 15 decimals",
@@ -222,6 +264,44 @@ static bool meter_put_negative(struct meter *meter, int128 net_units, struct err
     return table_end_row(negatives, err);
 }
 
+/* The days themselves, when what a line needs of them is too large. */
+static bool meter_put_daily(struct meter *meter, int64_t series, struct err *err) {
+    struct table_writer *daily = meter->shard->outputs[OUTPUT_DAILY];
+    for (size_t index = 0; index < meter->days.runs_count; index++) {
+        const struct trend_run *run = &meter->days.runs[index];
+        for (uint32_t day = run->first; day < run->first + run->days; day++) {
+            table_put_int64(daily, DAILY_SERIES, series);
+            table_put_date(daily, DAILY_DAY, meter_first_date(meter) + (int32_t)day);
+            table_put_decimal(daily, DAILY_QUANTITY, run->quantity);
+            if (!table_end_row(daily, err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* What a line through the days needs, where one is fitted. */
+static bool meter_put_moments(struct meter *meter, int64_t series, const struct metered *metered,
+                              struct err *err) {
+    struct table_writer *out = meter->shard->outputs[OUTPUT_MOMENTS];
+    struct trend_moments moments;
+    if (!trend_has_line(meter->days.days_count, (size_t)metered->days_with_data)) {
+        return true;
+    }
+    trend_measure(&meter->days, &moments);
+    if (!moments.has_sums) {
+        return meter_put_daily(meter, series, err);
+    }
+    table_put_int64(out, MOMENTS_SERIES, series);
+    table_put_decimal(out, MOMENTS_DAY_SUM, moments.sum);
+    table_put_decimal(out, MOMENTS_DAY_MOMENT, moments.moment);
+    if (moments.has_r_squared) {
+        table_put_decimal(out, MOMENTS_R_SQUARED, moments.r_squared);
+    }
+    return table_end_row(out, err);
+}
+
 static bool meter_price(struct meter *meter, struct err *err) {
     const struct rated_walk *walk = &meter->walk;
     const struct rated_side *series = &walk->sides[SIDE_SERIES];
@@ -232,7 +312,8 @@ static bool meter_price(struct meter *meter, struct err *err) {
         int64_t number = table_get_int64(&series->cursor, SERIES_SERIES);
         events = table_get_int64(&series->cursor, SERIES_EVENTS);
         if (!meter_series(meter, number, &metered, err) ||
-            (metered.net_units < 0 && !meter_put_negative(meter, metered.net_units, err))) {
+            (metered.net_units < 0 && !meter_put_negative(meter, metered.net_units, err)) ||
+            !meter_put_moments(meter, number, &metered, err)) {
             return false;
         }
         table_put_int64(usage, USAGE_SERIES, number);
@@ -292,7 +373,7 @@ static bool meter_compute(const struct stage_shard *shard, struct err *err) {
 const struct stage stage_meter = {
     .name = "meter",
     .number = 20,
-    .version = 2,
+    .version = 3,
     .effect = EFFECT_NONE,
     .summary = "turn day partials into one quantity per org and metric",
     .inputs = meter_inputs,

@@ -19,10 +19,9 @@ enum project_input {
     INPUT_TIERS,
     INPUT_LIMITS,
     INPUT_HISTORY,
-    INPUT_DAYS,
-    INPUT_KEYS,
-    INPUT_LEVELS,
     INPUT_USAGE,
+    INPUT_MOMENTS,
+    INPUT_DAILY,
     INPUTS_COUNT,
 };
 
@@ -30,8 +29,8 @@ static const struct table_schema *const project_inputs[INPUTS_COUNT] = {
     [INPUT_ORGS] = &checkpoint_orgs,     [INPUT_PLANS] = &checkpoint_plans,
     [INPUT_PRICES] = &checkpoint_prices, [INPUT_TIERS] = &checkpoint_tiers,
     [INPUT_LIMITS] = &checkpoint_limits, [INPUT_HISTORY] = &checkpoint_history,
-    [INPUT_DAYS] = &checkpoint_days,     [INPUT_KEYS] = &checkpoint_keys,
-    [INPUT_LEVELS] = &checkpoint_levels, [INPUT_USAGE] = &checkpoint_usage,
+    [INPUT_USAGE] = &checkpoint_usage,   [INPUT_MOMENTS] = &checkpoint_moments,
+    [INPUT_DAILY] = &checkpoint_daily,
 };
 
 enum project_output { OUTPUT_PROJECTIONS, OUTPUT_ESTIMATES, OUTPUT_CHANGES, OUTPUTS_COUNT };
@@ -55,7 +54,9 @@ struct projector {
     const struct stage_shard *shard;
     struct terms terms;
     struct rated_walk walk;
-    struct daily_walk daily;
+    struct table_cursor moments; /* at the row of the next series that has one */
+    bool has_moments;
+    struct day_walk daily;      /* of those without */
     struct estimate *estimates; /* of the org at hand; room for the plan with the most prices */
     struct capped_cost *costs;  /* theirs */
     struct err unfit;           /* empty between calls: too large to be cleared for each row */
@@ -65,31 +66,63 @@ struct projector {
 /* --- trends -------------------------------------------------------------------------------------
  */
 
+/* Takes the row of moments of the series, if it has one. */
+static struct trend_moments project_moments(struct projector *projector, int64_t series) {
+    const struct table_cursor *row = &projector->moments;
+    struct trend_moments moments = {.has_sums = projector->has_moments &&
+                                                table_get_int64(row, MOMENTS_SERIES) == series};
+    if (moments.has_sums) {
+        moments.sum = table_get_decimal(row, MOMENTS_DAY_SUM);
+        moments.moment = table_get_decimal(row, MOMENTS_DAY_MOMENT);
+        moments.has_r_squared = !table_is_null(row, MOMENTS_R_SQUARED);
+        if (moments.has_r_squared) {
+            moments.r_squared = table_get_decimal(row, MOMENTS_R_SQUARED);
+        }
+        projector->has_moments = table_cursor_next(&projector->moments);
+    }
+    return moments;
+}
+
+/* By the days themselves, which meter leaves where their moments would be too large. */
+static bool project_fit_days(struct projector *projector, const struct trend_input *input,
+                             int64_t series, struct trend *trend, struct err *err) {
+    const char *path = table_path(projector->daily.table);
+    int32_t first_date = table_get_date(&projector->walk.org, ORGS_FIRST_DATE);
+    struct trend_days days;
+    trend_days_start(&days, input->days_count);
+    if (!day_walk_read(&projector->daily, series, first_date, &days)) {
+        return err_set(err, ERR_DAMAGED, "%s: days of series %lld that its period does not have",
+                       path, (long long)series);
+    }
+    if (days.runs_count == 0) {
+        return err_set(err, ERR_DAMAGED, "%s: no days of series %lld, which has no moments either",
+                       path, (long long)series);
+    }
+    trend_fit(input, &days, trend);
+    return true;
+}
+
 static bool project_fit(struct projector *projector, struct trend *trend, struct err *err) {
     const struct rated_walk *walk = &projector->walk;
-    struct decimal days[TREND_DAYS_MAX];
+    const struct table_cursor *usage = &walk->usage;
     struct trend_input input = {
         .aggregation = walk->price->price.aggregation,
-        .days = days,
         .days_count = (size_t)table_get_int64(&walk->org, ORGS_DAYS),
         .next_days_count = (size_t)table_get_int64(&walk->org, ORGS_NEXT_DAYS),
-        .days_with_data = (size_t)table_get_int64(&walk->usage, USAGE_DAYS_WITH_DATA),
-        .current = table_get_decimal(&walk->usage, USAGE_QUANTITY),
+        .days_with_data = (size_t)table_get_int64(usage, USAGE_DAYS_WITH_DATA),
+        .current = table_get_decimal(usage, USAGE_QUANTITY),
     };
-    assert(input.days_count <= TREND_DAYS_MAX);
-    bool has_series = !table_is_null(&walk->usage, USAGE_SERIES);
-    int64_t series = has_series ? table_get_int64(&walk->usage, USAGE_SERIES) : 0;
-    if (!has_series) {
-        memset(days, 0, sizeof days); /* a level of zero */
-    } else if (input.days_with_data < 2) {
-        daily_walk_skip(&projector->daily, series); /* no line is fitted */
-    } else if (!daily_walk_fill(&projector->daily, series, input.aggregation,
-                                table_get_date(&walk->org, ORGS_FIRST_DATE), input.days_count,
-                                days)) {
-        return err_set(err, ERR_DAMAGED, "%s: days of series %lld that its period does not have",
-                       table_path(walk->usage.table), (long long)series);
+    struct trend_moments moments = {.has_sums = false};
+    if (table_is_null(usage, USAGE_SERIES)) {
+        input.days_with_data = 0; /* a level of zero on all its days: no line is needed */
+    } else if (trend_has_line(input.days_count, input.days_with_data)) {
+        int64_t series = table_get_int64(usage, USAGE_SERIES);
+        moments = project_moments(projector, series);
+        if (!moments.has_sums) {
+            return project_fit_days(projector, &input, series, trend, err);
+        }
     }
-    trend_fit(&input, trend);
+    trend_fit_moments(&input, &moments, trend);
     return true;
 }
 
@@ -260,6 +293,13 @@ static bool project_org(struct projector *projector, struct err *err) {
            project_put_estimates(projector, err);
 }
 
+static bool project_moments_end(const struct projector *projector, struct err *err) {
+    const struct table_cursor *row = &projector->moments;
+    return !projector->has_moments ||
+           err_set(err, ERR_DAMAGED, "%s: moments of series %lld, which no price meters",
+                   table_path(row->table), (long long)table_get_int64(row, MOMENTS_SERIES));
+}
+
 static bool project_check(struct projector *projector, struct err *err) {
     static const char row[] = "rows of usage = rows projected";
     struct text unit = text_from("rows");
@@ -268,7 +308,7 @@ static bool project_check(struct projector *projector, struct err *err) {
     (void)decimal_from_int64((int64_t)table_rows_count(projector->shard->inputs[INPUT_USAGE]),
                              &left);
     (void)decimal_from_int64((int64_t)projector->rows_in, &right);
-    return daily_walk_end(&projector->daily, err) &&
+    return project_moments_end(projector, err) && day_walk_end(&projector->daily, err) &&
            totals_add_left(projector->shard->totals, row, unit, left, err) &&
            totals_add_right(projector->shard->totals, row, unit, right, err);
 }
@@ -290,8 +330,9 @@ static bool project_compute(const struct stage_shard *shard, struct err *err) {
     rated_walk_usage(&projector.walk, shard->inputs[INPUT_USAGE]);
     rated_walk_beside(&projector.walk, SIDE_LIMITS, shard->inputs[INPUT_LIMITS]);
     rated_walk_beside(&projector.walk, SIDE_HISTORY, shard->inputs[INPUT_HISTORY]);
-    projector.daily = daily_walk_start(shard->inputs[INPUT_DAYS], shard->inputs[INPUT_KEYS],
-                                       shard->inputs[INPUT_LEVELS]);
+    projector.moments = table_cursor_start(shard->inputs[INPUT_MOMENTS]);
+    projector.has_moments = table_cursor_next(&projector.moments);
+    projector.daily = day_walk_start(shard->inputs[INPUT_DAILY]);
     while (rated_walk_next_org(&projector.walk, err)) {
         if (!project_org(&projector, err)) {
             return false;
@@ -303,7 +344,7 @@ static bool project_compute(const struct stage_shard *shard, struct err *err) {
 const struct stage stage_project = {
     .name = "project",
     .number = 40,
-    .version = 2,
+    .version = 3,
     .effect = EFFECT_NONE,
     .summary = "fit a trend to each daily series and estimate the next period",
     .inputs = project_inputs,

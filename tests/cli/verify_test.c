@@ -67,6 +67,8 @@ static void forge(const char *path, const void *from, const void *to, size_t siz
     struct buffer content = {0};
     char before[DIGEST_TEXT_MAX];
     char after[DIGEST_TEXT_MAX];
+    char manifest[FILE_PATH_MAX];
+    (void)snprintf(manifest, sizeof manifest, "%.*s/manifest.json", (int)strcspn(path, "/"), path);
     struct digest digest = digest_now(path);
     digest_format(&digest, before);
     load(path, &content);
@@ -74,10 +76,10 @@ static void forge(const char *path, const void *from, const void *to, size_t siz
     save(path, &content);
     digest = digest_now(path);
     digest_format(&digest, after);
-    load("close/manifest.json", &content);
+    load(manifest, &content);
     replace(&content, before, after, DIGEST_TEXT_MAX - 1);
     seal_manifest(&content);
-    save("close/manifest.json", &content);
+    save(manifest, &content);
     buffer_release(&content);
 }
 
@@ -168,6 +170,10 @@ struct sealed_column {
 
 static const struct sealed_column sealed_columns[] = {
     {"close/20-meter/usage.arrow", &checkpoint_usage, USAGE_QUANTITY, "quantity: sealed "},
+    {"close/20-meter/moments.arrow", &checkpoint_moments, MOMENTS_DAY_SUM, "day_sum: sealed "},
+    {"close/20-meter/moments.arrow", &checkpoint_moments, MOMENTS_DAY_MOMENT,
+     "day_moment: sealed "},
+    {"close/20-meter/moments.arrow", &checkpoint_moments, MOMENTS_R_SQUARED, "r_squared: sealed "},
     {"close/20-meter/negatives.arrow", &checkpoint_negatives, NEGATIVES_NET,
      "negative net: sealed "},
     {"close/30-rate/charges.arrow", &checkpoint_charges, CHARGES_LIMIT, "limit: sealed "},
@@ -258,6 +264,52 @@ static void a_run_that_is_not_finished_tells_what_is_missing(void **state) {
     assert_says(program.out, "reports         not written yet\n");
 }
 
+static void put_file(const char *path, const char *content) {
+    struct err err = {0};
+    assert_true(file_replace(sys_real(), path, text_from(content), &err));
+}
+
+/* A level and a flow whose days are decimals and whose sums are not. */
+static void days_too_large_to_add_up_are_kept_and_checked(void **state) {
+    (void)state;
+    struct err err = {0};
+    assert_true(directory_create(sys_real(), "vast", &err));
+    put_file("vast/orgs.csv", "org_id\nvast\n");
+    put_file("vast/plans.csv", "plan_id\npro\n");
+    put_file("vast/prices.csv", "plan_id,metric,aggregation,included,unit_price\n"
+                                "pro,bytes,last,90000000000000000000000,0.5\n"
+                                "pro,tokens,sum,90000000000000000000000,0.5\n");
+    put_file("vast/subscriptions.csv", "org_id,plan_id\nvast,pro\n");
+    put_file("vast/usage.csv", "org_id,metric,quantity,occurred_at,kind\n"
+                               "vast,bytes,50000000000000000000000,2024-02-03T05:00:00Z,set\n"
+                               "vast,bytes,70000000000000000000000,2024-02-17T05:00:00Z,set\n"
+                               "vast,tokens,60000000000000000000000,2024-02-28T05:00:00Z,delta\n"
+                               "vast,tokens,7.5,2024-02-11T05:00:00Z,delta\n");
+    assert_status(0, "run", "--period", "2024-02", "--cutoff", "2024-03-31T02:00:00Z", "--source",
+                  "vast", "--run-dir", "large");
+    assert_status(0, "verify", "large");
+    assert_says(program.out, "quantities      recomputed: 2 of 2 agree\n");
+    assert_says(program.out, "projections     recomputed: 2 of 2 agree\n");
+    assert_status(0, "inspect", "large/meter/daily", "--format", "csv");
+    assert_says(program.out, "vast,bytes,0,2024-02-03,50000000000000000000000\n");
+    assert_says(program.out, "vast,bytes,0,2024-02-29,70000000000000000000000\n");
+    assert_says(program.out, "vast,tokens,1,2024-02-11,7.5\n"
+                             "vast,tokens,1,2024-02-28,60000000000000000000000\n");
+    forge_decimal("large/20-meter/daily.arrow", "7.5", "7.25");
+    assert_status(ERR_CONTROL, "verify", "large");
+    assert_says(program.out, "tokens            day: sealed 7.25, should be 7.5\n");
+    assert_says(program.out, "quantities      recomputed: 1 of 2 agree\n");
+    forge_decimal("large/20-meter/daily.arrow", "7.25", "7.5");
+    const int64_t series[][2] = {{1, 1}, {2, 2}};
+    forge("large/20-meter/daily.arrow", series[0], series[1], sizeof series[0]);
+    assert_status(ERR_CONTROL, "verify", "large");
+    assert_says(program.out, "day: sealed nothing, should be a value\n");
+    assert_says(program.out,
+                "rows by day: sealed rows of series 2, should be metered by no price\n");
+    assert_status(ERR_DAMAGED, "replay", "large", "--from", "project", "--run-dir", "again");
+    assert_says(program.told, "no days of series 1");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_run_agrees_in_everything),
@@ -268,6 +320,7 @@ int main(void) {
         cmocka_unit_test(a_wrong_price_is_found_in_all_that_it_made),
         cmocka_unit_test(the_last_digit_of_every_column_is_checked),
         cmocka_unit_test(a_report_with_another_sum_is_found),
+        cmocka_unit_test(days_too_large_to_add_up_are_kept_and_checked),
         cmocka_unit_test(a_run_that_is_not_finished_tells_what_is_missing),
     };
     return cmocka_run_group_tests(tests, program_setup, program_teardown);

@@ -155,8 +155,10 @@ replay_finds() { # FILE STATUS: a flipped byte of it, by replay --from rate
         expect 12 verify "$copy.again" && error_says "$1"
     fi
 }
-check 'a byte flipped in days that project reads is found before a replay begins' \
-    replay_finds 10-extract/days.arrow 12
+check 'a byte flipped in moments that project reads is found before a replay begins' \
+    replay_finds 20-meter/moments.arrow 12
+check 'a replay goes by a byte flipped in days, which only meter reads; verify finds it' \
+    replay_finds 10-extract/days.arrow 0
 check 'a replay goes by a byte flipped in series, which it does not read; verify finds it' \
     replay_finds 10-extract/series.arrow 0
 

@@ -137,8 +137,8 @@ static void one_series_can_be_gone_to(void **state) {
 static void rows_that_nobody_takes_are_damage(void **state) {
     struct daily_walk walk = start(*state);
     struct err err = {0};
-    daily_walk_skip(&walk, 3);
-    daily_walk_skip(&walk, 7);
+    assert_filled(&walk, 3, AGGREGATION_SUM, (const int64_t[]){0, 40, 0, 0, -6});
+    assert_filled(&walk, 7, AGGREGATION_LAST, (const int64_t[]){11, 11, 0, 13, 13});
     assert_false(daily_walk_end(&walk, &err));
     assert_int_equal(err.code, ERR_DAMAGED);
     assert_non_null(strstr(err.message, "series 4"));

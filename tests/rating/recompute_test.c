@@ -393,6 +393,17 @@ static void assert_same_trend(const struct trend *expected, const struct recompu
     assert_true(!expected->has_projected || recompute_is(&actual->projected, expected->projected));
 }
 
+static void assert_same_moments(const struct trend_moments *expected,
+                                const struct recompute_trend *actual) {
+    bool has_sums =
+        recompute_fits(&actual->day_sum.size) && recompute_fits(&actual->day_moment.size);
+    assert_int_equal(has_sums, expected->has_sums);
+    assert_true(!has_sums || (recompute_signed_is(&actual->day_sum, expected->sum) &&
+                              recompute_signed_is(&actual->day_moment, expected->moment)));
+    assert_int_equal(actual->has_r_squared, expected->has_r_squared);
+    assert_true(!expected->has_r_squared || recompute_is(&actual->r_squared, expected->r_squared));
+}
+
 static void both_ways_to_fit_agree_on_random_days(void **state) {
     enum { ROUNDS = 3000 };
     (void)state;
@@ -414,7 +425,6 @@ static void both_ways_to_fit_agree_on_random_days(void **state) {
         current.units = decimal_in_range(current.units) ? current.units : 0;
         struct trend_input input = {.aggregation =
                                         (enum aggregation)stream_below(&stream, AGGREGATIONS_COUNT),
-                                    .days = days,
                                     .days_count = days_count,
                                     .next_days_count = 28 + (size_t)stream_below(&stream, 4),
                                     .days_with_data = (size_t)stream_below(&stream, days_count + 1),
@@ -427,9 +437,20 @@ static void both_ways_to_fit_agree_on_random_days(void **state) {
                                           .current = current};
         struct trend expected;
         struct recompute_trend actual;
-        trend_fit(&input, &expected);
+        struct trend_days runs;
+        trend_days_start(&runs, days_count);
+        for (size_t day = 0; day < days_count; day++) {
+            assert_true(trend_days_put(&runs, (int64_t)day, 1, days[day]));
+        }
+        trend_fit(&input, &runs, &expected);
         recompute_trend(&series, &actual);
         assert_same_trend(&expected, &actual);
+        assert_int_equal(actual.has_line, trend_has_line(days_count, input.days_with_data));
+        if (actual.has_line) {
+            struct trend_moments moments;
+            trend_measure(&runs, &moments);
+            assert_same_moments(&moments, &actual);
+        }
         projected += expected.has_r_squared && !decimal_is_zero(expected.projected) ? 1 : 0;
     }
     assert_true(projected > ROUNDS / 4);

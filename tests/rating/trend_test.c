@@ -18,7 +18,6 @@ static struct trend_input input_of(const struct sample *sample) {
     }
     return (struct trend_input){
         .aggregation = sample->aggregation,
-        .days = sample_days,
         .days_count = sample->days_count,
         .next_days_count = sample->next_days_count,
         .days_with_data = sample->days_count,
@@ -26,11 +25,31 @@ static struct trend_input input_of(const struct sample *sample) {
     };
 }
 
+/* Day by day, as a flow has them, or equal neighbours in one, as a level has them. */
+static struct trend_days days_of(const struct decimal *quantities, size_t days_count,
+                                 bool are_joined) {
+    struct trend_days days;
+    trend_days_start(&days, days_count);
+    for (size_t day = 0, next = 0; day < days_count; day = next) {
+        do {
+            next++;
+        } while (are_joined && next < days_count &&
+                 quantities[next].units == quantities[day].units);
+        assert_true(trend_days_put(&days, (int64_t)day, (int64_t)(next - day), quantities[day]));
+    }
+    return days;
+}
+
+static struct trend fit_input(const struct trend_input *input) {
+    struct trend_days days = days_of(sample_days, input->days_count, false);
+    struct trend trend;
+    trend_fit(input, &days, &trend);
+    return trend;
+}
+
 static struct trend fit(const struct sample *sample) {
     struct trend_input input = input_of(sample);
-    struct trend trend;
-    trend_fit(&input, &trend);
-    return trend;
+    return fit_input(&input);
 }
 
 #define FIT(...) fit(&(struct sample){__VA_ARGS__})
@@ -133,7 +152,7 @@ static void fewer_than_two_days_with_data_are_no_trend(void **state) {
     struct trend trend;
     for (size_t days = 0; days < 2; days++) {
         input.days_with_data = days;
-        trend_fit(&input, &trend);
+        trend = fit_input(&input);
         assert_true(trend.has_slope && trend.has_projected);
         assert_false(trend.has_r_squared);
         assert_decimal(trend.slope_per_day, "0");
@@ -141,7 +160,7 @@ static void fewer_than_two_days_with_data_are_no_trend(void **state) {
         assert_decimal(trend.projected, "40");
     }
     input.days_with_data = 2;
-    trend_fit(&input, &trend);
+    trend = fit_input(&input);
     assert_decimal(trend.slope_per_day, "0.5");
     assert_decimal(trend.projected, "78.333333333333333"); /* 5 x 41/3 + 0.5 x (2+3+4+5+6) */
 }
@@ -176,15 +195,15 @@ struct slow {
     struct school sum;
 };
 
-static struct slow slow_fit(const struct trend_input *input) {
-    int128 n = (int128)input->days_count;
+static struct slow slow_fit(const struct decimal *days, size_t days_count) {
+    int128 n = (int128)days_count;
     int128 sum_x = 0;
     int128 sum_xx = 0;
     struct school sum_y = school_from(0);
     struct school sum_xy = school_from(0);
     struct school sum_yy = school_from(0);
     for (int128 x = 0; x < n; x++) {
-        struct school y = school_from(input->days[x].units);
+        struct school y = school_from(days[x].units);
         sum_x += x;
         sum_xx += x * x;
         sum_y = school_add(sum_y, y);
@@ -253,8 +272,9 @@ static void check_number(bool has, struct decimal value, struct school numerator
     assert_true(!fits || value.units == expected);
 }
 
-static void check_against_slow(const struct trend_input *input, const struct trend *trend) {
-    struct slow slow = slow_fit(input);
+static void check_against_slow(const struct trend_input *input, const struct decimal *days,
+                               const struct trend *trend) {
+    struct slow slow = slow_fit(days, input->days_count);
     int128 growth = 0;
     struct school thirty = school_times(slow.slope, 30);
     bool has_slope = school_round(thirty, slow.denominator, &growth) && decimal_in_range(growth);
@@ -284,6 +304,115 @@ static bool trends_are_equal(const struct trend *left, const struct trend *right
            left->projected.units == right->projected.units;
 }
 
+static bool moments_are_equal(const struct trend_moments *left, const struct trend_moments *right) {
+    return left->has_sums == right->has_sums && left->sum.units == right->sum.units &&
+           left->moment.units == right->moment.units &&
+           left->has_r_squared == right->has_r_squared &&
+           left->r_squared.units == right->r_squared.units;
+}
+
+static bool school_is(struct school number, struct decimal value) {
+    struct school expected = school_from(value.units);
+    return school_compare_size(&number, &expected) == 0 &&
+           (school_is_zero(&number) || number.is_negative == expected.is_negative);
+}
+
+/* n M = 2 (n sum xy - sum x sum y), as sum x = n (n - 1) / 2. */
+static void check_moments(const struct decimal *days, size_t days_count,
+                          const struct trend_moments *moments) {
+    struct slow slow = slow_fit(days, days_count);
+    struct school moment = school_times(slow.slope, 2);
+    int128 units;
+    bool fits = school_round(slow.sum, school_from(1), &units) && decimal_in_range(units) &&
+                school_round(moment, school_from((int128)days_count), &units) &&
+                decimal_in_range(units);
+    assert_int_equal(moments->has_sums, fits);
+    if (fits) {
+        assert_true(school_is(slow.sum, moments->sum));
+        assert_true(moments->moment.units == units);
+    }
+    assert_int_equal(moments->has_r_squared, !school_is_zero(&slow.spread));
+}
+
+/* One series in every way there is: days one by one and joined, by the days and by their moments,
+ * narrow and wide. Returns what the wide way says, and which narrow one was taken. */
+struct ways {
+    struct trend_moments moments;
+    struct trend trend;
+    bool is_measured_narrow;
+    bool is_fitted_narrow;
+};
+
+static void check_fits(const struct trend_input *input, const struct trend_days *days,
+                       struct ways *ways) {
+    struct trend trend;
+    trend_fit(input, days, &trend);
+    assert_true(trends_are_equal(&ways->trend, &trend));
+    if (ways->moments.has_sums) {
+        trend_fit_moments(input, &ways->moments, &trend);
+        assert_true(trends_are_equal(&ways->trend, &trend));
+        trend = (struct trend){.has_r_squared = ways->trend.has_r_squared,
+                               .r_squared = ways->trend.r_squared};
+        struct trend untouched = trend;
+        ways->is_fitted_narrow = trend_fit_narrow(input, &ways->moments, &trend);
+        assert_true(trends_are_equal(ways->is_fitted_narrow ? &ways->trend : &untouched, &trend));
+    }
+}
+
+static struct ways fit_in_all_ways(const struct trend_input *input,
+                                   const struct decimal *quantities) {
+    struct ways ways = {.is_measured_narrow = false};
+    for (int are_joined = 0; are_joined < 2; are_joined++) {
+        struct trend_days days = days_of(quantities, input->days_count, are_joined != 0);
+        struct trend_moments wide = {.has_sums = false};
+        struct trend_moments chosen;
+        struct trend_moments narrow = {.has_sums = false};
+        struct trend_moments untouched = narrow;
+        trend_measure_wide(&days, &wide);
+        trend_measure(&days, &chosen);
+        assert_true(moments_are_equal(&wide, &chosen));
+        ways.is_measured_narrow = trend_measure_narrow(&days, &narrow);
+        assert_true(moments_are_equal(ways.is_measured_narrow ? &wide : &untouched, &narrow));
+        ways.moments = wide;
+        struct trend_wide_sums sums = trend_wide_sums_of(&days);
+        ways.trend =
+            (struct trend){.has_r_squared = wide.has_r_squared, .r_squared = wide.r_squared};
+        trend_fit_wide(input, &sums, &ways.trend);
+        check_fits(input, &days, &ways);
+    }
+    return ways;
+}
+
+static int128 power_of_ten(int exponent) {
+    int128 power = 1;
+    while (exponent-- > 0) {
+        power *= 10;
+    }
+    return power;
+}
+
+/* Of 0, 7, 8 or 15 decimals, up to the 23 digits a decimal has before its point. */
+static int128 draw_decimal(struct stream *stream) {
+    static const int decimals[] = {0, 7, 8, 15};
+    int places = decimals[stream_below(stream, 4)];
+    int digits = 1 + (int)stream_below(stream, 22 + (uint64_t)places);
+    int128 value = stream_bits(stream, 127) % power_of_ten(digits);
+    value *= power_of_ten(DECIMAL_PLACES - places);
+    return stream_below(stream, 4) == 0 ? -value : value;
+}
+
+/* Levels that hold, one day alone, and decimals as people write them. */
+static void draw_plain_days(struct stream *stream, struct decimal *days, size_t days_count) {
+    unsigned kind = (unsigned)stream_below(stream, 3);
+    size_t only = (size_t)stream_below(stream, days_count);
+    int128 value = 0;
+    for (size_t day = 0; day < days_count; day++) {
+        bool is_new = kind == 0 ? stream_below(stream, 5) == 0 : kind == 2 || day == only;
+        value = is_new ? draw_decimal(stream) : kind == 0 ? value : 0;
+        days[day].units = value;
+    }
+}
+
 /* Lines with noise, sparse days, constants, both signs, from units to the ends of the range. */
 static void draw_days(struct stream *stream, struct decimal *days, size_t days_count) {
     unsigned bits = 1 + (unsigned)stream_below(stream, 126);
@@ -308,22 +437,26 @@ static void draw_days(struct stream *stream, struct decimal *days, size_t days_c
     }
 }
 
-static void both_paths_agree_with_the_textbook(void **state) {
+static void all_ways_agree_with_the_textbook(void **state) {
     (void)state;
     enum { ROUNDS = 1500 };
     struct stream stream = stream_start("trend");
     size_t narrow_count = 0;
     size_t wide_only_count = 0;
+    size_t no_sums_count = 0;
     for (int round = 0; round < ROUNDS; round++) {
         struct decimal days[TREND_DAYS_MAX];
         struct trend_input input = {
             .aggregation = (enum aggregation)stream_below(&stream, AGGREGATIONS_COUNT),
-            .days = days,
             .days_count = 2 + stream_below(&stream, TREND_DAYS_MAX - 1),
             .next_days_count = 1 + stream_below(&stream, TREND_DAYS_MAX),
         };
         input.days_with_data = input.days_count;
-        draw_days(&stream, days, input.days_count);
+        if (stream_below(&stream, 3) == 0) {
+            draw_plain_days(&stream, days, input.days_count);
+        } else {
+            draw_days(&stream, days, input.days_count);
+        }
         struct decimal sum = DECIMAL_ZERO;
         bool fits = true;
         for (size_t day = 0; day < input.days_count; day++) {
@@ -332,25 +465,18 @@ static void both_paths_agree_with_the_textbook(void **state) {
         bool is_sum = stream_below(&stream, 3) != 0 && sum.units >= 0;
         input.current.units = is_sum ? sum.units : stream_bits(&stream, 90);
 
-        struct trend narrow = {.has_slope = false};
-        struct trend wide = {.has_slope = false};
-        struct trend chosen;
-        trend_fit_wide(&input, &wide);
-        trend_fit(&input, &chosen);
-        check_against_slow(&input, &wide);
-        assert_true(trends_are_equal(&wide, &chosen));
-        if (trend_fit_narrow(&input, &narrow)) {
-            assert_true(trends_are_equal(&wide, &narrow));
-            narrow_count++;
-        } else {
-            struct trend untouched = {.has_slope = false};
-            assert_true(trends_are_equal(&narrow, &untouched));
-            wide_only_count++;
-        }
+        struct ways ways = fit_in_all_ways(&input, days);
+        check_against_slow(&input, days, &ways.trend);
+        check_moments(days, input.days_count, &ways.moments);
+        narrow_count += ways.is_measured_narrow && ways.is_fitted_narrow ? 1 : 0;
+        wide_only_count += ways.is_measured_narrow || ways.is_fitted_narrow ? 0 : 1;
+        no_sums_count += ways.moments.has_sums ? 0 : 1;
     }
-    printf("trend: %zu narrow, %zu wide only\n", narrow_count, wide_only_count);
+    printf("trend: %zu narrow, %zu wide only, %zu without sums\n", narrow_count, wide_only_count,
+           no_sums_count);
     assert_true(narrow_count > ROUNDS / 3);
     assert_true(wide_only_count > ROUNDS / 20);
+    assert_true(no_sums_count > ROUNDS / 50);
 }
 
 /* Days at plus and minus an edge of the narrow path's bounds, in several patterns. */
@@ -383,19 +509,15 @@ static void the_largest_narrow_numbers_agree_too(void **state) {
             for (int aggregation = 0; aggregation < AGGREGATIONS_COUNT; aggregation++) {
                 struct trend_input input = {
                     .aggregation = (enum aggregation)aggregation,
-                    .days = days,
                     .days_count = TREND_DAYS_MAX,
                     .next_days_count = TREND_DAYS_MAX,
                     .days_with_data = TREND_DAYS_MAX,
                     .current = {sum < 0 ? 0 : sum},
                 };
-                struct trend chosen;
-                struct trend wide = {.has_slope = false};
-                trend_fit(&input, &chosen);
-                trend_fit_wide(&input, &wide);
-                assert_true(trends_are_equal(&wide, &chosen));
+                struct ways ways = fit_in_all_ways(&input, days);
                 if (aggregation == pattern % AGGREGATIONS_COUNT) {
-                    check_against_slow(&input, &wide);
+                    check_against_slow(&input, days, &ways.trend);
+                    check_moments(days, TREND_DAYS_MAX, &ways.moments);
                 }
             }
         }
@@ -420,11 +542,82 @@ static void a_guessed_quotient_that_is_too_high_is_counted_down(void **state) {
         struct sample sample = {AGGREGATION_LAST, 2, "1", 3, {NULL}};
         memcpy(sample.days, rows[row].days, sizeof rows[row].days);
         struct trend_input input = input_of(&sample);
-        struct trend trend = {.has_slope = false};
-        assert_true(trend_fit_narrow(&input, &trend));
-        assert_decimal(trend.r_squared, rows[row].r_squared);
-        check_against_slow(&input, &trend);
+        struct ways ways = fit_in_all_ways(&input, sample_days);
+        assert_true(ways.is_measured_narrow);
+        assert_decimal(ways.moments.r_squared, rows[row].r_squared);
+        check_against_slow(&input, sample_days, &ways.trend);
     }
+}
+
+/* S is the largest decimal there is, or one unit more; then M. */
+static void sums_at_the_edge_of_a_decimal_are_kept_and_beyond_it_are_not(void **state) {
+    (void)state;
+    static const char unit[] = "0.000000000000001";
+    static const struct {
+        const char *days[3];
+        const char *sum; /* NULL: does not fit */
+        const char *moment;
+    } rows[] = {
+        {{"0", MOST, "0"}, MOST, "0"},
+        {{"0", "-" MOST, "0"}, "-" MOST, "0"},
+        {{"0", MOST, unit}, NULL, NULL},
+        {{"-" MOST, "0", "-0.000000000000001"}, NULL, NULL},
+        {{"49999999999999999999999.999999999999999", unit, "-50000000000000000000000"},
+         "0",
+         NULL}, /* M = -2 x 99999999999999999999999.999999999999999 */
+        {{"-24999999999999999999999.999999999999999", unit, "25000000000000000000000"},
+         "0.000000000000002",
+         "99999999999999999999999.999999999999998"},
+        {{"-25000000000000000000000", "0", "25000000000000000000000"}, NULL, NULL},
+    };
+    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+        struct sample sample = {AGGREGATION_LAST, 2, "1", 3, {NULL}};
+        memcpy(sample.days, rows[row].days, sizeof rows[row].days);
+        struct trend_input input = input_of(&sample);
+        struct ways ways = fit_in_all_ways(&input, sample_days);
+        assert_int_equal(ways.moments.has_sums, rows[row].moment != NULL);
+        if (rows[row].moment != NULL) {
+            assert_decimal(ways.moments.sum, rows[row].sum);
+            assert_decimal(ways.moments.moment, rows[row].moment);
+        }
+        check_against_slow(&input, sample_days, &ways.trend);
+    }
+}
+
+/* 1 to 4 TB, in bytes: their squares are no decimals, and need not be. */
+static void levels_in_bytes_have_moments(void **state) {
+    (void)state;
+    struct sample sample = {AGGREGATION_LAST,
+                            1,
+                            "1",
+                            4,
+                            {"1000000000000", "2000000000000", "4000000000000", "4000000000000"}};
+    struct trend_input input = input_of(&sample);
+    struct ways ways = fit_in_all_ways(&input, sample_days);
+    assert_true(ways.is_measured_narrow && ways.is_fitted_narrow && ways.moments.has_sums);
+    assert_decimal(ways.moments.sum, "11000000000000");
+    assert_decimal(ways.moments.moment, "11000000000000"); /* -3 - 2 + 4 + 12 */
+    assert_decimal(ways.moments.r_squared, "0.896296296296296");
+}
+
+static void days_are_put_once_in_order_and_inside_the_period(void **state) {
+    (void)state;
+    struct trend_days days;
+    trend_days_start(&days, 5);
+    assert_true(trend_days_put(&days, 1, 1, dec("7")));
+    assert_false(trend_days_put(&days, 1, 1, dec("7")));
+    assert_false(trend_days_put(&days, 0, 1, dec("7")));
+    assert_false(trend_days_put(&days, 4, 2, dec("7")));
+    assert_false(trend_days_put(&days, 6, 0, dec("7")));
+    assert_false(trend_days_put(&days, -1, 1, dec("7")));
+    assert_false(trend_days_put(&days, 3, -1, dec("7")));
+    assert_true(trend_days_put(&days, 2, 1, DECIMAL_ZERO));
+    assert_true(trend_days_put(&days, 3, 2, dec("9")));
+    assert_false(trend_days_put(&days, 4, 1, dec("9")));
+    assert_true(trend_days_put(&days, 5, 0, dec("9")));
+    assert_int_equal(days.runs_count, 2);
+    assert_int_equal(days.runs[1].first, 3);
+    assert_int_equal(days.runs[1].days, 2);
 }
 
 /* --- ratios -------------------------------------------------------------------------------------
@@ -496,9 +689,12 @@ int main(void) {
         cmocka_unit_test(a_constant_has_no_r_squared),
         cmocka_unit_test(fewer_than_two_days_with_data_are_no_trend),
         cmocka_unit_test(what_fits_no_decimal_has_no_trend),
-        cmocka_unit_test(both_paths_agree_with_the_textbook),
+        cmocka_unit_test(all_ways_agree_with_the_textbook),
         cmocka_unit_test(the_largest_narrow_numbers_agree_too),
         cmocka_unit_test(a_guessed_quotient_that_is_too_high_is_counted_down),
+        cmocka_unit_test(sums_at_the_edge_of_a_decimal_are_kept_and_beyond_it_are_not),
+        cmocka_unit_test(levels_in_bytes_have_moments),
+        cmocka_unit_test(days_are_put_once_in_order_and_inside_the_period),
         cmocka_unit_test(a_change_is_relative_to_the_size_of_what_was),
         cmocka_unit_test(a_change_from_zero_or_beyond_the_range_is_none),
         cmocka_unit_test(a_ratio_is_rounded_half_away_to_its_places),
