@@ -1,5 +1,6 @@
 /* Sealed files are what the manifest says: each is read whole before any of it is used. */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/memory.h"
@@ -131,6 +132,16 @@ bool verify_is_read(const struct run *run, const struct stage *stage, const stru
     return true; /* no table, or a small one */
 }
 
+/* The largest first, so that no job is left with one when the others have nothing to do. */
+static int compare_sizes(const void *left, const void *right) {
+    const struct run_file *left_file = ((const struct sealed_file *)left)->file;
+    const struct run_file *right_file = ((const struct sealed_file *)right)->file;
+    if (left_file->size_bytes != right_file->size_bytes) {
+        return left_file->size_bytes > right_file->size_bytes ? -1 : 1;
+    }
+    return strcmp(left_file->path, right_file->path);
+}
+
 bool verify_stages(const struct run *run, size_t stages_count, const struct stage *reader,
                    size_t jobs, struct err *err) {
     assert(stages_count <= run->manifest.stages_count);
@@ -157,6 +168,7 @@ bool verify_stages(const struct run *run, size_t stages_count, const struct stag
             }
         }
     }
+    qsort(verification.files, verification.files_count, sizeof *verification.files, compare_sizes);
     bool is_fine = process_parallel_beside(run->sys, jobs, verification.files_count, verify_one,
                                            &verification, err);
     mem_free(verification.files);

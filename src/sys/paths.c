@@ -377,21 +377,31 @@ static bool must_copy(int error) {
            error == -ENOSYS;
 }
 
-bool path_share(const struct sys *sys, const char *from, const char *to, struct err *err) {
+static int link_again(const struct sys *sys, const char *from, const char *to) {
+    int result;
+    do {
+        result = sys->link(sys->self, from, to);
+    } while (result == -EINTR);
+    return result;
+}
+
+static bool link_failed(const char *from, const char *to, int result, struct err *err) {
+    (void)sys_failure(err, "link", from, result);
+    return err_wrap(err, "linking to '%.300s'", to);
+}
+
+/* In the place of what is there, which needs a name beside it first. */
+static bool share_over(const struct sys *sys, const char *from, const char *to, struct err *err) {
     char temporary[FILE_PATH_MAX];
     if (!path_format(temporary, err, "%s.tmp", to) || !path_remove(sys, temporary, err)) {
         return false;
     }
-    int result;
-    do {
-        result = sys->link(sys->self, from, temporary);
-    } while (result == -EINTR);
+    int result = link_again(sys, from, temporary);
     if (must_copy(result)) {
         return copy(sys, from, to, err);
     }
     if (result < 0) {
-        (void)sys_failure(err, "link", from, result);
-        return err_wrap(err, "linking to '%.300s'", to);
+        return link_failed(from, to, result, err);
     }
     if (!path_rename(sys, temporary, to, err)) {
         (void)unlink_again(sys, temporary);
@@ -399,6 +409,17 @@ bool path_share(const struct sys *sys, const char *from, const char *to, struct 
     }
     /* A rename between two names of one file does nothing, and leaves the first behind. */
     return path_remove(sys, temporary, err);
+}
+
+bool path_share(const struct sys *sys, const char *from, const char *to, struct err *err) {
+    int result = link_again(sys, from, to);
+    if (result == -EEXIST) {
+        return share_over(sys, from, to, err);
+    }
+    if (must_copy(result)) {
+        return copy(sys, from, to, err);
+    }
+    return result == 0 || link_failed(from, to, result, err);
 }
 
 bool path_link_or_copy(const struct sys *sys, const char *from, const char *to, struct err *err) {

@@ -214,13 +214,18 @@ static void link_shares_the_file_and_replaces_what_was_there(void **state) {
 static void link_falls_back_to_a_copy(void **state) {
     (void)state;
     static const int errors[] = {EXDEV, EPERM, EMLINK};
-    for (size_t index = 0; index < sizeof errors / sizeof errors[0]; index++) {
+    for (size_t index = 0; index < 2 * sizeof errors / sizeof errors[0]; index++) {
+        /* The first call links, unless there is a target: then the third does, to a temporary. */
+        bool has_target = index % 2 != 0;
         scratch_empty();
         scratch_write("sealed", NEW);
+        if (has_target) {
+            scratch_write("target", OLD);
+        }
         struct fault_sys fault;
-        /* The first call removes an old temporary, the second links. */
-        fault_sys_init(
-            &fault, (struct fault_plan){.mode = FAULT_FAIL_ONCE, .at = 2, .error = errors[index]});
+        fault_sys_init(&fault, (struct fault_plan){.mode = FAULT_FAIL_ONCE,
+                                                   .at = has_target ? 3 : 1,
+                                                   .error = errors[index / 2]});
         struct err err = {0};
         assert_true(path_link_or_copy(&fault.sys, "sealed", "target", &err));
         assert_true(scratch_holds("target", NEW));
