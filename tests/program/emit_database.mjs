@@ -185,21 +185,38 @@ const once = (await simulator.ask({ do: 'dump' })).items;
 assert.equal(new Set(once.map((item) => item.metadata.item_key)).size, once.length, 'none is there twice');
 assert.equal(once.length, 2 * (ORGS - 2));
 
-// what one directory was refused, another one has sent: the first knows of it by the records
-freshDatabase('refused');
-await simulator.ask({ do: 'reset', seed: 1, key: KEY });
-await simulator.ask({ do: 'add', customers: customers(2) });
-const refused = [path.join(folder, 'refused-1'), path.join(folder, 'refused-2')];
-result = await run(simulator, closeWords(refused[0]));
-assert.equal(result.status, 21, result.out);
-await simulator.ask({ do: 'add', customers: customers().slice(0, 2) });
-result = await run(simulator, closeWords(refused[1])); // under the same keys
-assert.equal(result.status, 21, result.out);
-for (const directory of [refused[1], refused[0]]) {
-  result = await run(simulator, ['emit', directory, '--test-key']);
-  assert.equal(result.status, 4, result.out);
-  assert.equal((await simulator.ask({ do: 'dump' })).items.length, 2 * (ORGS - 2));
+// what one directory was refused, another one has sent: the first knows of it by the records, also of what somebody
+// has removed since, which no listing would tell; and where that one died before it told the records, by their marks,
+// over a day later, when Stripe knows no key of it any more
+for (const dies of [false, true]) {
+  const name = dies ? 'refused_died' : 'refused';
+  freshDatabase(name);
+  await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+  await simulator.ask({ do: 'add', customers: customers(2) });
+  const [first, other] = [path.join(folder, `${name}-1`), path.join(folder, `${name}-2`)];
+  for (const directory of [first, other]) { // under the same keys
+    result = await run(simulator, closeWords(directory));
+    assert.equal(result.status, 21, result.out);
+  }
+  await simulator.ask({ do: 'add', customers: customers().slice(0, 2) });
+  if (dies) {
+    await simulator.ask({ do: 'faults', plan: { seed: 1, kills_max: 1, script: [
+      { method: 'POST', path: '/v1/invoiceitems', nth: 2, times: 1, kind: 'kill_done' }] } });
+  }
+  result = await run(simulator, ['emit', other, '--test-key']);
+  assert.equal(dies ? result.signal : result.status, dies ? 'SIGKILL' : 4, result.out);
+  await simulator.ask({ do: 'faults', plan: null });
+  const ofRefused = (await simulator.ask({ do: 'dump' })).items.filter((item) => ['org_0', 'org_1'].includes(item.metadata.org_id));
+  assert.ok(dies ? ofRefused.length > 0 && ofRefused.length < 4 : ofRefused.length === 4, `${ofRefused.length} were sent`);
+  assert.equal(sql("select count(*) from billing.org_billing_overages where item_status = 'sent' and org_id in ('org_0', 'org_1')"),
+    dies ? '0' : '4');
+  if (!dies) await simulator.ask({ do: 'remove', item: ofRefused[0].id });
   await simulator.ask({ do: 'clock', advance_s: 180000 });
+  result = await run(simulator, ['emit', first, '--test-key'], { PROGRAM: faulty, FAULTY_CLOCK_S: '180000' });
+  assert.equal(result.status, 4, result.out);
+  const keys = (await simulator.ask({ do: 'dump' })).items.map((item) => item.metadata.item_key);
+  assert.deepEqual([keys.length, new Set(keys).size], Array(2).fill(2 * (ORGS - 2) - (dies ? 0 : 1)), 'each once');
+  assert.equal(count(checkRecords(first), 'sent'), 2 * (ORGS - 2));
 }
 
 // the server ends the connection while items are sent, and somebody else is alone before it is made anew: nothing more goes
