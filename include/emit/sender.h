@@ -92,10 +92,11 @@ struct emit_bill {
     uint64_t open_count;     /* items that should be on it and are not sent */
     const char *open_reason; /* of one of those: a constant */
     enum invoice_status status;
-    const char *reason; /* a constant, empty: none */
-    char state[16];     /* as Stripe calls it: draft, open, paid, void, uncollectible */
-    int64_t ours;       /* its items, in Stripe's minor units */
-    int64_t theirs;     /* its total without taxes and discounts */
+    const char *reason;  /* a constant, empty: none */
+    char state[16];      /* as Stripe calls it: draft, open, paid, void, uncollectible */
+    uint64_t ours_count; /* items of ours that stand on it, also of other runs of the period */
+    int64_t ours;        /* what they come to, in Stripe's minor units */
+    int64_t theirs;      /* its total without taxes and discounts */
     char request_id[EMIT_REQUEST_ID_MAX];
     char detail[EMIT_DETAIL_MAX];
 };

@@ -22,7 +22,7 @@ static bool secret_keep(struct text bytes, const char *from, struct secret *secr
         is_key = bytes.bytes[index] > ' ' && bytes.bytes[index] < 127;
     }
     if (!is_key) {
-        return err_set(err, ERR_USAGE, "%.300s holds no API key", from);
+        return err_set(err, ERR_USAGE, "%.300s holds no key", from);
     }
     memcpy(secret->text, bytes.bytes, bytes.size_bytes);
     secret->text[bytes.size_bytes] = '\0';
@@ -78,7 +78,7 @@ bool secret_load(const struct sys *sys, const char *name, struct secret *secret,
             return secret_from_file(sys, path, "CREDENTIALS_DIRECTORY", secret, err);
         }
     }
-    (void)err_set(err, ERR_USAGE, "there is no API key: %s is not set", name);
+    (void)err_set(err, ERR_USAGE, "there is no key: %s is not set", name);
     return err_hint(err,
                     "set %s, %s_FILE (a file that holds it), or a systemd credential of that "
                     "name",

@@ -239,6 +239,7 @@ static bool take_line(struct sender *sender, struct slot *slot, const json_t *li
     bool is_ours = emit_key_parse(text_from(object_text(metadata, "item_key")), &key) &&
                    strcmp(object_text(metadata, "period"), sender->options.period) == 0;
     bill->ours += is_ours ? json_integer_value(json_object_get(line, "amount")) : 0;
+    bill->ours_count += is_ours ? 1 : 0;
     for (size_t index = 0; is_ours && index < slot->group.works_count; index++) {
         struct emit_work *work = &slot->group.works[index];
         if (memcmp(key.bytes, work->item.key.bytes, sizeof key.bytes) != 0) {
@@ -294,6 +295,7 @@ static bool take_shown(struct sender *sender, struct slot *slot, const struct ht
     keep_text(bill->request_id, sizeof bill->request_id, text_from(answer->request_id));
     bill->theirs = total_of(sender, invoice);
     bill->ours = 0;
+    bill->ours_count = 0;
     slot->closing.found_count = 0;
     slot->closing.extra_count = 0;
     slot->page_after[0] = '\0';

@@ -39,7 +39,10 @@ static bool check_time(struct text seconds, struct instant now, struct err *err)
     }
     int64_t off_s = now.us / 1000000 - at_s;
     if (off_s > WEBHOOK_TOLERANCE_S || off_s < -WEBHOOK_TOLERANCE_S) {
-        return refused(err, "its time stamp is more than five minutes off");
+        (void)err_set(err, ERR_INPUT,
+                      "the webhook is not taken: its time stamp is more than five minutes off");
+        return err_hint(err, "it was kept too long, or the clock of this machine is wrong; let it "
+                             "be sent again, which gives it a new one");
     }
     return true;
 }

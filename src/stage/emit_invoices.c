@@ -284,13 +284,15 @@ static bool bill_done(void *context, const struct emit_group *group, struct err 
                        (unsigned long long)bill->open_count, bill->open_count == 1 ? "" : "s",
                        bill->open_count == 1 ? "is" : "are", bill->open_reason);
     }
-    *ended = (struct ended){.currency = group->works[0].item.currency,
-                            .status = status_word(bill->status),
-                            .reason = bill->reason,
-                            .items_count = group->works_count,
-                            .open_count = bill->open_count,
-                            .ours = bill->ours,
-                            .theirs = bill->theirs};
+    *ended =
+        (struct ended){.currency = group->works[0].item.currency,
+                       .status = status_word(bill->status),
+                       .reason = bill->reason,
+                       .items_count = bill->ours_count > group->works_count ? bill->ours_count
+                                                                            : group->works_count,
+                       .open_count = bill->open_count,
+                       .ours = bill->ours,
+                       .theirs = bill->theirs};
     return keep(gathering->ends, bill->invoice_id, &ended->invoice_id, err) &&
            keep(gathering->ends, group->customer, &ended->customer, err) &&
            keep(gathering->ends, text_from(bill->state), &ended->state, err) &&

@@ -239,6 +239,7 @@ static void lines_of_other_runs_of_ours_count_as_they_stand(void **state) {
     close_well(&closing, true);
     assert_closed(&closing, INVOICE_FINALISED, "");
     assert_int_equal(closing.bill.ours, 3503);
+    assert_int_equal(closing.bill.ours_count, 4);
     peer_close(&fixture->peer);
 }
 
