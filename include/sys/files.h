@@ -125,7 +125,12 @@ enum path_kind { PATH_MISSING, PATH_FILE, PATH_DIRECTORY, PATH_OTHER };
 bool path_absolute(const char *path, char absolute[FILE_PATH_MAX], struct err *err);
 /* From the root, by the names it was given: a link may lead elsewhere later. */
 bool path_from_root(const char *path, char full[FILE_PATH_MAX], struct err *err);
+/* As it is typed where we are: from here, when it lies below. A pointer into the path. */
+const char *path_from_here(const char *full);
 bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, struct err *err);
+/* The same of what a user named to be read: links that lead round in a circle are bad input. */
+bool path_kind_of_input(const struct sys *sys, const char *path, enum path_kind *kind,
+                        struct err *err);
 /*
  * Existing: fine. The folder that holds a new one is flushed, so that what is made durable in the
  * new one can be found again.

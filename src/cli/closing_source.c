@@ -42,7 +42,7 @@ static bool run_pin_files(struct closing *closing, const struct dataset_file *fi
 static bool run_source_is_there(struct closing *closing, const char *folder, bool *is_there,
                                 struct err *err) {
     enum path_kind kind;
-    if (!path_kind(closing->cli->sys, folder, &kind, err)) {
+    if (!path_kind_of_input(closing->cli->sys, folder, &kind, err)) {
         return false;
     }
     *is_there = kind == PATH_DIRECTORY;

@@ -79,6 +79,17 @@ static bool check_origin(const struct run *run, size_t stages_count, const struc
     return run->is_verified || verify_stages(run, stages_count, from, run->jobs, err);
 }
 
+/* From the root: later commands may be typed elsewhere. What is no UTF-8 is kept as it was typed.
+ */
+static bool keep_origin_path(struct run *replay, const char *path, struct err *err) {
+    char full[FILE_PATH_MAX];
+    if (!path_from_root(path, full, err)) {
+        return false;
+    }
+    return run_pin(replay, PIN_VERSION, pin_replay_path,
+                   text_is_utf8(text_from(full)) ? full : path, false, err);
+}
+
 /* A new directory gets the origin's pins; one that is there must be this replay. */
 static bool prepare_manifest(struct run *replay, const struct run *run, const struct stage *from,
                              struct err *err) {
@@ -107,8 +118,7 @@ static bool prepare_manifest(struct run *replay, const struct run *run, const st
     }
     memcpy(manifest->replay_of, origin, RUN_ID_TEXT_MAX);
     manifest->replay_from = from;
-    return run_pin(replay, PIN_VERSION, pin_replay_path, run->path, false, err) &&
-           run_save(replay, err);
+    return keep_origin_path(replay, run->path, err) && run_save(replay, err);
 }
 
 /* --- carrying ------------------------------------------------------------------------------- */

@@ -430,7 +430,8 @@ const char *run_replay_origin(const struct run *run) {
 }
 
 const char *run_replay_path(const struct run *run) {
-    return run_is_replay(run) ? run_pinned(run, PIN_VERSION, pin_replay_path) : NULL;
+    const char *path = run_is_replay(run) ? run_pinned(run, PIN_VERSION, pin_replay_path) : NULL;
+    return path != NULL ? path_from_here(path) : NULL;
 }
 
 const struct stage *run_replay_from(const struct run *run) {

@@ -93,6 +93,93 @@ static bool header_row(void *context, const struct csv_reader_row *row, bool *is
     return header_check_columns(header, row->line, err);
 }
 
+/* --- what separates its columns ---------------------------------------------------------------
+ */
+
+struct separator {
+    char byte;
+    const char *name;
+};
+
+static const struct separator other_separators[] = {
+    {';', "semicolons"}, {'\t', "tabs"}, {'|', "vertical bars"}};
+
+static bool is_blank(char byte) {
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
+static struct text trim_blanks(struct text text) {
+    while (text.size_bytes > 0 && is_blank(text.bytes[0])) {
+        text = (struct text){text.bytes + 1, text.size_bytes - 1};
+    }
+    while (text.size_bytes > 0 && is_blank(text.bytes[text.size_bytes - 1])) {
+        text.size_bytes--;
+    }
+    return text;
+}
+
+static bool is_column(const struct csv_layout *layout, struct text name) {
+    name = trim_blanks(name);
+    bool is_quoted =
+        name.size_bytes >= 2 && name.bytes[0] == '"' && name.bytes[name.size_bytes - 1] == '"';
+    if (is_quoted) {
+        name = (struct text){name.bytes + 1, name.size_bytes - 2};
+    }
+    for (size_t column = 0; column < layout->columns_count; column++) {
+        if (text_equals(name, text_from(layout->columns[column].name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does the line name one of the columns, with others beside it? */
+static bool separates(const struct csv_layout *layout, struct text line, char byte) {
+    const char *end = memchr(line.bytes, byte, line.size_bytes);
+    bool is_parted = end != NULL;
+    while (end != NULL) {
+        size_t size_bytes = (size_t)(end - line.bytes);
+        if (is_column(layout, (struct text){line.bytes, size_bytes})) {
+            return true;
+        }
+        line = (struct text){end + 1, line.size_bytes - size_bytes - 1};
+        end = memchr(line.bytes, byte, line.size_bytes);
+    }
+    return is_parted && is_column(layout, line);
+}
+
+/* Of a file that a spreadsheet saved with another separator every column would be missing. */
+static bool check_separator(const struct csv_file *csv, uint64_t from, bool *is_comma,
+                            struct problems *problems, struct err *err) {
+    char bytes[4096];
+    size_t read_bytes;
+    *is_comma = true;
+    if (!file_read_at(&csv->file, from, bytes, sizeof bytes, &read_bytes, err)) {
+        return false;
+    }
+    struct text line = trim_blanks((struct text){bytes, read_bytes});
+    uint64_t number = 1;
+    for (const char *byte = bytes; byte < line.bytes; byte++) {
+        number += *byte == '\n';
+    }
+    const char *end = memchr(line.bytes, '\n', line.size_bytes);
+    line.size_bytes = end != NULL ? (size_t)(end - line.bytes) : line.size_bytes;
+    if (memchr(line.bytes, ',', line.size_bytes) != NULL) {
+        return true;
+    }
+    for (size_t index = 0; index < sizeof other_separators / sizeof other_separators[0]; index++) {
+        const struct separator *other = &other_separators[index];
+        if (separates(&csv->layout, line, other->byte)) {
+            *is_comma = false;
+            return problems_add(problems, csv->name, number, NULL, (struct text){0}, err,
+                                "the columns are separated by %s: save the file with commas "
+                                "between them, and with points in numbers",
+                                other->name);
+        }
+    }
+    return true;
+}
+
 /* Where the header begins: behind a byte order mark. UTF-16 gets a word of its own. */
 static bool skip_mark(struct csv_file *csv, struct csv_range *range, struct problems *problems,
                       struct err *err) {
@@ -126,8 +213,11 @@ static bool read_header(struct csv_file *csv, struct header *header, struct err 
     if (!skip_mark(csv, &range, header->problems, err)) {
         return false;
     }
-    if (range.from != UINT64_MAX &&
-        !csv_reader_run(csv, range, &events, header->problems, NULL, err)) {
+    bool is_comma = range.from != UINT64_MAX;
+    if (is_comma && !check_separator(csv, range.from, &is_comma, header->problems, err)) {
+        return false;
+    }
+    if (is_comma && !csv_reader_run(csv, range, &events, header->problems, NULL, err)) {
         return false;
     }
     if (!header->is_read && problems_count(header->problems) == count &&
@@ -151,7 +241,8 @@ static bool open_file(const struct sys *sys, const char *folder, const char *nam
     char path[FILE_PATH_MAX];
     enum path_kind kind;
     *is_found = false;
-    if (!path_format(path, err, "%s/%s", folder, name) || !path_kind(sys, path, &kind, err)) {
+    if (!path_format(path, err, "%s/%s", folder, name) ||
+        !path_kind_of_input(sys, path, &kind, err)) {
         return false;
     }
     if (kind == PATH_MISSING) {

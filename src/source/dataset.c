@@ -8,7 +8,7 @@
 
 bool dataset_check_folder(const struct sys *sys, const char *folder, struct err *err) {
     enum path_kind kind;
-    if (!path_kind(sys, folder, &kind, err)) {
+    if (!path_kind_of_input(sys, folder, &kind, err)) {
         return false;
     }
     if (kind == PATH_DIRECTORY) {
@@ -28,7 +28,7 @@ static bool find_seats_file(struct dataset *dataset, struct err *err) {
         return true;
     }
     if (!path_format(path, err, "%s/seats.csv", dataset->options.folder) ||
-        !path_kind(dataset->sys, path, &kind, err)) {
+        !path_kind_of_input(dataset->sys, path, &kind, err)) {
         return false;
     }
     dataset->catalog.has_seats_file = kind != PATH_MISSING;

@@ -99,7 +99,8 @@ static bool take_file(const struct sys *sys, const char *folder, const char *nam
                       struct err *err) {
     char path[FILE_PATH_MAX];
     enum path_kind kind;
-    if (!path_format(path, err, "%s/%s", folder, name) || !path_kind(sys, path, &kind, err)) {
+    if (!path_format(path, err, "%s/%s", folder, name) ||
+        !path_kind_of_input(sys, path, &kind, err)) {
         return false;
     }
     if (kind == PATH_MISSING) { /* and yet it is listed */

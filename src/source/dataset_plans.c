@@ -115,7 +115,7 @@ static bool read_plan_rows(struct plans_loading *loading, struct err *err) {
     if (dataset->stand_in_plans != NULL &&
         (!path_format(path, err, "%s/%s", dataset->options.folder,
                       dataset_files[DATASET_PLANS].file) ||
-         !path_kind(dataset->sys, path, &kind, err))) {
+         !path_kind_of_input(dataset->sys, path, &kind, err))) {
         return false;
     }
     if (kind == PATH_MISSING) {

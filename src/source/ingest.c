@@ -87,7 +87,7 @@ static bool open_file(struct ingest *ingest, struct err *err) {
 
 static bool open_path(struct ingest *ingest, struct err *err) {
     enum path_kind kind;
-    if (!path_kind(ingest->sys, ingest->options->path, &kind, err)) {
+    if (!path_kind_of_input(ingest->sys, ingest->options->path, &kind, err)) {
         return false;
     }
     switch (kind) {

@@ -174,7 +174,7 @@ static bool has_seats(const struct ingest *ingest, bool *has_file, struct err *e
         return true;
     }
     if (!path_format(path, err, "%s/seats.csv", ingest->folder) ||
-        !path_kind(ingest->sys, path, &kind, err)) {
+        !path_kind_of_input(ingest->sys, path, &kind, err)) {
         return false;
     }
     *has_file = kind != PATH_MISSING;

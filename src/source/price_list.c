@@ -5,7 +5,7 @@
 
 static bool folder_is_there(const struct sys *sys, const char *folder, struct err *err) {
     enum path_kind kind;
-    if (!path_kind(sys, folder, &kind, err)) {
+    if (!path_kind_of_input(sys, folder, &kind, err)) {
         return false;
     }
     if (kind == PATH_DIRECTORY) {

@@ -83,7 +83,17 @@ bool path_from_root(const char *path, char full[FILE_PATH_MAX], struct err *err)
     return is_fine;
 }
 
-bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, struct err *err) {
+const char *path_from_here(const char *full) {
+    char *here = getcwd(NULL, 0);
+    size_t here_bytes = here == NULL ? 0 : strlen(here);
+    bool is_below = here_bytes > 1 && strncmp(full, here, here_bytes) == 0 &&
+                    full[here_bytes] == '/' && full[here_bytes + 1] != '\0' &&
+                    full[here_bytes + 1] != '-';
+    free(here);
+    return is_below ? full + here_bytes + 1 : full;
+}
+
+static int look_at(const struct sys *sys, const char *path, enum path_kind *kind) {
     struct stat status;
     int result;
     do {
@@ -91,15 +101,30 @@ bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, st
     } while (result == -EINTR);
     if (result == -ENOENT || result == -ENOTDIR) {
         *kind = PATH_MISSING;
-        return true;
+        return 0;
     }
-    if (result < 0) {
-        return sys_failure(err, "look at", path, result);
+    if (result == 0) {
+        *kind = S_ISREG(status.st_mode)   ? PATH_FILE
+                : S_ISDIR(status.st_mode) ? PATH_DIRECTORY
+                                          : PATH_OTHER;
     }
-    *kind = S_ISREG(status.st_mode)   ? PATH_FILE
-            : S_ISDIR(status.st_mode) ? PATH_DIRECTORY
-                                      : PATH_OTHER;
-    return true;
+    return result;
+}
+
+bool path_kind(const struct sys *sys, const char *path, enum path_kind *kind, struct err *err) {
+    int result = look_at(sys, path, kind);
+    return result == 0 || sys_failure(err, "look at", path, result);
+}
+
+bool path_kind_of_input(const struct sys *sys, const char *path, enum path_kind *kind,
+                        struct err *err) {
+    int result = look_at(sys, path, kind);
+    if (result != -ELOOP) {
+        return result == 0 || sys_failure(err, "look at", path, result);
+    }
+    (void)err_set(err, ERR_INPUT, "cannot read '%.700s': its symbolic links lead round in a circle",
+                  path);
+    return err_hint(err, "let the link lead to what is to be read, or name that");
 }
 
 /* --- folders -------------------------------------------------------------------------------- */

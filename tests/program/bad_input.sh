@@ -92,9 +92,17 @@ for file in orgs usage seats limits; do
     ln -sf nowhere.csv "$dataset/$file.csv"
     bad "$file.csv is a link to nothing" "$file.csv" 'not there'
 done
+for file in orgs usage seats limits tiers; do
+    begin
+    ln -sf "$file.csv" "$dataset/$file.csv"
+    bad "$file.csv is a link to itself" "$dataset/$file.csv" 'in a circle'
+done
 begin
 : >"$dataset/orgs.csv"
 bad 'a file is empty' 'orgs.csv'
+begin
+edit usage.csv 's/,/;/g'
+bad 'a file has semicolons between its columns' 'usage.csv:1' 'semicolons' 'commas'
 begin
 mkfifo "$dataset/usage_pipe.csv"
 bad 'a file is a pipe, and nobody waits for its writer' 'usage_pipe.csv'
@@ -105,6 +113,10 @@ check 'the dataset folder is a file' refused 10 "$dataset"
 begin
 rm -r "$dataset"
 check 'the dataset folder is missing' refused 10 "$dataset"
+begin
+rm -r "$dataset"
+ln -s "$(basename "$dataset")" "$dataset"
+check 'the dataset folder is a link to itself' refused 10 "$dataset" 'in a circle'
 
 # --- keys ---
 

@@ -182,6 +182,20 @@ stopped_replay() { # as one that was killed before its first stage
 check 'a replay of a run that is not so far shows how that stands; status says where it was' \
     stopped_replay
 
+# Typed with a name from here, and asked for from elsewhere.
+replay_of_a_name_from_here() {
+    (cd "$scratch" && expect 4 replay acme --from rate --run-dir from-here &&
+        expect 0 status from-here && grep -q ' in acme$' "$scratch/out") || return 1
+    (cd / && expect 0 status "$scratch/from-here" && grep -q " in $scratch/acme$" "$scratch/out") ||
+        return 1
+    chmod u+w "$scratch/from-here/10-extract/orgs.arrow"
+    cp --remove-destination "$scratch/acme/10-extract/plans.arrow" \
+        "$scratch/from-here/10-extract/orgs.arrow"
+    (cd / && next_works 12 verify "$scratch/from-here")
+}
+check 'a replay knows its origin by a name that holds from anywhere, and shows a short one' \
+    replay_of_a_name_from_here
+
 tells_asides() {
     expect 0 status "$scratch/acme" && grep -qx 'to check  5 orgs set aside, 1 record held' \
         "$scratch/out" && expect 0 status "$scratch/acme" --json &&

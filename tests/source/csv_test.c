@@ -142,6 +142,22 @@ static void bad_headers_are_told(void **state) {
                "t.csv:1: field 2 'si\\x00ze': holds a NUL byte\n");
 }
 
+static void another_separator_is_named(void **state) {
+    expect_bad(*state, text_from("id;note;size\na;x;1,5\n"), "",
+               "t.csv:1: the columns are separated by semicolons: save the file with commas "
+               "between them, and with points in numbers\n");
+    expect_bad(*state, text_from("\xEF\xBB\xBF\r\n\"note\"\t\"id\"\t\"size\"\r\nx\ta\t1\r\n"), "",
+               "t.csv:2: the columns are separated by tabs: save the file with commas between "
+               "them, and with points in numbers\n");
+    expect_bad(*state, text_from("colour|size"), "",
+               "t.csv:1: the columns are separated by vertical bars: save the file with commas "
+               "between them, and with points in numbers\n");
+    expect_bad(*state, text_from("colour;shape\n1;2\n"), "",
+               "t.csv:1: id: the header lacks this column\n"
+               "t.csv:1: size: the header lacks this column\n");
+    expect_good(*state, "id,size,a;note;b\t\nx,1,y\n", "2<x||1>");
+}
+
 static void a_header_of_too_many_fields_is_told(void **state) {
     struct buffer content = {0};
     struct err err = {0};
@@ -409,6 +425,7 @@ int main(void) {
         TEST(unknown_columns_are_ignored_with_a_note),
         TEST(a_header_alone_has_no_rows),
         TEST(bad_headers_are_told),
+        TEST(another_separator_is_named),
         TEST(a_header_of_too_many_fields_is_told),
         TEST(rows_with_other_field_counts_are_told_and_the_rest_read),
         TEST(nul_bytes_and_invalid_utf8_are_told_with_their_column),
