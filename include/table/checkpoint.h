@@ -102,7 +102,8 @@ enum { CHECKPOINT_SHARD_ORGS = 50000 };
     X(LIMITS_SOFT_LIMIT, "soft_limit", DECIMAL, true)                                              \
     X(LIMITS_HARD_LIMIT, "hard_limit", DECIMAL, true)
 
-/* history: key org_id, metric, period (YYYY-MM). */
+/* history: the month before; of an org with a plan also its latest period, where that is another
+ * one, which shows a gap or an overlap. Key: org_id, metric, period (YYYY-MM). */
 #define HISTORY_COLUMNS(X)                                                                         \
     X(HISTORY_ORG_ID, "org_id", UTF8, false)                                                       \
     X(HISTORY_METRIC, "metric", UTF8, false)                                                       \

@@ -41,7 +41,6 @@ static void every_column_reaches_its_table_with_its_default(void **state) {
                         "acme|disk|20|-|\nacme|tokens|-|1000000|\nglobex|runs|70|80.5|\n");
     assert_string_equal(fixture_tell(fixture, folder, FIXTURE_HISTORY),
                         "acme|books|2026-09|1|99|-|-|-|-|-|\n"
-                        "acme|disk|2026-08|6|5|-|-|-|-|-|\n"
                         "acme|disk|2026-09|7.5|8.25|-|-|-|-|-|\n"
                         "acme|tokens|2026-09|4321|-|0|0|usd|5000|0|\n");
     assert_string_equal(fixture_tell(fixture, folder, FIXTURE_INVITATIONS),
@@ -234,6 +233,21 @@ static void the_period_must_follow_the_last_recorded_one(void **state) {
     expect_reason(fixture, "initech", ORG_REASON_NONE, "");
 }
 
+/* The month before, and where the latest period is another one that one. */
+static void of_the_history_only_what_is_read_is_copied(void **state) {
+    struct fixture *fixture = *state;
+    fixture_write(fixture, "usage_history.csv",
+                  "org_id,metric,period,quantity\nacme,tokens,2026-07,1\nacme,disk,2026-07,2\n"
+                  "acme,disk,2026-03,3\nglobex,runs,2026-10,4\nglobex,runs,2026-09,5\n"
+                  "globex,tokens,2026-08,6\ninitech,seats,2026-09,7\ninitech,seats,2026-08,8\n");
+    fixture_load(fixture);
+    fixture_write_tables(fixture, fixture->scratch);
+    assert_string_equal(fixture_tell(fixture, fixture->scratch, FIXTURE_HISTORY),
+                        "acme|disk|2026-07|2|-|-|-|-|-|-|\nacme|tokens|2026-07|1|-|-|-|-|-|-|\n"
+                        "globex|runs|2026-09|5|-|-|-|-|-|-|\nglobex|runs|2026-10|4|-|-|-|-|-|-|\n"
+                        "initech|seats|2026-09|7|-|-|-|-|-|-|\n");
+}
+
 static void time_without_a_subscription_is_no_gap(void **state) {
     struct fixture *fixture = *state;
     /* The period 2026-07 of acme ends with July in UTC, that of globex on the 15th in Berlin. */
@@ -419,6 +433,7 @@ int main(void) {
         TEST(orgs_without_a_plan_are_set_aside_only_when_active),
         TEST(another_currency_than_the_plan_sets_the_org_aside),
         TEST(the_period_must_follow_the_last_recorded_one),
+        TEST(of_the_history_only_what_is_read_is_copied),
         TEST(time_without_a_subscription_is_no_gap),
         TEST(a_period_that_is_not_over_is_listed_before_all_else),
         TEST(selected_orgs_alone_get_ranks),
