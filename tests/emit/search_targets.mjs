@@ -16,10 +16,10 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseCsv } from '../reference/csv.mjs';
 import { end, period } from '../program/fresh_database.mjs';
 import { startSimulator } from '../stripe_sim/simulator.mjs';
 import { draws } from './draws.mjs';
+import { compareEvents, eventsOf, lines, shown } from './events.mjs';
 
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const LIVES_WITH_FAULTS = 10;
@@ -41,12 +41,6 @@ const program = path.join(build, 'faulty_periodclose');
 const scratch = fs.mkdtempSync(path.join(
   fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir(), 'periodclose-targets-'));
 process.on('exit', () => fs.rmSync(scratch, { recursive: true, force: true }));
-
-const table = (text) => {
-  const [head, ...rows] = parseCsv(text);
-  return rows.map((row) => Object.fromEntries(head.map((name, i) => [name, row[i]])));
-};
-
 
 // --- what is closed ---
 
@@ -121,35 +115,6 @@ function dying(draw, story, env) {
 }
 
 // --- a close that is sent as events ---
-
-const lines = (run) => table(fs.readFileSync(path.join(run, 'reports', 'invoice_items.csv'), 'utf8'));
-const shown = (row) => [row.item_key, row.org_id, row.metric, row.amount, row.status, row.reason].join('|');
-
-function eventsOf(target, dump) {
-  return target === 'dodo'
-    ? dump.dodo_events.map((event) => ({ key: event.event_id, customer: event.customer_id, name: event.event_name,
-      value: String(event.metadata.amount) }))
-    : dump.meter_events.map((event) => ({ key: event.identifier, customer: event.payload.stripe_customer_id,
-      name: event.event_name, value: event.payload.value }));
-}
-
-// What is there twice, is missing, or is another than was recorded.
-function compareEvents(wanted, events, mayLack) {
-  const problems = [];
-  const found = new Set();
-  for (const event of events) {
-    if (found.has(event.key)) problems.push(`twice: ${event.key}`);
-    found.add(event.key);
-    const ours = wanted.get(event.key);
-    if (ours !== `${event.customer} ${event.name} ${event.value}`) {
-      problems.push(`different: ${event.key} is ${event.customer} ${event.name} ${event.value}, not ${ours}`);
-    }
-  }
-  if (!mayLack) {
-    for (const key of wanted.keys()) if (!found.has(key)) problems.push(`missing: ${key}`);
-  }
-  return problems;
-}
 
 function prepare(target, dataset) {
   const run = path.join(scratch, `${target}-recorded`);
