@@ -21,19 +21,16 @@ extern const char pin_database[]; /* which database, and how it was reached; the
 extern const char pin_refused[];  /* told: why the result was not recorded, while it is not */
 extern const char pin_asides[];   /* told: what of a closed run is to be looked at, in words */
 
-/*
- * The summary after a close: orgs, events, cost per currency, the ten largest, where the reports
- * are. Sets cli->status to 4 when orgs are set aside or records held. To stdout.
- */
-bool closing_tell(struct cli *cli, struct run *run, size_t jobs, struct err *err);
-
 /* "2 orgs set aside", after a comma where something stands before it; nothing for none. */
 bool closing_add_aside(struct buffer *asides, uint64_t count, const char *noun, const char *what,
                        struct err *err);
 
-/* Runs what is left to do; tells progress; on failure sets cli->next. */
+/*
+ * Runs what is left to do; tells progress, and what came of it (closing_tell); on failure sets
+ * cli->next. The sums it tells are made while the last files are made durable.
+ */
 bool closing_execute(struct cli *cli, struct run *run, struct stage_session *session,
-                     struct run_options *options, struct err *err);
+                     const struct run_options *options, struct err *err);
 
 /* jobs, memory, observe. */
 bool closing_options(struct cli *cli, struct run_options *options, struct err *err);

@@ -146,6 +146,13 @@ struct run_options {
      */
     void (*observe)(void *context, const struct run_event *event);
     void *observe_context;
+    /*
+     * Called once when all stages up to `until` are computed or were done already, while what the
+     * last ones wrote is made durable: for what needs their tables only. May be NULL; a failure is
+     * the caller's to keep.
+     */
+    void (*computed)(void *context);
+    void *computed_context;
 };
 
 enum run_event_kind { RUN_STAGE_BEGINS, RUN_STAGE_GOES_ON, RUN_STAGE_ENDS, RUN_STAGE_SKIPPED };

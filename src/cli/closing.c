@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "cli/emission.h"
+#include "closing_summary.h"
 #include "stage/stages.h"
 
 const char pin_period[] = "period";
@@ -53,14 +55,48 @@ bool closing_selected_orgs(struct cli *cli, struct stage_session *session, struc
     return true;
 }
 
-bool closing_execute(struct cli *cli, struct run *run, struct stage_session *session,
-                     struct run_options *options, struct err *err) {
-    if (!run_execute(run, options, session, err)) {
+/* What is to be told of a run. */
+struct closing_sums {
+    struct run *run;
+    size_t jobs;
+    struct summary summary;
+    struct err err; /* why it could not be summed up */
+};
+
+static void closing_sum_up(void *context) {
+    struct closing_sums *sums = context;
+    if (run_stage_is_done(sums->run, &stage_record)) {
+        sums->summary.is_emitted = emission_is_done(sums->run) || emission_is_tried(sums->run);
+        (void)summary_load(&sums->summary, sums->run, sums->jobs, &sums->err);
+    }
+}
+
+static bool closing_execute_and_tell(struct cli *cli, struct run *run,
+                                     struct stage_session *session,
+                                     const struct run_options *options, struct err *err) {
+    struct closing_sums sums = {.run = run, .jobs = options->jobs};
+    struct run_options summing = *options;
+    summing.computed = closing_sum_up;
+    summing.computed_context = &sums;
+    if (!run_execute(run, &summing, session, err)) {
+        err_release(&sums.err);
         return false;
     }
     cli->next[0] = '\0';
-    if (!closing_tell(cli, run, options->jobs, err)) {
+    bool is_summed = sums.err.code == ERR_NONE;
+    if (!is_summed) {
+        *err = sums.err;
+    }
+    if (!is_summed || !closing_tell(cli, run, &sums.summary, err)) {
         closing_next_same(cli);
+        return false;
+    }
+    return true;
+}
+
+bool closing_execute(struct cli *cli, struct run *run, struct stage_session *session,
+                     const struct run_options *options, struct err *err) {
+    if (!closing_execute_and_tell(cli, run, session, options, err)) {
         return false;
     }
     const struct stage *next = run_next_stage(run);

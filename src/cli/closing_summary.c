@@ -1,6 +1,8 @@
 #include "closing_summary.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/memory.h"
 #include "rating/terms.h"
@@ -211,6 +213,12 @@ static bool summary_add(struct summary *summary, const struct summary *part, str
     return true;
 }
 
+static int compare_currencies(const void *left, const void *right) {
+    const struct currency_sums *a = left;
+    const struct currency_sums *b = right;
+    return strcmp(a->currency->code, b->currency->code);
+}
+
 static bool summing_run(struct summing *summing, size_t jobs, struct summary *summary,
                         struct err *err) {
     for (size_t part = 0; part < summing->parts_count; part++) {
@@ -224,6 +232,8 @@ static bool summing_run(struct summing *summing, size_t jobs, struct summary *su
             return false;
         }
     }
+    qsort(summary->currencies, summary->currencies_count, sizeof summary->currencies[0],
+          compare_currencies);
     return true;
 }
 

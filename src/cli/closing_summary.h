@@ -5,6 +5,7 @@
 #ifndef PERIODCLOSE_CLI_CLOSING_SUMMARY_H
 #define PERIODCLOSE_CLI_CLOSING_SUMMARY_H
 
+#include "cli/cli.h"
 #include "core/money.h"
 #include "run/run.h"
 
@@ -37,7 +38,7 @@ struct summary {
     bool is_emitted;           /* items tell what is held now */
     uint64_t open;             /* orgs whose period is not over at the cutoff */
     struct instant open_until; /* when the last of them is */
-    struct currency_sums currencies[CURRENCIES_MAX];
+    struct currency_sums currencies[CURRENCIES_MAX]; /* by code, once loaded */
     size_t currencies_count;
 };
 
@@ -46,5 +47,12 @@ struct summary {
  * is_emitted. The same with any number of jobs.
  */
 bool summary_load(struct summary *summary, struct run *run, size_t jobs, struct err *err);
+
+/*
+ * What a person is told after a close: orgs, events, cost per currency, the ten largest, where the
+ * reports are. Sets cli->status to 4 when orgs are set aside or records held. To stdout. Of a run
+ * that stopped before record, which has no sums, where it stopped.
+ */
+bool closing_tell(struct cli *cli, struct run *run, const struct summary *summary, struct err *err);
 
 #endif

@@ -4,7 +4,7 @@
 #include "cli/emission.h"
 
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "closing_summary.h"
 #include "source/usage.h"
@@ -66,15 +66,7 @@ static bool summary_tell_events(struct cli *cli, struct run *run, struct err *er
     return console_out(&cli->console, err, "\n");
 }
 
-static int compare_currencies(const void *left, const void *right) {
-    const struct currency_sums *a = left;
-    const struct currency_sums *b = right;
-    return strcmp(a->currency->code, b->currency->code);
-}
-
-static bool summary_tell_costs(struct cli *cli, struct summary *summary, struct err *err) {
-    qsort(summary->currencies, summary->currencies_count, sizeof summary->currencies[0],
-          compare_currencies);
+static bool summary_tell_costs(struct cli *cli, const struct summary *summary, struct err *err) {
     if (summary->currencies_count == 0) {
         return console_out(&cli->console, err, "  overage   none\n");
     }
@@ -218,27 +210,25 @@ static void summary_tell_known(struct cli *cli, const struct summary *summary,
     }
 }
 
-bool closing_tell(struct cli *cli, struct run *run, size_t jobs, struct err *err) {
-    struct summary summary = {0};
+bool closing_tell(struct cli *cli, struct run *run, const struct summary *summary,
+                  struct err *err) {
     struct buffer asides = {0};
     if (!run_stage_is_done(run, &stage_record)) {
         const struct stage *next = run_next_stage(run);
         return console_out(&cli->console, err, "period %s: stopped before stage '%s', as asked\n",
                            run_pinned(run, PIN_OPTION, pin_period), next->name);
     }
-    summary.is_emitted = emission_is_done(run) || emission_is_tried(run);
-    if (!summary_load(&summary, run, jobs, err) || !summary_tell_orgs(cli, &summary, run, err) ||
-        !summary_tell_events(cli, run, err) || !summary_tell_costs(cli, &summary, err) ||
-        !summary_tell_largest(cli, &summary, err)) {
+    if (!summary_tell_orgs(cli, summary, run, err) || !summary_tell_events(cli, run, err) ||
+        !summary_tell_costs(cli, summary, err) || !summary_tell_largest(cli, summary, err)) {
         return false;
     }
-    summary_tell_open(cli, &summary, run);
-    summary_tell_known(cli, &summary, run);
-    if (summary.set_aside > 0 || summary.held > 0) {
+    summary_tell_open(cli, summary, run);
+    summary_tell_known(cli, summary, run);
+    if (summary->set_aside > 0 || summary->held > 0) {
         cli->status = ERR_SET_ASIDE;
     }
-    bool is_fine = closing_add_aside(&asides, summary.set_aside, "org", "set aside", err) &&
-                   closing_add_aside(&asides, summary.held, "record", "held", err) &&
+    bool is_fine = closing_add_aside(&asides, summary->set_aside, "org", "set aside", err) &&
+                   closing_add_aside(&asides, summary->held, "record", "held", err) &&
                    emission_tell(cli, run, &asides, err) && closing_note_asides(run, &asides, err);
     buffer_release(&asides);
     return is_fine && console_out(&cli->console, err, "\n  reports   %s/reports\n", run_path(run));

@@ -86,6 +86,9 @@ static bool execute_stages(struct run *run, struct stage_session *session, struc
             break;
         }
     }
+    if (run->options->computed != NULL) {
+        run->options->computed(run->options->computed_context);
+    }
     return seal_rest(run, true, err);
 }
 
