@@ -92,16 +92,57 @@ static bool execute_stages(struct run *run, struct stage_session *session, struc
     return seal_rest(run, true, err);
 }
 
-/* What is sealed by another version of a stage does not go with what this one would compute. */
-static bool check_versions(const struct run *run, struct err *err) {
-    for (size_t index = 0; index < run->manifest.stages_count; index++) {
+/* --- versions of stages ------------------------------------------------------------------------
+ */
+
+/* Sends or reports what others computed, as it lies in their tables. */
+static bool only_tells(const struct stage *stage) {
+    return stage->effect == EFFECT_SENDS || stage->effect == EFFECT_REPORTS;
+}
+
+/* Are the tables that the stage reads of the sealed one as this program knows them? */
+static bool check_tables(struct run *run, const struct stage *stage,
+                         const struct sealed_stage *sealed, struct err *err) {
+    for (size_t index = 0; index < stage->inputs_count; index++) {
+        const struct table_schema *schema = stage->inputs[index];
+        const struct stage_output *output;
+        struct table *table;
+        if (stage_of_table(run->manifest.list, schema, &output) != sealed->stage) {
+            continue;
+        }
+        if (!run_input_open(run, schema, 0, &table, err)) {
+            return false;
+        }
+        table_close(table);
+    }
+    return true;
+}
+
+static bool refuse_version(const struct run *run, const struct sealed_stage *sealed,
+                           struct err *err) {
+    (void)err_set(err, ERR_MISMATCH,
+                  "stage '%s': sealed by version %d of it, this program has version %d",
+                  sealed->stage->name, sealed->version, sealed->stage->version);
+    return err_hint(err, "use the program version that began this run, or begin anew %s",
+                    run_is_replay(run) ? "in another --run-dir" : "with --restart");
+}
+
+/*
+ * What is sealed by another version of a stage does not go with what this one would compute. But it
+ * can be sent and reported, if its tables are still the same: items that an old run holds are still
+ * owed. stages_count: of the sealed stages, those that stay.
+ */
+static bool check_versions(struct run *run, size_t stages_count, struct err *err) {
+    struct stage_list list = run->manifest.list;
+    for (size_t index = 0; index < stages_count; index++) {
         const struct sealed_stage *sealed = &run->manifest.stages[index];
-        if (sealed->version != sealed->stage->version) {
-            (void)err_set(err, ERR_MISMATCH,
-                          "stage '%s': sealed by version %d of it, this program has version %d",
-                          sealed->stage->name, sealed->version, sealed->stage->version);
-            return err_hint(err, "use the program version that began this run, or begin anew %s",
-                            run_is_replay(run) ? "in another --run-dir" : "with --restart");
+        for (size_t next = stages_count;
+             sealed->version != sealed->stage->version && next < list.stages_count; next++) {
+            const struct stage *stage = list.stages[next];
+            if (!(only_tells(stage) ? check_tables(run, stage, sealed, err)
+                                    : refuse_version(run, sealed, err))) {
+                return false;
+            }
         }
     }
     return true;
@@ -112,7 +153,7 @@ bool run_execute(struct run *run, const struct run_options *options, struct stag
     assert(run_is_locked(run) && options->jobs >= 1);
     /* A run that is finished needs nothing: also one of another program version. */
     if (!replay_check_ready(run, err) ||
-        (run_next_stage(run) != NULL && !check_versions(run, err)) ||
+        (run_next_stage(run) != NULL && !check_versions(run, run->manifest.stages_count, err)) ||
         (!run->is_saved && !save_manifest(run, err))) {
         return false;
     }
@@ -162,6 +203,9 @@ static bool unseal(struct run *run, size_t kept, struct err *err) {
     struct manifest *manifest = &run->manifest;
     if (kept == manifest->stages_count) {
         return true;
+    }
+    if (!check_versions(run, kept, err)) {
+        return false; /* and nothing is lost */
     }
     size_t before = manifest->stages_count;
     manifest->stages_count = kept;

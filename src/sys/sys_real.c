@@ -60,14 +60,15 @@ static ssize_t real_pwrite(void *self, int fd, const void *bytes, size_t size_by
 /*
  * fsync waits for pages that are on their way to the disk while it holds others locked, and who
  * reads those through a mapping waits with it: stages stood still for a tenth of a second over the
- * tables just written. So what is on its way is waited for first, when nothing is locked. An error
- * that is told there is not told again by fsync.
+ * tables just written. So what is on its way is waited for first, when nothing is locked. Of its
+ * errors those that tell of lost data count, as fsync does not tell them again; all others only say
+ * that there was no such wait.
  */
 static int real_fsync(void *self, int fd) {
     (void)self;
     int result = answer(sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE));
-    bool is_supported = result != -ENOSYS && result != -EINVAL && result != -ESPIPE;
-    return result < 0 && is_supported ? result : answer(fsync(fd));
+    bool is_lost = result == -EIO || result == -ENOSPC || result == -EDQUOT;
+    return is_lost ? result : answer(fsync(fd));
 }
 
 static int real_ftruncate(void *self, int fd, int64_t size_bytes) {
