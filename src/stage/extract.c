@@ -437,7 +437,7 @@ static bool extract_perform(struct run *run, const struct stage *stage,
 const struct stage stage_extract = {
     .name = "extract",
     .number = 10,
-    .version = 2,
+    .version = 3,
     .effect = EFFECT_SOURCE,
     .summary = "copy the source: orgs, plans, prices, and usage condensed to day partials",
     .outputs = extract_outputs,
