@@ -1,4 +1,5 @@
--- Rows of the truth that cannot be: of no org, given twice, or no quantity.
+-- Rows of the truth that cannot be: of no org, given twice, no quantity, or no count (which leaves room
+-- in a bigint for what comes after).
 select judged.line, judged.org_id::text, judged.metric::text, judged.fault
 from (
     select
@@ -9,7 +10,7 @@ from (
             when org.org_id is null then 'org'
             when truth.quantity = 'NaN' or abs(truth.quantity) >= 1e23
                 or min_scale(truth.quantity) > 15 then 'quantity'
-            when (truth.quantity < 0 or min_scale(truth.quantity) > 0)
+            when (truth.quantity < 0 or truth.quantity >= 1e18 or min_scale(truth.quantity) > 0)
                 and truth.metric in (select metric from billing.prices where aggregation in ('count', 'unique'))
                 and billing.counted_usage(truth.org_id, truth.metric) is not null then 'counted'
             when octet_length(truth.metric) not between 1 and 128 then 'metric'

@@ -1,13 +1,15 @@
 -- Writes the differences of a batch into ledger and cache. $1 and $2: places from and until, the
 -- first not among them; $3: what the keys of this truth begin with, null: it has none. What is keyed
 -- was written from the same truth before, and may have moved on since. What the org's plan counts by
--- events or distinct keys is compared with usage_counts, and moved there, too.
+-- events or distinct keys is compared with usage_counts, and moved there, too: such rows are marked by
+-- their unique_key, since a recount takes no other for a number of events. Who counts holds the row of
+-- the cache, so a count is still the one that was compared.
 with due as materialized (
     select
         plan.place, plan.org_id, plan.metric, plan.quantity,
         coalesce(counted.count, cache.count, 0)::numeric as cached,
         plan.quantity - coalesce(counted.count, cache.count, 0) as difference,
-        counted.count is not null as is_counted,
+        case when counted.count is not null then 'counted' end as unique_key,
         greatest(now(), cache.set_at) as occurred_at,
         $3::text || plan.metric as event_id
     from pg_temp.backfill_plan as plan
@@ -20,7 +22,7 @@ with due as materialized (
     where plan.place > $1::bigint and plan.place <= $2::bigint
 ), keyed as (
     insert into billing.usage_keys (org_id, event_id, content, occurred_at)
-    select org_id, event_id, billing.usage_content(metric, 'delta', difference, null), occurred_at
+    select org_id, event_id, billing.usage_content(metric, 'delta', difference, unique_key), occurred_at
     from due
     where event_id is not null
     on conflict (org_id, event_id) do nothing
@@ -34,8 +36,8 @@ with due as materialized (
         ))
 ), written as (
     insert into billing.usage_ledger
-        (occurred_at, kind, org_id, metric, quantity, reason, event_id)
-    select occurred_at, 'delta', org_id, metric, difference, 'migration', event_id
+        (occurred_at, kind, org_id, metric, quantity, reason, event_id, unique_key)
+    select occurred_at, 'delta', org_id, metric, difference, 'migration', event_id, unique_key
     from fresh
     returning 1
 ), cached as (
@@ -47,13 +49,13 @@ with due as materialized (
     where cache.org_id = fresh.org_id and cache.metric = fresh.metric
     returning 1
 ), counts as (
-    insert into billing.usage_counts as counted (org_id, metric, period, count)
-    select org_id, metric, billing.current_period(org_id, now()), difference
+    insert into billing.usage_counts (org_id, metric, period, count)
+    select org_id, metric, billing.current_period(org_id, now()), quantity
     from fresh
-    where is_counted
+    where unique_key is not null
     order by org_id, metric
     on conflict (org_id, metric, period) do update
-    set count = counted.count + excluded.count
+    set count = excluded.count
     returning 1
 )
 select

@@ -113,7 +113,8 @@ begin
     delete from billing.usage_counts as counted
     using pg_temp.billing_recounts as series
     where counted.org_id = series.org_id and counted.metric = series.metric and counted.period >= series.period;
-    -- Of an event that counts there is a key, or one; of what a backfill brought, how many it brought.
+    -- Of an event that counts there is a key, or one; of what a backfill brought as a count, how many it
+    -- brought. Its other rows are differences of quantities.
     create temporary table if not exists billing_recounted_rows (
         org_id text collate "C", metric text collate "C", period date, key_digest bytea, counted numeric
     ) on commit drop;
@@ -136,7 +137,11 @@ begin
         and entry.occurred_at >= series.starts_at
         and entry.kind = 'delta'
         and entry.reason is distinct from 'monthly_reset'
-        and (not series.is_unique or entry.unique_key is not null or entry.reason = 'migration');
+        and case
+            when entry.reason = 'migration'
+            then entry.unique_key = 'counted' and entry.quantity = trunc(entry.quantity)
+            else not series.is_unique or entry.unique_key is not null
+        end;
     insert into billing.usage_uniques (org_id, metric, period, key_digest)
     select distinct org_id, metric, period, key_digest
     from pg_temp.billing_recounted_rows
@@ -156,7 +161,7 @@ begin
 end
 $$;
 comment on function billing.recount_usage(text) is
-    'Makes usage_counts and usage_uniques from the ledger again, for one org or all: of the present period, by the plans in force. After a plan, a price or a calendar was changed within a period, or rows were written past the functions; increment_usage, periodclose ingest and backfill count by themselves. Returns how many counts there are; reads the ledger from the period''s start.';
+    'Makes usage_counts and usage_uniques from the ledger again, for one org or all: of the present period, by the plans in force. After a plan, a price or a calendar was changed within a period, or rows were written past the functions; increment_usage, periodclose ingest and backfill count by themselves. Of a backfill''s rows those count that it wrote as counts (unique_key: counted). Returns how many counts there are; reads the ledger from the period''s start.';
 
 create or replace function billing.usage_drift()
 returns table (org_id text, metric text, cached numeric, ledger numeric, difference numeric)
@@ -197,6 +202,10 @@ as $$
             and entry.occurred_at < series.ends_at
             and entry.kind = 'delta'
             and entry.reason is distinct from 'monthly_reset'
+            and (
+                entry.reason is distinct from 'migration'
+                or entry.unique_key = 'counted' and entry.quantity = trunc(entry.quantity)
+            )
         group by series.org_id, series.metric
     )
     select
@@ -226,6 +235,9 @@ as $$
 $$;
 comment on function billing.usage_drift() is
     'Where the ledger differs from the cache, or from usage_counts (billing.recount_usage makes these anew): nothing, unless something wrote one without the other, or a plan or a price was changed within a period. Null: there is no row. Reads the whole ledger.';
+
+comment on column billing.usage_ledger.unique_key is
+    'What metrics aggregated by unique count the distinct values of. Of a row of reason migration: counted, if its quantity is a number of events or distinct keys that a backfill brought.';
 
 do $$
 begin
@@ -285,4 +297,4 @@ begin
     revoke all on function billing.refuse_key_change(), billing.refuse_run_change() from public;
 end
 $$;
-call billing.note_migration('0020_counts_shown.sql', '7b760b646372d80028223533b63fcf7d492ea66052e1b525731a7957a1136b7f', '900854d597f1020a868149673d5f6748845bf2ee5b9ef593d64595670872065b');
+call billing.note_migration('0020_counts_shown.sql', 'd1153baadd71721378415d582275b8d0ed97aebde46579d96d3af2250b6d5490', '7fc37a2ee8759241e3c348639505d95fefa8320e17317eed3ae097e2ee20f7fd');

@@ -156,7 +156,8 @@ static bool stage_seats(struct backfill *backfill, struct err *err) {
 static const char *const fault_names[][2] = {
     {"org", "is not in billing.orgs"},
     {"quantity", "has a quantity that does not fit numeric(38,15)"},
-    {"counted", "has a quantity that is no count: its plan counts events or distinct keys"},
+    {"counted", "has a quantity that is no whole number from 0 to below 10^18: its plan counts "
+                "events or distinct keys"},
     {"metric", "has a metric of another length than 1 to 128 bytes"},
     {"repeated", "stands twice with the same metric"},
 };

@@ -87,6 +87,43 @@ moves_counts() {
         expect 0 backfill --truth "$scratch/counted.csv" --database "" -- lists_nothing
 }
 
+# Below what is counted, and to nothing, beside an org that has more; a recount gives the same.
+lowers_counts() {
+    sql -c "insert into billing.orgs (org_id) values ('elm'), ('fir')" \
+        -c "insert into billing.subscriptions (org_id, plan_id) values ('elm', 'metered'), ('fir', 'metered')" \
+        -c "select billing.increment_usage('elm', 'calls', 700) from generate_series(1, 3)" >"$scratch/sql"
+    printf 'org_id,metric,quantity\nelm,calls,1\nfir,calls,4\n' >"$scratch/lower.csv"
+    printf 'org_id,metric,quantity\nfir,calls,6\nelm,calls,0\n' >"$scratch/none.csv"
+    local counts="select string_agg(org_id || ' ' || count, ', ' order by org_id) from billing.usage_counts where org_id in ('elm', 'fir')"
+    all expect 0 backfill --truth "$scratch/lower.csv" --database "" -- lists elm,calls,3,1,-2 fir,calls,0,4,4 -- \
+        gives "$counts" "elm 1, fir 4" -- no_drift -- \
+        expect 0 backfill --truth "$scratch/none.csv" --database "" -- lists elm,calls,1,0,-1 fir,calls,4,6,2 -- \
+        gives "$counts" "elm 0, fir 6" -- no_drift -- \
+        gives "select billing.recount_usage() > 0" t -- gives "$counts" "elm 0, fir 6" -- \
+        sql -c "select billing.increment_usage('elm', 'calls', 700)" -- gives "$counts" "elm 1, fir 6" -- no_drift
+}
+
+# Differences of quantities, as a backfill wrote them while the metric was added up, are no events.
+counts_no_quantities() {
+    sql -c "insert into billing.orgs (org_id) values ('ash')" \
+        -c "select billing.increment_usage('ash', 'calls', 700) from generate_series(1, 3)" >"$scratch/sql"
+    printf 'org_id,metric,quantity\nash,calls,3.5\n' >"$scratch/summed.csv"
+    all expect 0 backfill --truth "$scratch/summed.csv" --database "" -- lists ash,calls,2100,3.5,-2096.5 -- \
+        sql -c "insert into billing.subscriptions (org_id, plan_id) values ('ash', 'metered')" -- \
+        gives "select ledger from billing.usage_drift()" 3 -- sql -c "select billing.recount_usage()" -- \
+        gives "select used from billing.metric_state('ash', 'calls')" 3 -- no_drift
+}
+
+# What no bigint holds is told by its line, as every faulty row is.
+refuses_no_count() {
+    printf 'org_id,metric,quantity\nfir,calls,7\nelm,calls,100000000000000000000\n' >"$scratch/huge.csv"
+    all expect 10 backfill --truth "$scratch/huge.csv" --database "" -- \
+        error_says "huge.csv:3: org_id 'elm': has a quantity that is no whole number from 0 to below 10^18" -- \
+        gives "select count from billing.usage_counts where org_id = 'fir'" 6 -- \
+        sed -i 's/1\(0\{18\}\)00/\1/' "$scratch/huge.csv" -- \
+        expect 15 backfill --truth "$scratch/huge.csv" --verify --database "" -- lists elm,calls,1,0,-1 fir,calls,6,7,1
+}
+
 # Flows: what was closed stays as it was.
 changes_no_close() {
     all expect 4 run "${args[@]}" --source "$scratch/acme" --run-dir "$scratch/files" -- \
@@ -199,6 +236,9 @@ check "differences go into ledger and cache" writes_differences
 check "a file's row is written once, also when usage has gone on since" writes_once
 check "a close counts none of it as usage of a flow" changes_no_close
 check "what a plan counts by events is moved as it is counted" moves_counts
+check "and also below what is counted, beside another org" lowers_counts
+check "what was added up before is no number of events" counts_no_quantities
+check "a truth that is no count is told by its line" refuses_no_count
 check "a query gives the truth, and can only read" asks_query
 check "what is wrong with a query is told as such" hints_at_query
 check "the seat book gives the truth for seats" counts_seats

@@ -60,7 +60,9 @@ update billing.usage_counts set count = 5 where org_id = 'acme' and metric = 'ex
 
 -- Made anew from the ledger, also what was written past the functions.
 insert into billing.usage_ledger (occurred_at, kind, org_id, metric, quantity, unique_key, reason) values
-    (now(), 'delta', 'beta', 'visitors', 1, 'zoe', null), (now(), 'delta', 'beta', 'visitors', 9, null, 'migration'),
+    (now(), 'delta', 'beta', 'visitors', 1, 'zoe', null), (now(), 'delta', 'beta', 'visitors', 9, 'counted', 'migration'),
+    (now(), 'delta', 'beta', 'visitors', 0.5, 'counted', 'migration'),
+    (now(), 'delta', 'beta', 'visitors', 1000.5, null, 'migration'), (now(), 'delta', 'acme', 'exports', -2097, null, 'migration'),
     (now(), 'delta', 'beta', 'visitors', 70, 'amy', 'monthly_reset');
 select results_eq($$ select metric, cached, ledger from billing.usage_drift() where ledger = 12 $$,
     $$ values ('visitors', 2::numeric, 12::numeric) $$, 'what was written past them is drift');
