@@ -277,6 +277,8 @@ const struct run_file *run_stage_files(const struct run *run, const struct stage
 const struct totals_row *run_stage_totals(const struct run *run, const struct stage *stage,
                                           size_t *rows_count);
 int64_t run_stage_elapsed_us(const struct run *run, const struct stage *stage);
+/* The version of the stage that sealed it: this program may have another. 0 when it is not done. */
+int run_stage_version(const struct run *run, const struct stage *stage);
 
 /* The progress file of another process (status): stage, done, total, updated_at. */
 struct run_progress_text {

@@ -102,14 +102,6 @@ bool diff_is_wanted(const struct diff *diff, struct text org_id, struct text met
 /* --- files --------------------------------------------------------------------------------------
  */
 
-/* Paths are FOLDER/TABLE[.SHARD].arrow. */
-static bool is_of_table(const struct run_file *file, const struct table_schema *schema) {
-    const char *slash = strrchr(file->path, '/');
-    const char *name = slash != NULL ? slash + 1 : file->path;
-    size_t length = strlen(schema->name);
-    return strncmp(name, schema->name, length) == 0 && name[length] == '.';
-}
-
 static bool has_file(const struct run_file *files, size_t files_count,
                      const struct run_file *wanted) {
     for (size_t index = 0; index < files_count; index++) {
@@ -130,7 +122,7 @@ static bool files_differ(const struct diff *diff, const struct stage *stage,
         const struct run_file *files = run_stage_files(diff->runs[side], stage, &files_count);
         const struct run_file *others = run_stage_files(diff->runs[other], stage, &others_count);
         for (size_t index = 0; index < files_count; index++) {
-            if (is_of_table(&files[index], schema) &&
+            if (diff_is_of_table(&files[index], schema) &&
                 !has_file(others, others_count, &files[index])) {
                 return true;
             }
@@ -191,6 +183,10 @@ static bool say_counts(struct diff *diff, const struct stage *stage,
 
 static bool compare_rows(struct diff *diff, const struct stage *stage,
                          const struct comparison *comparison, struct err *err) {
+    enum side has_it;
+    if (diff_table_is_on_one_side(diff, stage, comparison->schema, &has_it)) {
+        return diff_say_one_side(diff, stage, comparison->nouns, has_it, err);
+    }
     struct diff_counts counts = {0};
     if (!diff_walk(diff, comparison, NULL, &counts, err) ||
         !say_counts(diff, stage, comparison, &counts, err)) {
@@ -368,7 +364,8 @@ const struct command command_diff = {
         "\n"
         "A run from a folder and one from a database of the same data are the same:\n"
         "that one recorded what the other computed, and that one read events of other\n"
-        "periods or orgs, or some twice, is no difference.\n"
+        "periods or orgs, or some twice, is no difference. Of a table that only one of them\n"
+        "has, since another version of the program closed the other, a line is told.\n"
         "\n"
         "Exit status 0 when the runs are the same, 1 when they differ.",
     .example = "periodclose diff /var/lib/periodclose/2026-10 what-if --metric tokens",

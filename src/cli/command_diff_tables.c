@@ -35,6 +35,55 @@ static const struct plain_table plain_tables[] = {
     {&checkpoint_invoices, "invoices", false, false},
 };
 
+/* Paths are FOLDER/TABLE[.SHARD].arrow. */
+bool diff_is_of_table(const struct run_file *file, const struct table_schema *schema) {
+    const char *slash = strrchr(file->path, '/');
+    const char *name = slash != NULL ? slash + 1 : file->path;
+    size_t length = strlen(schema->name);
+    return strncmp(name, schema->name, length) == 0 && name[length] == '.';
+}
+
+static bool names_table(const struct run *run, const struct stage *stage,
+                        const struct table_schema *schema) {
+    size_t files_count;
+    const struct run_file *files = run_stage_files(run, stage, &files_count);
+    for (size_t index = 0; index < files_count; index++) {
+        if (diff_is_of_table(&files[index], schema)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool diff_table_is_on_one_side(const struct diff *diff, const struct stage *stage,
+                               const struct table_schema *schema, enum side *has_it) {
+    bool has[SIDES_COUNT];
+    for (enum side side = SIDE_A; side < SIDES_COUNT; side++) {
+        has[side] = run_stage_version(diff->runs[side], stage) == stage->version ||
+                    names_table(diff->runs[side], stage, schema);
+    }
+    *has_it = has[SIDE_A] ? SIDE_A : SIDE_B;
+    return has[SIDE_A] != has[SIDE_B];
+}
+
+bool diff_say_one_side(const struct diff *diff, const struct stage *stage, const char *words,
+                       enum side has_it, struct err *err) {
+    enum side other = has_it == SIDE_A ? SIDE_B : SIDE_A;
+    int version = run_stage_version(diff->runs[other], stage);
+    const char *letters[SIDES_COUNT] = {"A", "B"};
+    struct console *console = &diff->cli->console;
+    if (diff->format != PRINT_TEXT) {
+        console_say(console, LOG_NOTE,
+                    "note: %s: %s not compared, only %s has them: %s is of version %d of the stage",
+                    stage->name, words, letters[has_it], letters[other], version);
+        return true;
+    }
+    return console_out(
+        console, err,
+        "%-8s not compared: %s, only %s has them (%s is of version %d of the stage)\n", stage->name,
+        words, letters[has_it], letters[other], version);
+}
+
 static const struct plain_table *find_table(const struct table_schema *schema) {
     size_t index = 0;
     while (index < sizeof plain_tables / sizeof *plain_tables &&
@@ -193,6 +242,10 @@ static bool say_table(const struct diff *diff, const struct stage *stage,
 bool diff_table(struct diff *diff, const struct stage *stage, const struct table_schema *schema,
                 struct err *err) {
     const struct plain_table *table = find_table(schema);
+    enum side has_it;
+    if (diff_table_is_on_one_side(diff, stage, schema, &has_it)) {
+        return diff_say_one_side(diff, stage, table->words, has_it, err);
+    }
     struct diff_counts counts = {0};
     struct buffer first = {0};
     bool is_fine = walk_tables(diff, table, &counts, &first, err);

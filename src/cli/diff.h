@@ -84,7 +84,15 @@ bool diff_print_pair(const struct diff *diff, const struct comparison *compariso
 bool diff_append_cell(struct buffer *line, const struct table_cursor *row,
                       const struct table_schema *schema, size_t column, struct err *err);
 
-/* command_diff_tables.c: how many rows of a table without a comparison differ, and the first. */
+/* command_diff_tables.c: has only one side the table, since the stage of the other is of a version
+ * that had none? *has_it: that side. What the manifest names and is not there is damage instead. */
+bool diff_table_is_on_one_side(const struct diff *diff, const struct stage *stage,
+                               const struct table_schema *schema, enum side *has_it);
+/* Of it nothing is compared: that is told, and no difference. */
+bool diff_say_one_side(const struct diff *diff, const struct stage *stage, const char *words,
+                       enum side has_it, struct err *err);
+bool diff_is_of_table(const struct run_file *file, const struct table_schema *schema);
+/* How many rows of a table without a comparison differ, and the first. */
 bool diff_table(struct diff *diff, const struct stage *stage, const struct table_schema *schema,
                 struct err *err);
 

@@ -273,8 +273,8 @@ static bool tell_version(struct run *run, const struct stage *stage, struct err 
     (void)err_wrap(err, "stage '%s' was sealed by version %d of it, this program has version %d",
                    stage->name, sealed->version, stage->version);
     return err_hint(err,
-                    "use the program version that closed it; its reports are whole, and status, "
-                    "diff and inspect of its other stages work as ever");
+                    "use the program version that closed it; its reports are whole, and status "
+                    "and inspect of its other tables work as ever");
 }
 
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,

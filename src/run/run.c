@@ -491,3 +491,8 @@ int64_t run_stage_elapsed_us(const struct run *run, const struct stage *stage) {
     const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
     return sealed == NULL ? 0 : sealed->elapsed_us;
 }
+
+int run_stage_version(const struct run *run, const struct stage *stage) {
+    const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
+    return sealed == NULL ? 0 : sealed->version;
+}

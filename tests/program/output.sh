@@ -247,6 +247,22 @@ check 'verify shows the way to the reports' after_verify
 check 'replay too' succeeds replay "$run" --from rate --run-dir "$scratch/again"
 check 'diff of the same too' succeeds diff "$run" "$scratch/again"
 
+# A table that the other version of the stage did not have is told, and all others are compared.
+diff_of_older() {
+    local older=$scratch/older words='sums of days'
+    cp -r "$run" "$older" && node "$root/tests/program/older.mjs" "$older" meter moments daily || return 1
+    expect 0 diff "$older" "$run" && cat "$scratch/out" &&
+        grep -q "^meter  *not compared: $words, only B has them (A is of version" "$scratch/out" &&
+        grep -q '^rate ' "$scratch/out" && grep -q '^record ' "$scratch/out" &&
+        [ "$(tail -n 1 "$scratch/out")" = 'the same' ] || return 1
+    expect 0 diff "$run" "$older" --format csv && [ "$(wc -l <"$scratch/out")" -eq 1 ] &&
+        error_says "meter: $words not compared, only A has them: B is of version" || return 1
+    expect 0 diff "$older" "$older" && grep -q '^meter  *identical' "$scratch/out" || return 1
+    # what the manifest names and is not there stays damage
+    rm "$older"/20-meter/usage*.arrow && expect 12 diff "$older" "$run"
+}
+check 'diff goes on over a table that only one version has' diff_of_older
+
 # What is told can be typed as it is, whatever the folder is called.
 odd="$scratch/it's an odd; name"
 typed_as_told() {
@@ -283,6 +299,15 @@ what_if_prices() {
         grep -q 'charges differ' "$scratch/out"
 }
 check 'a what-if needs no plans.csv' what_if_prices
+
+older_differs() {
+    local older=$scratch/older-2
+    cp -r "$run" "$older" && node "$root/tests/program/older.mjs" "$older" meter moments daily &&
+        expect 1 diff "$older" "$scratch/what-if" && cat "$scratch/out" &&
+        grep -q '^meter  *not compared: .* only B has them' "$scratch/out" &&
+        grep -q 'charges differ' "$scratch/out"
+}
+check 'what differs in money is told beside a table that one version only has' older_differs
 
 unknown_org() {
     expect 2 run --source "$tiny" --run-dir "$scratch/nobody" --period 2025-03 \
