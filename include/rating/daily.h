@@ -1,5 +1,6 @@
 /*
- * Daily series: what extract's tables by day (days, keys, levels) say of one row of usage.
+ * Daily series: what extract's tables by day (days, keys, levels) say of one row of usage, and what
+ * meter wrote of them again (daily: those too large for its moments), which day_walk_read reads.
  *
  * Flows: the day's quantity; days without a row are zero. Levels: the level at the day's end, which
  * holds until the next row's day; zero on days that are not subscribed.

@@ -25,7 +25,8 @@ struct emit_write_back {
     bool is_alone;                /* nobody else sends items of the period */
     char mark[EMIT_KEY_TEXT_MAX]; /* of the run directory's journal; empty: it is not begun */
     int64_t quiet_us;             /* so long nobody else begins to send after it was alone */
-    int64_t held_us; /* monotonic: when it was last seen to hold; 0: nothing is sent yet */
+    int64_t
+        held_us; /* by clock_elapsed_us: when it last was seen to hold; 0: nothing is sent yet */
 };
 
 bool emit_database_open(struct run *run, const char *conninfo, struct db **db, struct err *err) {

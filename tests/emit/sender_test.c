@@ -238,13 +238,15 @@ static void where_nobody_listens_items_stay_unsent(void **state) {
 /* What accepts connections again after a minute; the clock only goes while somebody waits. */
 static struct peer *away;
 static int64_t away_until_us;
-static int64_t away_jump_us; /* then, as if nobody had woken in between */
+static int64_t away_jump_us;  /* then, as if nobody had woken in between */
+static int64_t away_slept_us; /* the same, and the machine slept */
 static int64_t (*away_clock)(void *self);
 
 static int64_t clock_of_away(void *self) {
     int64_t now_us = away_clock(self);
     if (away != NULL && now_us >= away_until_us) {
         away->clock_us += away_jump_us;
+        away->slept_us += away_slept_us;
         peer_accept(away);
         away = NULL;
     }
@@ -261,6 +263,7 @@ static void a_minute_without_a_connection_costs_a_minute(void **state) {
     away = &fixture->peer;
     away_until_us = fixture->peer.clock_us + 60 * INT64_C(1000000);
     away_jump_us = 0;
+    away_slept_us = 0;
     away_clock = fixture->peer.sys.monotonic_us;
     fixture->peer.sys.monotonic_us = clock_of_away;
     int64_t began_us = fixture->peer.clock_us;
@@ -295,7 +298,8 @@ static void a_day_goes_by_without_a_connection(bool is_put_back) {
     fixture->account.is_forgetful = true;
     away = &fixture->peer;
     away_until_us = fixture->peer.clock_us + 10 * INT64_C(1000000);
-    away_jump_us = 25 * HOUR_US;
+    away_jump_us = is_put_back ? 0 : 25 * HOUR_US;
+    away_slept_us = is_put_back ? 25 * HOUR_US : 0;
     away_clock = fixture->peer.sys.monotonic_us;
     fixture->peer.sys.monotonic_us = clock_of_away;
     if (is_put_back) {

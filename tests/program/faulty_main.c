@@ -4,7 +4,7 @@
  *   FAULTY_DIE_AT=N      ends with status 77 in place of our N-th file operation
  *   FAULTY_LOSS=drop     … and what was not synced by then is lost (tear: half of it)
  *   FAULTY_CLOCK_S=N     the clock goes N seconds ahead
- *   FAULTY_SPEED=N       the monotonic clock, and so every pause, goes N times as fast
+ *   FAULTY_SPEED=N       the monotonic clock, and so every pause and age, goes N times as fast
  *   FAULTY_CALLS=FILE    is told how many operations there were
  */
 #include <stdio.h>
@@ -16,6 +16,8 @@
 #include "sys/process.h"
 
 enum { SECOND_US = 1000000 };
+/* Days, as if the machine had slept before: who mixes up the two clocks is found out. */
+#define SLEPT_US INT64_C(500000000000)
 
 static int64_t ahead_us;
 static int64_t speed = 1;
@@ -30,6 +32,12 @@ static int64_t monotonic_fast(void *self) {
     const struct sys *real = sys_real();
     (void)self;
     return real->monotonic_us(real->self) * speed;
+}
+
+static int64_t elapsed_fast(void *self) {
+    const struct sys *real = sys_real();
+    (void)self;
+    return real->elapsed_us(real->self) * speed + SLEPT_US;
 }
 
 static int (*poll_wait)(void *self, int poll_fd, struct epoll_event *events, int events_max,
@@ -69,7 +77,7 @@ int main(int argc, char **argv) {
         poll_wait = fault.sys.poll_wait;
         fault.sys.poll_wait = poll_wait_fast;
         fault.sys.monotonic_us = monotonic_fast;
-        fault.sys.elapsed_us = monotonic_fast;
+        fault.sys.elapsed_us = elapsed_fast;
     }
     int status = cli_main(argc, argv, &fault.sys);
     const char *report = getenv("FAULTY_CALLS");

@@ -53,6 +53,7 @@ struct peer {
     struct sys sys;
     char base[PEER_ADDRESS_MAX]; /* http://127.0.0.1:PORT */
     int64_t clock_us;            /* monotonic; wall clock: on top of PEER_EPOCH_US */
+    int64_t slept_us;            /* the machine did: only the clock for ages went on */
     void (*answer)(void *context, const struct peer_request *request, struct peer_answer *answer);
     void *context;
     int listener;
