@@ -177,6 +177,15 @@ closes_after_seats() {
     [ "$status" -eq 0 ] || [ "$status" -eq 4 ]
 }
 
+# An org's period taken as over: the three events that there were, though 31 stand.
+closed_three() { grep -r "^oak,metered,calls,count,3," "$scratch/oak"; }
+closes_no_counts() {
+    all gives "select used from billing.metric_state('oak', 'calls')" 31 -- \
+        expect 0 run --org oak --period "$(date -u +%Y-%m)" --cutoff "$(date -u -d '40 days' +%Y-%m-%dT00:00:00Z)" \
+        --database "" --run-dir "$scratch/oak" --dry-run -- \
+        closed_three
+}
+
 # A level stands where the old system says, and later changes count from there.
 moves_level() {
     sql -c "insert into billing.prices (plan_id, metric, aggregation, included, unit_price) values ('chairs', 'disk', 'last', 2, 1)" \
@@ -243,6 +252,7 @@ check "a query gives the truth, and can only read" asks_query
 check "what is wrong with a query is told as such" hints_at_query
 check "the seat book gives the truth for seats" counts_seats
 check "a close passes over what was written for seats" closes_after_seats
+check "nor does it count what was brought in as a count" closes_no_counts
 check "a level moves by it" moves_level
 check "a bad truth is told by line, and nothing is written" refuses_bad_truth
 check "killed in the middle and typed again each org has its difference once" survives_kill
