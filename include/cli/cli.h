@@ -80,6 +80,8 @@ void cli_next(struct cli *cli, const char *format, ...) __attribute__((format(pr
 void cli_next_status(struct cli *cli, const char *run_path);
 /* What comes next with a run as it stands: go on, look at it, verify it. */
 void cli_next_of_run(struct cli *cli, const struct run *run);
+/* The command as it was typed, but for these options (bits). */
+void cli_next_without(struct cli *cli, uint64_t left_out);
 /* A report of it to look at; the command that writes them when there is none. */
 void cli_next_of_reports(struct cli *cli, const struct run *run);
 /*

@@ -89,8 +89,9 @@ static bool reconcile_all(struct comparison *comparison, struct err *err) {
     if (can_repair && !repairs) {
         cli_next(cli, "periodclose reconcile %s --repair", path);
     } else {
-        cli_next(cli, "less %s/reports/invoice_items.csv", path);
+        reconcile_report_next(&comparison->report, run_path(comparison->run));
     }
+    reconcile_report_advise(&comparison->report);
     return true;
 }
 

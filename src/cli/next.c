@@ -17,6 +17,37 @@ void cli_next(struct cli *cli, const char *format, ...) {
     va_end(arguments);
 }
 
+static bool append_word(struct buffer *line, const char *option, const char *value,
+                        struct err *err) {
+    return buffer_append_format(line, err, " --%s %s", option,
+                                shell_word(value, &(struct shell_word){0}));
+}
+
+void cli_next_without(struct cli *cli, uint64_t left_out) {
+    struct buffer line = {0};
+    struct err err = {0};
+    bool is_fine = buffer_append_format(&line, &err, "periodclose %s", cli->command->name);
+    for (size_t index = 0; is_fine && index < cli->positionals_count; index++) {
+        is_fine = buffer_append_format(
+            &line, &err, " %s", shell_word(cli->positionals[index], &(struct shell_word){0}));
+    }
+    for (size_t option = 0; option < OPTIONS_COUNT; option++) {
+        const struct option_row *row = &option_table[option];
+        bool is_told = cli->options.is_typed[option] && (left_out & OPTION_BIT(option)) == 0;
+        for (size_t index = 0; is_fine && is_told && index < cli->options.values_count[option];
+             index++) {
+            is_fine = row->argument == NULL
+                          ? buffer_append_format(&line, &err, " --%s", row->name)
+                          : append_word(&line, row->name, cli->options.values[option][index], &err);
+        }
+    }
+    if (is_fine && line.size_bytes < sizeof cli->next) {
+        cli_next(cli, "%.*s", (int)line.size_bytes, line.bytes);
+    }
+    buffer_release(&line);
+    err_release(&err); /* what does not fit is not told */
+}
+
 /* --- how a run stands ---------------------------------------------------------------------------
  */
 
@@ -121,12 +152,6 @@ static const struct kept_option {
     {OPTION_REPRICE, PIN_OPTION, pin_reprice, NULL, "true"},
     {OPTION_REASON, PIN_OPTION, pin_reason, "", NULL},
 };
-
-static bool append_word(struct buffer *line, const char *option, const char *value,
-                        struct err *err) {
-    return buffer_append_format(line, err, " --%s %s", option,
-                                shell_word(value, &(struct shell_word){0}));
-}
 
 /* A cutoff that is typed is everybody's: where a default left what is recorded as it was seen,
  * typing it would make that another result. */

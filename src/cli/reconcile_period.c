@@ -79,7 +79,10 @@ static bool settle_all(struct settling *settling, struct err *err) {
         cli->status = cli->status == ERR_UNKNOWN ? ERR_UNKNOWN : ERR_DRIFT;
         if (can_repair && !settling->repairs) {
             cli_next(cli, "%s --repair", cli->command_line);
+        } else {
+            reconcile_report_next(&settling->report, NULL);
         }
+        reconcile_report_advise(&settling->report);
     }
     return true;
 }

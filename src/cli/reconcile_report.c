@@ -240,6 +240,68 @@ bool reconcile_report_end(struct reconcile_report *report, const struct reconcil
     return end_text(report, reconcile, err);
 }
 
+/* --- what to do about it -------------------------------------------------------------------------
+ */
+
+/* Nothing that stands at the other side is changed by us, so somebody has to look at it. */
+static const char *advice(const struct reconcile_report *report, enum reconcile_kind kind) {
+    bool is_dodo = report->emission == EMISSION_DODO;
+    switch (kind) {
+    case RECONCILE_REMOVED:
+        return is_dodo ? "it is not at Dodo any more, though it was; --resend KEY sends it again, "
+                         "with the key that ends its line"
+                       : "somebody deleted it at Stripe, as a goodwill perhaps; if it is to be "
+                         "billed after all, --resend KEY sends it again, with the key that ends "
+                         "its line";
+    case RECONCILE_DIFFERENT:
+        return is_dodo ? "Dodo has it with another amount or customer, under the id that ends its "
+                         "line; nothing that stands there is changed by us, so settle the "
+                         "difference with the customer there"
+                       : "it stands at Stripe with another amount or customer, under the id that "
+                         "ends its line; nothing that stands there is changed by us: set it right "
+                         "in the dashboard, if it is wrong there";
+    case RECONCILE_EXTRA:
+        return is_dodo ? "no record accounts for it; nothing that stands at Dodo is deleted by "
+                         "us: if it should not be billed, settle it with the customer there"
+                       : "no record accounts for it, and nothing that stands at Stripe is deleted "
+                         "by us: look up the id that ends its line in the dashboard, and if it "
+                         "should not be billed, delete it there, or credit it where its invoice is "
+                         "final";
+    case RECONCILE_UNKNOWN:
+        return "look at the customer's usage in the dashboard; if it is not in there, --resend KEY "
+               "sends it, with the key that ends its line";
+    case RECONCILE_NEVER_SENT:
+    case RECONCILE_UNRECORDED:
+    case RECONCILE_KINDS_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+void reconcile_report_advise(const struct reconcile_report *report) {
+    for (size_t index = 0; index < RECONCILE_KINDS_COUNT; index++) {
+        enum reconcile_kind kind = (enum reconcile_kind)index;
+        const char *text = advice(report, kind);
+        if (report->kinds[kind] > 0 && text != NULL) {
+            console_say(&report->cli->console, LOG_NOTE, "note: %s: %s", kind_name(report, kind),
+                        text);
+        }
+    }
+}
+
+/* What was not sent stands in the report of items with its reason; of all else only the comparison
+ * knows, so that is typed again when somebody has looked. */
+void reconcile_report_next(const struct reconcile_report *report, const char *run_path) {
+    const uint64_t *kinds = report->kinds;
+    bool is_in_items = kinds[RECONCILE_NEVER_SENT] > 0 || kinds[RECONCILE_UNKNOWN] > 0;
+    if (run_path != NULL && is_in_items) {
+        cli_next(report->cli, "less %s/reports/invoice_items.csv",
+                 shell_word(run_path, &(struct shell_word){0}));
+    } else {
+        cli_next_without(report->cli, OPTION_BIT(OPTION_REPAIR) | OPTION_BIT(OPTION_RESEND));
+    }
+}
+
 /* --- what is sent again -------------------------------------------------------------------------
  */
 

@@ -29,6 +29,13 @@ bool reconcile_report_end(struct reconcile_report *report, const struct reconcil
 bool reconcile_report_found(void *context, const struct reconcile_finding *finding,
                             struct err *err);
 
+/*
+ * After the last comparison, where something was found that nobody repairs: what can be done about
+ * it; and what to type then (run_path: of the run; NULL: of a period out of the database).
+ */
+void reconcile_report_advise(const struct reconcile_report *report);
+void reconcile_report_next(const struct reconcile_report *report, const char *run_path);
+
 /* The keys of --resend, at most RECONCILE_RESEND_MAX. */
 enum { RECONCILE_RESEND_MAX = 1000 };
 bool reconcile_read_resend(const struct cli *cli, struct emit_key keys[RECONCILE_RESEND_MAX],

@@ -30,6 +30,7 @@ async function findings(words = []) {
   return { status: result.status, out: result.out,
     rows: rows.map((row) => Object.fromEntries(head.map((name, index) => [name, row[index]]))) };
 }
+const nextOf = ({ out }) => out.match(/^next: periodclose (.*)$/m)[1].split(' ').sort();
 const inShort = ({ rows }) => rows.map((row) => `${row.kind} ${row.org_id} ${row.metric} ${row.ours}|${row.at_stripe}`).sort();
 
 // Everything is as it was recorded.
@@ -42,6 +43,7 @@ let found = await findings();
 assert.equal(found.status, 15, found.out);
 assert.deepEqual(inShort(found), ['never_sent b m0 10.00 usd|', 'never_sent c m0 10.00 usd|', 'never_sent c m1 20.00 usd|',
   'never_sent e m0 10.00 usd|', 'never_sent f m0 10.00 usd|']);
+assert.deepEqual(nextOf(found), ['reconcile', runDir, '--repair'].sort());
 result = await run(['reconcile', runDir, '--repair', ...quick]);
 assert.equal(result.status, 4, result.out); // d has no customer
 result = await run(['reconcile', runDir, ...quick]);
@@ -65,6 +67,14 @@ found = await findings();
 assert.equal(found.status, 15, found.out);
 assert.deepEqual(inShort(found), ['extra b m0 10.00 usd|9.99 usd', 'extra c m1 20.00 usd|20.00 usd', 'extra e m7 |7.00 usd',
   'extra g m0 |3.00 usd', 'removed_at_stripe a m1 20.00 usd|', 'removed_at_stripe b m0 10.00 usd|']);
+// … and what can be done about it: no report of the run has what only stands at Stripe.
+assert.match(found.out, /^note: extra: .*nothing that stands at Stripe is deleted by us: look up the id .* in the dashboard/m);
+assert.match(found.out, /^note: removed_at_stripe: .*--resend KEY sends it again/m);
+assert.doesNotMatch(found.out, /^note: (different|never_sent|not_recorded|unknown):/m);
+assert.deepEqual(nextOf(found), ['reconcile', runDir, '--format', 'csv', ...quick].sort());
+result = await run(['reconcile', runDir, ...quick]);
+const atG = (await dump()).items.find((item) => item.customer === 'cus_g');
+assert.match(result.stdout, new RegExp(`^extra +g +m0 +3.00 usd +${'cd'.repeat(16)} ${atG.id}$`, 'm'));
 
 // The same for a machine.
 result = await run(['reconcile', runDir, '--json', ...quick]);
@@ -81,6 +91,7 @@ const before = (await dump()).items.length;
 result = await run(['reconcile', runDir, '--repair', ...quick]);
 assert.equal(result.status, 15, result.out);
 assert.equal((await dump()).items.length, before);
+assert.deepEqual(nextOf(result), ['reconcile', runDir, ...quick].sort());
 
 // But by its key, and only what was removed.
 const row = readReport(runDir, 'invoice_items.csv').find((one) => one.org_id === 'a' && one.metric === 'm1');

@@ -111,6 +111,10 @@ told = await reconcile(['--repair', '--run-dir', repairs]);
 assert.equal(told.status, 15, told.out);
 assert.deepEqual(kinds(told.last), { removed_at_stripe: 1, extra: 1 });
 assert.equal((await dump()).items.length, items.length);
+assert.match(told.out, /^note: extra: .*nothing that stands at Stripe is deleted by us: look up the id .* in the dashboard/m);
+assert.match(told.out, /^note: removed_at_stripe: .*--resend KEY sends it again/m);
+assert.equal(told.out.match(/^next: .*$/m)[0], `next: periodclose reconcile --period ${period} --database '' --run-dir ${repairs}`
+  + ' --emit stripe --test-key --rate none --timeout 2000 --retry-delay 1 --json');
 // … nor by a close out of the database in a new run directory
 result = await run(closeWords(lost));
 assert.equal(result.status, 4, result.out);
