@@ -269,12 +269,14 @@ static bool take_answers(struct sender *sender, struct err *err) {
     return true;
 }
 
-static bool still_holds(struct sender *sender, int64_t now_us, struct err *err) {
+/* By the clock that goes on while the machine sleeps: somebody else may take over meanwhile. */
+static bool still_holds(struct sender *sender, struct err *err) {
     const struct sender_options *options = &sender->options;
-    if (options->hold == NULL || now_us < sender->hold_us) {
+    int64_t elapsed_us = options->hold != NULL ? clock_elapsed_us(options->sys) : 0;
+    if (options->hold == NULL || elapsed_us < sender->hold_us) {
         return true;
     }
-    sender->hold_us = now_us + options->timeout_ms * 10 * HOLD_PERCENT;
+    sender->hold_us = elapsed_us + options->timeout_ms * 10 * HOLD_PERCENT;
     return options->hold(options->hold_context, err);
 }
 
@@ -284,7 +286,7 @@ static bool sender_round(struct sender *sender, const struct emit_feed *feed, bo
     int64_t now_us = clock_monotonic_us(sender->options.sys);
     int64_t until_us = now_us + IDLE_WAIT_US;
     /* What is ready goes out first: the other side works on it while the window is looked after. */
-    if (!reach_check_time(&sender->reach, now_us, err) || !still_holds(sender, now_us, err) ||
+    if (!reach_check_time(&sender->reach, now_us, err) || !still_holds(sender, err) ||
         !start_ready(sender, now_us, &until_us, err)) {
         return false;
     }

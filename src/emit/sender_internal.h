@@ -145,7 +145,7 @@ struct sender {
     struct buffer told_lines;    /* the same: ids of lines of nobody, each ended by a zero byte */
     bool is_closing;             /* invoices: by sender_close_invoices */
     bool finalizes;
-    int64_t hold_us;    /* when it is asked next whether nobody else sends */
+    int64_t hold_us;    /* by clock_elapsed_us: when it is asked next whether nobody else sends */
     bool has_connected; /* a request has come back */
     struct reach reach;
     uint64_t random;

@@ -324,6 +324,36 @@ static void a_day_is_a_day_whatever_the_wall_clock_says(void **state) {
     a_day_goes_by_without_a_connection(true);
 }
 
+static void sleep_at_the_second(struct account *account, const struct peer_request *request) {
+    (void)request;
+    if (account->calls_count == 1) {
+        away->slept_us += 25 * HOUR_US;
+    }
+}
+
+/* Somebody else took over while the machine slept. */
+static bool hold_until_it_slept(void *context, struct err *err) {
+    const int64_t *slept_us = context;
+    return away->slept_us == *slept_us || err_set(err, ERR_LOCKED, "somebody else sends");
+}
+
+static void after_a_sleep_it_is_asked_first_whether_nobody_else_sends(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct fixture *fixture = fixture_new();
+    int64_t slept_us = fixture->peer.slept_us;
+    add_groups(&fixture->bill, 6, 1);
+    fixture->options.in_flight = 1;
+    fixture->options.hold = hold_until_it_slept;
+    fixture->options.hold_context = &slept_us;
+    fixture->account.watch = sleep_at_the_second;
+    away = &fixture->peer;
+    assert_int_equal(live(fixture, &err), ERR_LOCKED);
+    assert_int_equal(account_calls(&fixture->account, post_item), 2);
+    err_release(&err);
+    peer_close(&fixture->peer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(an_intent_is_durable_before_its_request),
@@ -338,6 +368,7 @@ int main(void) {
         TEST(a_minute_without_a_connection_costs_a_minute),
         TEST(after_a_day_without_a_connection_a_listing_settles),
         TEST(a_day_is_a_day_whatever_the_wall_clock_says),
+        TEST(after_a_sleep_it_is_asked_first_whether_nobody_else_sends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,12 +27,13 @@ function freshDatabase(name) {
       select '${period}-06Z', '${period}-06Z', 'delta', 'org_' || n, 'runs', 60 + n % 9, 'r' from generate_series(0, ${ORGS - 1}) as n;`);
 }
 
-function run(simulator, words, env = {}) {
+function run(simulator, words, env = {}, started = () => {}) {
   return new Promise((resolve) => {
     const child = spawn(env.PROGRAM ?? program, [...words, '--rate', env.RATE ?? 'none', '--retry-delay', '1', '--timeout', '2000'], {
       env: { ...process.env, STRIPE_API_BASE: simulator.base, STRIPE_API_KEY: KEY,
         DODO_PAYMENTS_API_BASE: simulator.base, DODO_PAYMENTS_API_KEY: KEY, ...env },
     });
+    started(child);
     let out = '';
     child.stdout.on('data', (bytes) => { out += bytes; });
     child.stderr.on('data', (bytes) => { out += bytes; });
@@ -243,6 +244,36 @@ sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' 
 result = await again;
 assert.equal(result.status, 4, result.out);
 assert.equal(count(checkRecords(cut), 'sent'), 2 * (ORGS - 2));
+assert.equal((await simulator.ask({ do: 'dump' })).items.length, 2 * (ORGS - 2));
+// The machine slept while items were sent, and the connection is lost: it can be made anew, and nobody is alone, but
+// after 2.5 s (1.25 times --timeout) somebody may have been. Nothing more goes then; typed again, it goes on.
+freshDatabase('slept');
+await simulator.ask({ do: 'reset', seed: 1, key: KEY });
+await simulator.ask({ do: 'add', customers: customers() });
+const slept = path.join(folder, 'slept');
+async function sleepAmidst(seconds, more) {
+  const file = path.join(folder, `slept-${seconds}-s`);
+  const before = (await simulator.ask({ do: 'dump' })).items.length;
+  let child;
+  const whole = run(simulator, [...closeWords(slept), '--in-flight', '1'], { PROGRAM: faulty, RATE: '200', FAULTY_SLEPT: file },
+    (started) => { child = started; });
+  while ((await simulator.ask({ do: 'dump' })).items.length < before + more) await new Promise((resolve) => { setTimeout(resolve, 20); });
+  child.kill('SIGSTOP');
+  sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and mode = 'ShareLock' and granted");
+  fs.writeFileSync(file, String(seconds));
+  const sent = (await simulator.ask({ do: 'dump' })).items.length;
+  child.kill('SIGCONT');
+  return { ...await whole, sent };
+}
+result = await sleepAmidst(3, 40);
+assert.equal(result.status, 20, result.out);
+assert.match(result.out, /the connection to .* was lost for [34] s: meanwhile somebody else may have sent items of the period/);
+assert.match(result.out, /^hint: type the same command again: what is there is asked for first$/m);
+const afterSleep = (await simulator.ask({ do: 'dump' })).items.length;
+assert.ok(afterSleep <= result.sent + 1, `${afterSleep - result.sent} went after the sleep`); // one was under way
+result = await sleepAmidst(1, 40);
+assert.equal(result.status, 4, result.out);
+assert.equal(count(checkRecords(slept), 'sent'), 2 * (ORGS - 2));
 assert.equal((await simulator.ask({ do: 'dump' })).items.length, 2 * (ORGS - 2));
 
 // recorded and never sent, then taken back: no credit goes for what nobody was billed, until that is sent

@@ -5,6 +5,7 @@
  *   FAULTY_LOSS=drop     … and what was not synced by then is lost (tear: half of it)
  *   FAULTY_CLOCK_S=N     the clock goes N seconds ahead
  *   FAULTY_SPEED=N       the monotonic clock, and so every pause and age, goes N times as fast
+ *   FAULTY_SLEPT=FILE    the machine has slept as many seconds as FILE says, once there is one
  *   FAULTY_CALLS=FILE    is told how many operations there were
  */
 #include <stdio.h>
@@ -21,6 +22,7 @@ enum { SECOND_US = 1000000 };
 
 static int64_t ahead_us;
 static int64_t speed = 1;
+static const char *slept; /* NULL: it never slept */
 
 static int64_t now_ahead(void *self) {
     const struct sys *real = sys_real();
@@ -34,10 +36,20 @@ static int64_t monotonic_fast(void *self) {
     return real->monotonic_us(real->self) * speed;
 }
 
+static int64_t slept_us(void) {
+    char text[32] = "";
+    FILE *file = slept != NULL ? fopen(slept, "r") : NULL;
+    if (file != NULL) {
+        (void)fread(text, 1, sizeof text - 1, file);
+        (void)fclose(file);
+    }
+    return (int64_t)strtoull(text, NULL, 10) * SECOND_US;
+}
+
 static int64_t elapsed_fast(void *self) {
     const struct sys *real = sys_real();
     (void)self;
-    return real->elapsed_us(real->self) * speed + SLEPT_US;
+    return real->elapsed_us(real->self) * speed + SLEPT_US + slept_us();
 }
 
 static int (*poll_wait)(void *self, int poll_fd, struct epoll_event *events, int events_max,
@@ -72,6 +84,10 @@ int main(int argc, char **argv) {
     interrupt_install();
     fault_sys_init(&fault, plan);
     fault.sys.now_us = now_ahead;
+    slept = getenv("FAULTY_SLEPT");
+    if (slept != NULL) {
+        fault.sys.elapsed_us = elapsed_fast;
+    }
     if (number_of("FAULTY_SPEED") > 0) {
         speed = (int64_t)number_of("FAULTY_SPEED");
         poll_wait = fault.sys.poll_wait;
