@@ -44,6 +44,8 @@ struct dataset_options {
     size_t selected_orgs_count;
     const struct sealed_terms *sealed; /* NULL: a first result */
     bool is_overage_off;               /* nobody is billed for overage: overage_enabled is false */
+    size_t jobs;                       /* threads that read a folder; 0 is 1 */
+    size_t part_bytes; /* of a file: what is worth a thread; 0: CSV_PART_BYTES. Tests set less */
 };
 
 struct dataset;

@@ -79,6 +79,7 @@ bool dataset_load(const struct sys *sys, const struct dataset_options *options,
     loaded->options = *options;
     loaded->problems = problems;
     loaded->zones.item_bytes = sizeof(struct dataset_zone);
+    (void)pthread_mutex_init(&loaded->zones_mutex, NULL);
     loaded->catalog.month = options->month;
     loaded->catalog.has_cutoff = options->has_cutoff;
     loaded->catalog.cutoff = options->cutoff;
@@ -89,7 +90,6 @@ bool dataset_load(const struct sys *sys, const struct dataset_options *options,
         return false;
     }
     vector_release(&loaded->zones);
-    buffer_release(&loaded->scratch);
     loaded->problems = NULL;
     *dataset = loaded;
     return true;
@@ -108,13 +108,13 @@ void dataset_destroy(struct dataset *dataset) {
     spill_destroy(dataset->spill);
     catalog_index_release(&dataset->catalog);
     vector_release(&dataset->zones);
-    buffer_release(&dataset->scratch);
     mem_free(dataset->catalog.orgs);
     mem_free(dataset->extras);
     mem_free(dataset->not_selected);
     mem_free(dataset->openings);
     mem_free(dataset->misfits);
     arena_destroy(dataset->arena);
+    (void)pthread_mutex_destroy(&dataset->zones_mutex);
     mem_free(dataset);
 }
 

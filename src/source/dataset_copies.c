@@ -171,7 +171,7 @@ static bool add_row(struct copying *copying, uint32_t rank, uint64_t line,
     struct text key_text = {key, copying->copy->format_key(fields, key)};
     buffer_clear(&copying->packed);
     return columns_pack(&dataset_files[copying->copy->file], fields, &copying->packed, err) &&
-           keyed_add(copying->dataset, copying->sorter,
+           keyed_add(copying->sorter,
                      &(struct keyed){.rank = rank,
                                      .key = key_text,
                                      .line = line,
@@ -185,13 +185,12 @@ static bool take_row(void *context, const struct dataset_row *row, struct err *e
     struct dataset *dataset = row->dataset;
     uint32_t rank;
     if (copying->ids != NULL &&
-        !keyed_add(dataset, copying->ids,
+        !keyed_add(copying->ids,
                    &(struct keyed){.key = row->fields[INVITATION_FIELD_ID].text, .line = row->line},
                    err)) {
         return false;
     }
-    if (!dataset_find_org(dataset, copy->file, row->line, row->fields[copy->org_field].text, &rank,
-                          err)) {
+    if (!dataset_find_org(row, row->fields[copy->org_field].text, &rank, err)) {
         return false;
     }
     if (rank == CATALOG_NONE || rank == CATALOG_NOT_SELECTED || !row->is_sound ||

@@ -2,7 +2,7 @@
  * What the parts of the dataset module share. dataset.c calls them in this order:
  *
  *   dataset_load_plans          plans.csv, prices.csv, tiers.csv      dataset_plans.c
- *   dataset_load_orgs           orgs.csv: ranks, calendars, index     dataset_orgs.c
+ *   dataset_load_orgs           orgs.csv: ranks, calendars, index     dataset_orgs.c, _zones.c
  *   dataset_finish_plans        today's plans and the sealed ones     dataset_sealed.c
  *   dataset_load_subscriptions  subscribed time and rating plan       dataset_subscriptions.c
  *   dataset_load_history        opening levels, last period           dataset_copies.c
@@ -17,13 +17,19 @@
 #ifndef PERIODCLOSE_SOURCE_DATASET_INTERNAL_H
 #define PERIODCLOSE_SOURCE_DATASET_INTERNAL_H
 
+#include <pthread.h>
+
 #include "dataset_columns.h"
 #include "rating/terms.h"
 #include "sorter.h"
 #include "source/dataset.h"
 #include "source/spill.h"
 
-enum { DATASET_SORTER_BYTES = 16 * 1024 * 1024, ANCHOR_DAYS_MAX = 31 };
+enum {
+    DATASET_SORTER_BYTES = 16 * 1024 * 1024,
+    DATASET_SORTERS_BYTES = 2 * DATASET_SORTER_BYTES, /* of several readers */
+    ANCHOR_DAYS_MAX = 31,
+};
 
 struct dataset_calendar {
     struct catalog_calendar calendar; /* first: an org's pointer leads here */
@@ -72,8 +78,8 @@ struct dataset {
     struct text *not_selected;
     size_t not_selected_count;
     struct org_extra *extras;
-    uint32_t rank_before; /* of the org that was found last */
-    struct vector zones;  /* of struct dataset_zone */
+    struct vector zones;         /* of struct dataset_zone */
+    pthread_mutex_t zones_mutex; /* guards zones while several threads read */
     struct catalog_opening *openings;
     struct catalog_misfit *misfits; /* by rank; NULL: none */
 
@@ -87,7 +93,6 @@ struct dataset {
     struct spill *spill;
     size_t shards_count;
     struct spill_stream *streams[DATASET_FILES_COUNT]; /* shards_count each; NULL: none */
-    struct buffer scratch;
 };
 
 /* ERR_INPUT when it is missing or no folder. */
@@ -95,28 +100,54 @@ bool dataset_check_folder(const struct sys *sys, const char *folder, struct err 
 
 /* --- rows of a file --------------------------------------------------------------------------- */
 
+enum { DATASET_READERS_MAX = 4 };
+
+/* What a thread that reads rows has for itself. */
+struct dataset_reader {
+    struct dataset *dataset;
+    enum dataset_file_number file;
+    struct problems *problems;
+    uint32_t rank_before; /* of the org that was found last */
+};
+
 struct dataset_row {
     struct dataset *dataset;
+    struct dataset_reader *reader;
     uint64_t line;
     const struct text *texts; /* as they are written */
     const struct field *fields;
     bool is_sound; /* no field was bad */
 };
 
+/*
+ * A file whose rows may be taken in any order is read by several threads, if the dataset has as
+ * many jobs, each with a context of its own.
+ */
 struct dataset_reading {
     enum dataset_file_number file;
     /* Called per row whose required fields are good; other bad ones are as if not given. */
     bool (*take)(void *context, const struct dataset_row *row, struct err *err);
-    void *context;
-    bool is_sound; /* out: the file, if any, was read without a problem */
+    /* Called behind the last row of a context, also without any row; may be NULL. */
+    bool (*finish)(void *context, struct err *err);
+    void *context; /* contexts_count of them, of context_bytes each; 0 and 1 are one */
+    size_t context_bytes;
+    size_t contexts_count; /* at most DATASET_READERS_MAX */
+    bool is_sound;         /* out: the file, if any, was read without a problem */
 };
 
 bool dataset_read(struct dataset *dataset, struct dataset_reading *reading, struct err *err);
 
+/* By how many threads a file can be read: 1 to DATASET_READERS_MAX. */
+size_t dataset_readers_count(const struct dataset *dataset);
+
 /* What a file is called: by its name, or by the table it is in the database. */
 const char *dataset_file_name(const struct dataset *dataset, enum dataset_file_number file);
 
-/* A problem of a field, with its text. */
+/* A problem of a row's field. */
+bool dataset_refuse(const struct dataset_row *row, const char *column, struct text value,
+                    const char *reason, struct err *err);
+
+/* A problem of a field, with its text; not while several threads read. */
 bool dataset_add_problem(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
                          const char *column, struct text value, const char *reason,
                          struct err *err);
@@ -133,8 +164,8 @@ bool dataset_keep_text(struct dataset *dataset, struct text text, struct text *k
  * The org of a row: its rank, CATALOG_NOT_SELECTED, or CATALOG_NONE with its problem told (unless
  * orgs.csv had problems: it may be one of those).
  */
-bool dataset_find_org(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
-                      struct text org_id, uint32_t *rank, struct err *err);
+bool dataset_find_org(const struct dataset_row *row, struct text org_id, uint32_t *rank,
+                      struct err *err);
 /* Index into today's plans, or UINT32_MAX. */
 uint32_t dataset_find_plan(const struct dataset *dataset, struct text plan_id);
 
@@ -148,10 +179,22 @@ struct keyed {
 };
 
 bool keyed_sorter_create(struct dataset *dataset, struct sorter **sorter, struct err *err);
-bool keyed_add(struct dataset *dataset, struct sorter *sorter, const struct keyed *keyed,
-               struct err *err);
+bool keyed_add(struct sorter *sorter, const struct keyed *keyed, struct err *err);
 /* *has_row false at the end. The texts are valid until the next call. */
 bool keyed_next(struct sorter *sorter, struct keyed *keyed, bool *has_row, struct err *err);
+
+/* What the sorters of several readers hold, together in order. They are finished before. */
+struct keyed_merge {
+    struct sorter *sorters[DATASET_READERS_MAX];
+    size_t sorters_count;
+    struct sorter_record fronts[DATASET_READERS_MAX];
+    size_t taken; /* whose front was given last; sorters_count: none yet */
+};
+/* A sorter for each reader; and back, also when some were not made. */
+bool keyed_merge_create(struct dataset *dataset, struct keyed_merge *merge, struct err *err);
+void keyed_merge_release(struct keyed_merge *merge);
+bool keyed_merge_next(struct keyed_merge *merge, struct keyed *keyed, bool *has_row,
+                      struct err *err);
 
 /* Tells repeated keys: remembers the key before. */
 struct keyed_check {
@@ -188,6 +231,17 @@ void stream_walk_close(struct stream_walk *walk);
 bool dataset_load_plans(struct dataset *dataset, struct err *err);
 bool dataset_finish_plans(struct dataset *dataset, struct err *err);
 bool dataset_load_orgs(struct dataset *dataset, struct err *err);
+/* The zones a reader has met it knows without asking for those of all. Empty at first. */
+struct zone_met {
+    uint64_t hash;
+    struct text name;
+};
+struct zones_met {
+    struct vector of; /* struct zone_met */
+};
+/* *is_known: the database has it. Thread-safe, but for met. */
+bool dataset_knows_zone(struct dataset *dataset, struct zones_met *met, struct text name,
+                        bool *is_known, struct err *err);
 /* NULL in *calendar: no such zone. */
 bool dataset_find_calendar(struct dataset *dataset, struct text zone, int anchor_day,
                            const struct dataset_calendar **calendar, struct err *err);

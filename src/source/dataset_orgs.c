@@ -6,88 +6,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "core/memory.h"
 #include "dataset_internal.h"
-#include "sys/zone.h"
-
-/* --- calendars ------------------------------------------------------------------------------- */
-
-/* NULL in *zone: the database has no such zone. */
-static bool find_zone(struct dataset *dataset, struct text name, struct dataset_zone **zone,
-                      struct err *err) {
-    uint64_t hash = XXH3_64bits(name.bytes, name.size_bytes);
-    struct dataset_zone *zones = dataset->zones.items;
-    for (size_t index = 0; index < dataset->zones.count; index++) {
-        if (zones[index].hash == hash && text_equals(zones[index].name, name)) {
-            *zone = &zones[index];
-            return true;
-        }
-    }
-    *zone = NULL;
-    /* From before the period's first midnight anywhere to after the next period's last. */
-    struct month month = dataset->options.month;
-    struct month last = month_add(month, 3);
-    struct civil_date from = {month.year, month.month, 1};
-    struct civil_date until = {last.year, last.month, 1};
-    struct zone_range range = {{(civil_to_days(from) - 3) * INSTANT_DAY_US},
-                               {(civil_to_days(until) + 3) * INSTANT_DAY_US}};
-    struct zone loaded;
-    if (!zone_load(dataset->arena, name, range, &loaded, err)) {
-        if (err->code != ERR_INPUT) {
-            return false;
-        }
-        err_release(err);
-        return true;
-    }
-    struct dataset_zone *added = vector_add(&dataset->zones, err);
-    if (added == NULL || !dataset_keep_text(dataset, name, &added->name, err)) {
-        return false;
-    }
-    added->hash = hash;
-    added->zone = loaded;
-    *zone = added;
-    return true;
-}
-
-bool dataset_find_calendar(struct dataset *dataset, struct text zone_name, int anchor_day,
-                           const struct dataset_calendar **calendar, struct err *err) {
-    assert(anchor_day >= 1 && anchor_day <= ANCHOR_DAYS_MAX);
-    struct dataset_zone *zone;
-    *calendar = NULL;
-    if (!find_zone(dataset, zone_name, &zone, err)) {
-        return false;
-    }
-    if (zone == NULL) {
-        return true;
-    }
-    struct dataset_calendar **found = &zone->calendars[anchor_day - 1];
-    if (*found == NULL) {
-        struct dataset_calendar *made = arena_alloc(dataset->arena, sizeof *made, err);
-        if (made == NULL) {
-            return false;
-        }
-        struct calendar next;
-        made->calendar.timezone = zone->name;
-        made->calendar.anchor_day = anchor_day;
-        calendar_init(&made->calendar.calendar, &zone->zone, dataset->options.month, anchor_day);
-        calendar_init(&next, &zone->zone, month_add(dataset->options.month, 1), anchor_day);
-        made->calendar.next_days_count = next.days_count;
-        made->period = (struct interval){calendar_start(&made->calendar.calendar),
-                                         calendar_end(&made->calendar.calendar)};
-        *found = made;
-    }
-    *calendar = *found;
-    return true;
-}
 
 /* --- rows ------------------------------------------------------------------------------------ */
 
+/* What one thread has read. */
+struct orgs_reading {
+    struct sorter *sorter;
+    size_t rows_count;
+    struct buffer packed;
+    struct zones_met zones;
+};
+
 struct orgs_loading {
     struct dataset *dataset;
-    struct sorter *sorter;
+    struct orgs_reading readings[DATASET_READERS_MAX];
+    struct keyed_merge merge;
     size_t rows_count;
     struct buffer packed;
     /* the run before */
@@ -109,38 +44,40 @@ static bool check_cap(const struct dataset_row *row, struct err *err) {
     char increment[DECIMAL_TEXT_MAX];
     (void)decimal_format(cap->decimal, shown);
     (void)decimal_format(currency->increment, increment);
-    return problems_add(row->dataset->problems, dataset_file_name(row->dataset, DATASET_ORGS),
+    return problems_add(row->reader->problems, dataset_file_name(row->dataset, DATASET_ORGS),
                         row->line, "overage_cap", text_from(shown), err,
                         "is not a multiple of %s, as %s is billed", increment, currency->code);
 }
 
 static bool take_org(void *context, const struct dataset_row *row, struct err *err) {
-    struct orgs_loading *loading = context;
-    struct dataset *dataset = row->dataset;
+    struct orgs_reading *reading = context;
     struct field fields[ORG_FIELDS_COUNT];
     memcpy(fields, row->fields, sizeof fields);
-    const struct dataset_calendar *calendar;
+    bool is_known;
     struct text zone = fields[ORG_FIELD_TIMEZONE].text;
     if (!check_cap(row, err) ||
-        !dataset_find_calendar(dataset, zone, (int)fields[ORG_FIELD_ANCHOR_DAY].integer, &calendar,
-                               err)) {
+        !dataset_knows_zone(row->dataset, &reading->zones, zone, &is_known, err)) {
         return false;
     }
-    if (calendar == NULL) {
+    if (!is_known) {
         fields[ORG_FIELD_TIMEZONE].text = text_from("UTC"); /* the run stops, but not yet */
-        if (!dataset_add_problem(dataset, DATASET_ORGS, row->line, "timezone", zone,
-                                 "is no time zone of the tz database", err)) {
+        if (!dataset_refuse(row, "timezone", zone, "is no time zone of the tz database", err)) {
             return false;
         }
     }
-    buffer_clear(&loading->packed);
-    loading->rows_count++;
-    return columns_pack(&dataset_files[DATASET_ORGS], fields, &loading->packed, err) &&
-           keyed_add(dataset, loading->sorter,
+    buffer_clear(&reading->packed);
+    reading->rows_count++;
+    return columns_pack(&dataset_files[DATASET_ORGS], fields, &reading->packed, err) &&
+           keyed_add(reading->sorter,
                      &(struct keyed){.key = fields[ORG_FIELD_ID].text,
                                      .line = row->line,
-                                     .payload = buffer_text(&loading->packed)},
+                                     .payload = buffer_text(&reading->packed)},
                      err);
+}
+
+static bool finish_reading(void *context, struct err *err) {
+    struct orgs_reading *reading = context;
+    return sorter_finish(reading->sorter, err);
 }
 
 /* --- the run before -------------------------------------------------------------------------- */
@@ -392,12 +329,12 @@ static bool take_sorted(struct orgs_loading *loading, struct keyed_check *check,
     struct keyed keyed;
     bool has_row;
     bool is_repeated;
-    if (!sorter_finish(loading->sorter, err) || !make_room(loading, err)) {
+    if (!make_room(loading, err)) {
         return false;
     }
     sealed_start(loading);
     for (;;) {
-        if (!keyed_next(loading->sorter, &keyed, &has_row, err)) {
+        if (!keyed_merge_next(&loading->merge, &keyed, &has_row, err)) {
             return false;
         }
         if (!has_row) {
@@ -422,20 +359,44 @@ static bool take_sorted(struct orgs_loading *loading, struct keyed_check *check,
     return tell_unknown_selected(loading, NULL, err) && streams_finish(dataset, DATASET_ORGS, err);
 }
 
+static bool read_orgs(struct orgs_loading *loading, bool *is_sound, struct err *err) {
+    struct dataset_reading reading = {
+        .file = DATASET_ORGS,
+        .take = take_org,
+        .finish = finish_reading,
+        .context = loading->readings,
+        .context_bytes = sizeof loading->readings[0],
+        .contexts_count = loading->merge.sorters_count,
+    };
+    for (size_t index = 0; index < loading->merge.sorters_count; index++) {
+        loading->readings[index] = (struct orgs_reading){
+            .sorter = loading->merge.sorters[index],
+        };
+    }
+    bool is_read = dataset_read(loading->dataset, &reading, err);
+    for (size_t index = 0; index < loading->merge.sorters_count; index++) {
+        loading->rows_count += loading->readings[index].rows_count;
+        buffer_release(&loading->readings[index].packed);
+        vector_release(&loading->readings[index].zones.of);
+    }
+    *is_sound = reading.is_sound;
+    return is_read;
+}
+
 bool dataset_load_orgs(struct dataset *dataset, struct err *err) {
     struct orgs_loading loading = {.dataset = dataset};
-    struct dataset_reading reading = {.file = DATASET_ORGS, .take = take_org, .context = &loading};
     struct keyed_check check = {0};
+    bool is_sound = false;
     bool is_loaded =
-        keyed_sorter_create(dataset, &loading.sorter, err) && dataset_read(dataset, &reading, err);
+        keyed_merge_create(dataset, &loading.merge, err) && read_orgs(&loading, &is_sound, err);
     if (is_loaded) {
-        dataset->orgs_are_sound = reading.is_sound;
+        dataset->orgs_are_sound = is_sound;
         is_loaded = take_sorted(&loading, &check, err) &&
                     catalog_index_create(&dataset->catalog, dataset->not_selected,
                                          dataset->not_selected_count, err);
-        dataset->catalog.is_incomplete = !reading.is_sound;
+        dataset->catalog.is_incomplete = !is_sound;
     }
-    sorter_destroy(loading.sorter);
+    keyed_merge_release(&loading.merge);
     buffer_release(&loading.packed);
     buffer_release(&check.key);
     return is_loaded;

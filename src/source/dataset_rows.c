@@ -1,4 +1,4 @@
-/* Rows of the small files: read by the declared columns, sorted by key, kept in streams. */
+/* Rows of the small files: read by the declared columns, kept in streams. */
 #include <assert.h>
 #include <stdio.h>
 
@@ -33,10 +33,13 @@ void vector_release(struct vector *vector) {
 
 /* --- reading --------------------------------------------------------------------------------- */
 
+/* One thread's. */
 struct reading_rows {
     struct dataset *dataset;
+    struct dataset_reader reader;
     const struct dataset_file_columns *file;
-    struct dataset_reading *reading;
+    const struct dataset_reading *reading;
+    void *context;                        /* of the reading, for this thread */
     struct field absent[CSV_COLUMNS_MAX]; /* what a column that need not be given is without it */
     struct field fields[CSV_COLUMNS_MAX];
 };
@@ -58,7 +61,7 @@ static bool add_field_problem(struct reading_rows *rows, const struct csv_row *r
     const char *name = dataset_file_name(dataset, rows->reading->file);
     struct buffer key = {0};
     if (dataset->options.database == NULL) {
-        return problems_add(dataset->problems, name, row->line, file->columns[index].name,
+        return problems_add(rows->reader.problems, name, row->line, file->columns[index].name,
                             row->fields[index], err, "%s", reason);
     }
     bool is_done = true;
@@ -67,9 +70,10 @@ static bool add_field_problem(struct reading_rows *rows, const struct csv_row *r
                                        file->columns[part].name, (int)row->fields[part].size_bytes,
                                        row->fields[part].bytes);
     }
-    is_done = is_done && problems_add(dataset->problems, name, row->line, file->columns[index].name,
-                                      row->fields[index], err, "%s (%.*s)", reason,
-                                      (int)key.size_bytes, key.bytes != NULL ? key.bytes : "");
+    is_done =
+        is_done && problems_add(rows->reader.problems, name, row->line, file->columns[index].name,
+                                row->fields[index], err, "%s (%.*s)", reason, (int)key.size_bytes,
+                                key.bytes != NULL ? key.bytes : "");
     buffer_release(&key);
     return is_done;
 }
@@ -98,13 +102,82 @@ static bool take_row(void *context, const struct csv_row *row, struct err *err) 
             return false;
         }
     }
-    struct dataset_row taken = {rows->dataset, row->line, row->fields, rows->fields, is_sound};
-    return !has_required || rows->reading->take(rows->reading->context, &taken, err);
+    struct dataset_row taken = {.dataset = rows->dataset,
+                                .reader = &rows->reader,
+                                .line = row->line,
+                                .texts = row->fields,
+                                .fields = rows->fields,
+                                .is_sound = is_sound};
+    return !has_required || rows->reading->take(rows->context, &taken, err);
 }
 
-static bool read_csv_rows(struct reading_rows *rows, struct err *err) {
-    struct dataset *dataset = rows->dataset;
-    const struct dataset_file_columns *file = rows->file;
+static void *context_of(const struct dataset_reading *reading, size_t index) {
+    return (char *)reading->context + index * reading->context_bytes;
+}
+
+static void reading_rows_init(struct reading_rows *rows, struct dataset *dataset,
+                              const struct dataset_reading *reading, size_t index,
+                              struct problems *problems) {
+    *rows = (struct reading_rows){
+        .dataset = dataset,
+        .reader = {.dataset = dataset, .file = reading->file, .problems = problems},
+        .file = &dataset_files[reading->file],
+        .reading = reading,
+        .context = context_of(reading, index),
+    };
+    find_absent(rows);
+}
+
+size_t dataset_readers_count(const struct dataset *dataset) {
+    size_t jobs = dataset->options.database != NULL ? 1 : dataset->options.jobs;
+    return jobs < 1 ? 1 : jobs < DATASET_READERS_MAX ? jobs : DATASET_READERS_MAX;
+}
+
+static bool finish_context(const struct dataset_reading *reading, size_t index, struct err *err) {
+    return reading->finish == NULL || reading->finish(context_of(reading, index), err);
+}
+
+/* A file in parts: each by the thread that takes it. Bad rows come out in order whoever meets them.
+ */
+struct reading_parts {
+    struct dataset *dataset;
+    const struct dataset_reading *reading;
+    const struct csv_file *csv;
+    struct csv_range parts[CSV_PARTS_MAX];
+    size_t parts_count;
+    struct problems *problems[CSV_PARTS_MAX]; /* the first one is the dataset's */
+};
+
+static bool read_part(void *context, size_t index, struct err *err) {
+    struct reading_parts *reading = context;
+    struct reading_rows rows;
+    reading_rows_init(&rows, reading->dataset, reading->reading, index, reading->problems[index]);
+    return csv_read_part(reading->csv, reading->parts[index], take_row, &rows,
+                         reading->problems[index], err) &&
+           finish_context(reading->reading, index, err);
+}
+
+static bool read_parts(struct reading_parts *reading, struct err *err) {
+    struct problems *problems = reading->dataset->problems;
+    reading->problems[0] = problems;
+    bool is_done = true;
+    for (size_t index = 1; is_done && index < reading->parts_count; index++) {
+        reading->problems[index] = problems_create(err);
+        is_done = reading->problems[index] != NULL;
+    }
+    is_done = is_done &&
+              process_parallel(reading->parts_count, reading->parts_count, read_part, reading, err);
+    for (size_t index = 1; index < reading->parts_count; index++) {
+        is_done = is_done && problems_merge(problems, reading->problems[index], 0, err);
+        problems_destroy(reading->problems[index]);
+    }
+    return is_done;
+}
+
+/* *contexts_used: those whose rows are all taken. */
+static bool read_csv_rows(struct dataset *dataset, const struct dataset_reading *reading,
+                          size_t *contexts_used, struct err *err) {
+    const struct dataset_file_columns *file = &dataset_files[reading->file];
     struct csv_column declared[CSV_COLUMNS_MAX];
     struct csv_file csv;
     bool is_found;
@@ -116,15 +189,26 @@ static bool read_csv_rows(struct reading_rows *rows, struct err *err) {
     if (!is_found) {
         return true;
     }
-    bool is_read = csv_read_rows(&csv, take_row, rows, dataset->problems, err);
+    struct reading_parts parts = {.dataset = dataset, .reading = reading, .csv = &csv};
+    size_t part_bytes = dataset->options.part_bytes;
+    const struct csv_cut cut = {
+        .parts_max = reading->contexts_count > 1 ? reading->contexts_count : 1,
+        .part_bytes = part_bytes > 0 ? part_bytes : CSV_PART_BYTES,
+    };
+    bool is_read =
+        csv_cut(&csv, cut, parts.parts, &parts.parts_count, err) && read_parts(&parts, err);
     csv_close(&csv);
+    *contexts_used = parts.parts_count;
     return is_read;
 }
 
 /* Rows are counted in the order of their key, which is that of the statement. */
-static bool read_database_rows(struct reading_rows *rows, struct err *err) {
-    const struct dataset_file_columns *file = rows->file;
-    struct db *db = source_database_connection(rows->dataset->options.database, 0);
+static bool read_database_rows(struct dataset *dataset, const struct dataset_reading *reading,
+                               struct err *err) {
+    const struct dataset_file_columns *file = &dataset_files[reading->file];
+    struct db *db = source_database_connection(dataset->options.database, 0);
+    struct reading_rows rows;
+    reading_rows_init(&rows, dataset, reading, 0, dataset->problems);
     struct db_copy_out copy;
     struct db_copy_row from;
     struct csv_row row = {0};
@@ -147,7 +231,7 @@ static bool read_database_rows(struct reading_rows *rows, struct err *err) {
                 from.fields[index].size_bytes,
             };
         }
-        if (!take_row(rows, &row, err)) {
+        if (!take_row(&rows, &row, err)) {
             db_copy_out_abort(&copy);
             return false;
         }
@@ -156,12 +240,18 @@ static bool read_database_rows(struct reading_rows *rows, struct err *err) {
 
 bool dataset_read(struct dataset *dataset, struct dataset_reading *reading, struct err *err) {
     uint64_t count = problems_count(dataset->problems);
-    struct reading_rows rows = {
-        .dataset = dataset, .file = &dataset_files[reading->file], .reading = reading};
-    find_absent(&rows);
-    if (!(dataset->options.database != NULL ? read_database_rows(&rows, err)
-                                            : read_csv_rows(&rows, err))) {
+    assert(reading->contexts_count <= DATASET_READERS_MAX);
+    size_t contexts_used = 0;
+    if (!(dataset->options.database != NULL
+              ? read_database_rows(dataset, reading, err)
+              : read_csv_rows(dataset, reading, &contexts_used, err))) {
         return false;
+    }
+    size_t contexts_count = reading->contexts_count > 1 ? reading->contexts_count : 1;
+    for (size_t index = contexts_used; index < contexts_count; index++) {
+        if (!finish_context(reading, index, err)) {
+            return false;
+        }
     }
     reading->is_sound = problems_count(dataset->problems) == count;
     return true;
@@ -170,6 +260,12 @@ bool dataset_read(struct dataset *dataset, struct dataset_reading *reading, stru
 const char *dataset_file_name(const struct dataset *dataset, enum dataset_file_number file) {
     return dataset->options.database != NULL ? dataset_files[file].relation
                                              : dataset_files[file].file;
+}
+
+bool dataset_refuse(const struct dataset_row *row, const char *column, struct text value,
+                    const char *reason, struct err *err) {
+    return problems_add(row->reader->problems, dataset_file_name(row->dataset, row->reader->file),
+                        row->line, column, value, err, "%s", reason);
 }
 
 bool dataset_add_problem(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
@@ -215,20 +311,20 @@ bool dataset_keep_text(struct dataset *dataset, struct text text, struct text *k
     return true;
 }
 
-bool dataset_find_org(struct dataset *dataset, enum dataset_file_number file, uint64_t line,
-                      struct text org_id, uint32_t *rank, struct err *err) {
-    const struct catalog *catalog = &dataset->catalog;
+bool dataset_find_org(const struct dataset_row *row, struct text org_id, uint32_t *rank,
+                      struct err *err) {
+    const struct catalog *catalog = &row->dataset->catalog;
     /* In a file in order of orgs it is the one before, or the next one. */
-    uint32_t guess = dataset->rank_before;
+    uint32_t guess = row->reader->rank_before;
     if (guess < catalog->orgs_count && !text_equals(catalog->orgs[guess].org_id, org_id)) {
         guess++;
     }
     bool is_guessed =
         guess < catalog->orgs_count && text_equals(catalog->orgs[guess].org_id, org_id);
     *rank = is_guessed ? guess : catalog_find_org(catalog, org_id);
-    dataset->rank_before = *rank < catalog->orgs_count ? *rank : 0;
-    return *rank != CATALOG_NONE || !dataset->orgs_are_sound ||
-           dataset_add_problem(dataset, file, line, "org_id", org_id, "is not in orgs.csv", err);
+    row->reader->rank_before = *rank < catalog->orgs_count ? *rank : 0;
+    return *rank != CATALOG_NONE || !row->dataset->orgs_are_sound ||
+           dataset_refuse(row, "org_id", org_id, "is not in orgs.csv", err);
 }
 
 uint32_t dataset_find_plan(const struct dataset *dataset, struct text plan_id) {
@@ -247,91 +343,6 @@ uint32_t dataset_find_plan(const struct dataset *dataset, struct text plan_id) {
         }
     }
     return UINT32_MAX;
-}
-
-/* --- sorting --------------------------------------------------------------------------------- */
-
-/* A record: size of the key (2 bytes), key, line (8 bytes), payload. Its prefix: the rank, and the
- * first four bytes of the key. */
-static struct keyed keyed_decode(const struct sorter_record *record) {
-    uint16_t key_bytes;
-    struct keyed keyed = {.rank = (uint32_t)(record->prefix >> 32)};
-    memcpy(&key_bytes, record->bytes, sizeof key_bytes);
-    const char *at = (const char *)record->bytes + sizeof key_bytes;
-    keyed.key = (struct text){at, key_bytes};
-    memcpy(&keyed.line, at + key_bytes, sizeof keyed.line);
-    at += key_bytes + sizeof keyed.line;
-    keyed.payload =
-        (struct text){at, record->size_bytes - (size_t)(at - (const char *)record->bytes)};
-    return keyed;
-}
-
-static int keyed_compare(const struct sorter_record *left_record,
-                         const struct sorter_record *right_record) {
-    struct keyed left = keyed_decode(left_record);
-    struct keyed right = keyed_decode(right_record);
-    int order = text_compare(left.key, right.key);
-    return order != 0 ? order : (left.line > right.line) - (left.line < right.line);
-}
-
-bool keyed_sorter_create(struct dataset *dataset, struct sorter **sorter, struct err *err) {
-    return sorter_create(dataset->spill, DATASET_SORTER_BYTES, keyed_compare, sorter, err);
-}
-
-bool keyed_add(struct dataset *dataset, struct sorter *sorter, const struct keyed *keyed,
-               struct err *err) {
-    assert(keyed->key.size_bytes <= UINT16_MAX);
-    uint16_t key_bytes = (uint16_t)keyed->key.size_bytes;
-    struct buffer *record = &dataset->scratch;
-    uint64_t prefix = keyed->rank;
-    for (size_t index = 0; index < 4; index++) {
-        unsigned char byte =
-            index < key_bytes ? (unsigned char)keyed->key.bytes[index] : (unsigned char)0;
-        prefix = prefix << 8 | byte;
-    }
-    size_t size_bytes =
-        sizeof key_bytes + key_bytes + sizeof keyed->line + keyed->payload.size_bytes;
-    buffer_clear(record);
-    if (!buffer_reserve(record, size_bytes, err)) {
-        return false;
-    }
-    char *at = record->bytes;
-    memcpy(at, &key_bytes, sizeof key_bytes);
-    at += sizeof key_bytes;
-    memcpy(at, keyed->key.bytes, key_bytes);
-    at += key_bytes;
-    memcpy(at, &keyed->line, sizeof keyed->line);
-    at += sizeof keyed->line;
-    if (keyed->payload.size_bytes > 0) {
-        memcpy(at, keyed->payload.bytes, keyed->payload.size_bytes);
-    }
-    return sorter_add(sorter, prefix, record->bytes, size_bytes, err);
-}
-
-bool keyed_next(struct sorter *sorter, struct keyed *keyed, bool *has_row, struct err *err) {
-    struct sorter_record record;
-    if (!sorter_next(sorter, &record, err)) {
-        return false;
-    }
-    *has_row = record.bytes != NULL;
-    if (*has_row) {
-        *keyed = keyed_decode(&record);
-    }
-    return true;
-}
-
-bool keyed_check_next(struct keyed_check *check, const struct keyed *keyed, bool *is_repeated,
-                      struct err *err) {
-    *is_repeated = check->has_key && check->rank == keyed->rank &&
-                   text_equals(buffer_text(&check->key), keyed->key);
-    if (*is_repeated) {
-        return true;
-    }
-    check->has_key = true;
-    check->rank = keyed->rank;
-    check->line = keyed->line;
-    buffer_clear(&check->key);
-    return buffer_append(&check->key, keyed->key, err);
 }
 
 /* --- streams: per record its rank, its size, its payload -------------------------------------- */

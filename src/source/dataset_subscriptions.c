@@ -6,10 +6,16 @@
 
 /* --- rows: their plan's index stands before the packed fields --------------------------------- */
 
-struct subscriptions_loading {
-    struct dataset *dataset;
+/* What one thread has read. */
+struct subscriptions_reading {
     struct sorter *sorter;
     struct buffer packed;
+};
+
+struct subscriptions_loading {
+    struct dataset *dataset;
+    struct subscriptions_reading readings[DATASET_READERS_MAX];
+    struct keyed_merge merge;
     struct vector org_rows; /* of struct subscription: those of the org being taken */
     uint32_t org;
 };
@@ -26,22 +32,22 @@ static void starts_key(const struct field *starts_at, char key[STARTS_KEY_BYTES]
     }
 }
 
-static bool add_subscription(struct subscriptions_loading *loading, const struct dataset_row *row,
+static bool add_subscription(struct subscriptions_reading *reading, const struct dataset_row *row,
                              uint32_t rank, uint32_t plan, struct err *err) {
     char key[STARTS_KEY_BYTES + CATALOG_ID_BYTES_MAX];
     struct text plan_id = row->fields[SUBSCRIPTION_FIELD_PLAN_ID].text;
     assert(plan_id.size_bytes <= CATALOG_ID_BYTES_MAX);
     starts_key(&row->fields[SUBSCRIPTION_FIELD_STARTS_AT], key);
     memcpy(key + STARTS_KEY_BYTES, plan_id.bytes, plan_id.size_bytes);
-    buffer_clear(&loading->packed);
-    return buffer_append(&loading->packed, (struct text){(const char *)&plan, sizeof plan}, err) &&
-           columns_pack(&dataset_files[DATASET_SUBSCRIPTIONS], row->fields, &loading->packed,
+    buffer_clear(&reading->packed);
+    return buffer_append(&reading->packed, (struct text){(const char *)&plan, sizeof plan}, err) &&
+           columns_pack(&dataset_files[DATASET_SUBSCRIPTIONS], row->fields, &reading->packed,
                         err) &&
-           keyed_add(row->dataset, loading->sorter,
+           keyed_add(reading->sorter,
                      &(struct keyed){.rank = rank,
                                      .key = {key, STARTS_KEY_BYTES + plan_id.size_bytes},
                                      .line = row->line,
-                                     .payload = buffer_text(&loading->packed)},
+                                     .payload = buffer_text(&reading->packed)},
                      err);
 }
 
@@ -53,21 +59,18 @@ static bool take_subscription(void *context, const struct dataset_row *row, stru
     struct text plan_id = fields[SUBSCRIPTION_FIELD_PLAN_ID].text;
     uint32_t rank;
     uint32_t plan = dataset_find_plan(dataset, plan_id);
-    if (!dataset_find_org(dataset, DATASET_SUBSCRIPTIONS, row->line,
-                          fields[SUBSCRIPTION_FIELD_ORG_ID].text, &rank, err)) {
+    if (!dataset_find_org(row, fields[SUBSCRIPTION_FIELD_ORG_ID].text, &rank, err)) {
         return false;
     }
     if (plan == UINT32_MAX && dataset->plans_are_sound &&
-        !dataset_add_problem(dataset, DATASET_SUBSCRIPTIONS, row->line, "plan_id", plan_id,
-                             "is not in plans.csv", err)) {
+        !dataset_refuse(row, "plan_id", plan_id, "is not in plans.csv", err)) {
         return false;
     }
     if (starts_at->is_given && ends_at->is_given &&
         instant_compare(starts_at->instant, ends_at->instant) > 0) {
         char shown[INSTANT_TEXT_MAX];
         struct text value = {shown, instant_format(ends_at->instant, shown)};
-        return dataset_add_problem(dataset, DATASET_SUBSCRIPTIONS, row->line, "ends_at", value,
-                                   "is before starts_at", err);
+        return dataset_refuse(row, "ends_at", value, "is before starts_at", err);
     }
     if (rank == CATALOG_NONE || rank == CATALOG_NOT_SELECTED || plan == UINT32_MAX ||
         !row->is_sound) {
@@ -235,7 +238,7 @@ static bool take_sorted(struct subscriptions_loading *loading, struct keyed_chec
         struct keyed keyed;
         bool has_row;
         bool is_repeated;
-        if (!keyed_next(loading->sorter, &keyed, &has_row, err)) {
+        if (!keyed_merge_next(&loading->merge, &keyed, &has_row, err)) {
             return false;
         }
         if (!has_row) {
@@ -266,19 +269,39 @@ static bool take_sorted(struct subscriptions_loading *loading, struct keyed_chec
     }
 }
 
+static bool finish_reading(void *context, struct err *err) {
+    struct subscriptions_reading *reading = context;
+    return sorter_finish(reading->sorter, err);
+}
+
+static bool read_subscriptions(struct subscriptions_loading *loading, struct err *err) {
+    struct dataset_reading reading = {
+        .file = DATASET_SUBSCRIPTIONS,
+        .take = take_subscription,
+        .finish = finish_reading,
+        .context = loading->readings,
+        .context_bytes = sizeof loading->readings[0],
+        .contexts_count = loading->merge.sorters_count,
+    };
+    for (size_t index = 0; index < loading->merge.sorters_count; index++) {
+        loading->readings[index].sorter = loading->merge.sorters[index];
+    }
+    bool is_read = dataset_read(loading->dataset, &reading, err);
+    for (size_t index = 0; index < loading->merge.sorters_count; index++) {
+        buffer_release(&loading->readings[index].packed);
+    }
+    return is_read;
+}
+
 bool dataset_load_subscriptions(struct dataset *dataset, struct err *err) {
     struct subscriptions_loading loading = {
         .dataset = dataset, .org_rows = {.item_bytes = sizeof(struct subscription)}};
-    struct dataset_reading reading = {
-        .file = DATASET_SUBSCRIPTIONS, .take = take_subscription, .context = &loading};
     struct keyed_check check = {0};
-    bool is_loaded = keyed_sorter_create(dataset, &loading.sorter, err) &&
-                     dataset_read(dataset, &reading, err) && sorter_finish(loading.sorter, err) &&
-                     streams_create(dataset, DATASET_SUBSCRIPTIONS, err) &&
-                     take_sorted(&loading, &check, err) &&
-                     streams_finish(dataset, DATASET_SUBSCRIPTIONS, err);
-    sorter_destroy(loading.sorter);
-    buffer_release(&loading.packed);
+    bool is_loaded =
+        keyed_merge_create(dataset, &loading.merge, err) && read_subscriptions(&loading, err) &&
+        streams_create(dataset, DATASET_SUBSCRIPTIONS, err) && take_sorted(&loading, &check, err) &&
+        streams_finish(dataset, DATASET_SUBSCRIPTIONS, err);
+    keyed_merge_release(&loading.merge);
     buffer_release(&check.key);
     vector_release(&loading.org_rows);
     return is_loaded;

@@ -30,6 +30,7 @@ bool price_list_load(const struct sys *sys, const char *folder, const struct tab
     dataset->options.folder = folder;
     dataset->problems = problems;
     dataset->stand_in_plans = sealed_plans;
+    (void)pthread_mutex_init(&dataset->zones_mutex, NULL);
     dataset->arena = arena_create(err);
     if (dataset->arena == NULL || !dataset_load_plans(dataset, err)) {
         dataset_destroy(dataset);

@@ -253,8 +253,8 @@ static bool has_room(const struct sorter *sorter, size_t size_bytes) {
     return sorter->records_bytes + size_bytes + entries_bytes <= sorter->memory_bytes;
 }
 
-bool sorter_add(struct sorter *sorter, uint64_t prefix, const void *bytes, size_t size_bytes,
-                struct err *err) {
+bool sorter_add_room(struct sorter *sorter, uint64_t prefix, size_t size_bytes,
+                     unsigned char **room, struct err *err) {
     assert(size_bytes > 0 && size_bytes < UINT32_MAX / 4);
     size_t rounded = (size_bytes + RECORD_ALIGNMENT - 1) / RECORD_ALIGNMENT * RECORD_ALIGNMENT;
     if (!has_room(sorter, rounded) && sorter->entries_count > 0 && !write_run(sorter, err)) {
@@ -274,10 +274,20 @@ bool sorter_add(struct sorter *sorter, uint64_t prefix, const void *bytes, size_
     if (sorter->entries_count == sorter->entries_capacity && !grow_entries(sorter, err)) {
         return false;
     }
-    memcpy(sorter->records + sorter->records_bytes, bytes, size_bytes);
+    *room = sorter->records + sorter->records_bytes;
     sorter->entries[sorter->entries_count++] =
         (struct entry){prefix, (uint32_t)sorter->records_bytes, (uint32_t)size_bytes};
     sorter->records_bytes += rounded;
+    return true;
+}
+
+bool sorter_add(struct sorter *sorter, uint64_t prefix, const void *bytes, size_t size_bytes,
+                struct err *err) {
+    unsigned char *room;
+    if (!sorter_add_room(sorter, prefix, size_bytes, &room, err)) {
+        return false;
+    }
+    memcpy(room, bytes, size_bytes);
     return true;
 }
 

@@ -32,6 +32,9 @@ bool sorter_create(struct spill *spill, size_t memory_bytes, sorter_compare *com
 void sorter_destroy(struct sorter *sorter); /* NULL is fine */
 bool sorter_add(struct sorter *sorter, uint64_t prefix, const void *bytes, size_t size_bytes,
                 struct err *err);
+/* The same, the caller filling *room, of size_bytes, before the next call. */
+bool sorter_add_room(struct sorter *sorter, uint64_t prefix, size_t size_bytes,
+                     unsigned char **room, struct err *err);
 bool sorter_finish(struct sorter *sorter, struct err *err);
 bool sorter_next(struct sorter *sorter, struct sorter_record *record, struct err *err);
 /* Empty again, its memory kept. */

@@ -96,6 +96,7 @@ static bool extract_load(struct extraction *extraction, struct err *err) {
         .selected_orgs_count = session->selected_orgs_count,
         .sealed = is_sealed ? &sealed->terms : NULL,
         .is_overage_off = session->is_overage_off,
+        .jobs = run_current_options(extraction->run)->jobs,
     };
     return dataset_load(run_sys(extraction->run), &options, &extraction->dataset,
                         extraction->problems, err);

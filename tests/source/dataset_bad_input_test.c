@@ -1,16 +1,25 @@
 /* Every kind of bad row of the small files: what is told, word for word. */
 #include "dataset_fixture.h"
 
+/* In parts by several threads, a line or two each, or as one. */
+static void read_in_parts(struct fixture *fixture, bool is_in_parts) {
+    fixture->options.jobs = is_in_parts ? 3 : 1;
+    fixture->options.part_bytes = is_in_parts ? 1 : 0;
+}
+
 /* The whole list of problems after one file was replaced; the file is good again afterwards. */
 static void expect_told(struct fixture *fixture, const char *name, const char *content,
                         const char *details) {
     fixture_write(fixture, name, content);
-    assert_true(dataset_load(sys_real(), &fixture->options, &fixture->dataset, fixture->problems,
-                             &fixture->err));
-    assert_false(problems_check(fixture->problems, &fixture->err));
-    assert_int_equal(fixture->err.code, ERR_INPUT);
-    assert_string_equal(fixture->err.details, details);
-    fixture_forget(fixture);
+    for (int pass = 0; pass < 2; pass++) {
+        read_in_parts(fixture, pass == 1);
+        assert_true(dataset_load(sys_real(), &fixture->options, &fixture->dataset,
+                                 fixture->problems, &fixture->err));
+        assert_false(problems_check(fixture->problems, &fixture->err));
+        assert_int_equal(fixture->err.code, ERR_INPUT);
+        assert_string_equal(fixture->err.details, details);
+        fixture_forget(fixture);
+    }
     fixture_write_good(fixture);
 }
 
@@ -70,6 +79,24 @@ static void an_org_with_a_bad_field_is_no_unknown_org_elsewhere(void **state) {
     expect_told(*state, "orgs.csv", "org_id,anchor_day\nacme,99\nglobex,\ninitech\n",
                 "orgs.csv:2: anchor_day '99': is not a day of the month, 1 to 31\n"
                 "orgs.csv:4: row has 1 field, the header has 2\n");
+}
+
+/* No quote in it, so that it is read in parts: what stands twice is in two of them. */
+static void bad_orgs_of_several_parts_are_told_in_order(void **state) {
+    struct fixture *fixture = *state;
+    fixture_write(fixture, "subscriptions.csv",
+                  "org_id,plan_id\nacme,pro\nnobody,pro\nacme,gold\nglobex,team\nacme,pro\n");
+    expect_told(fixture, "orgs.csv",
+                "org_id,timezone,overage_cap\nglobex,,\n\nacme,Mars/Base,\nx,,1.005\n"
+                "y,Mars/Base,\nz,too,many,fields\r\nacme,Mars/Base,\ninitech,Asia/Tokyo,7",
+                "orgs.csv:4: timezone 'Mars/Base': is no time zone of the tz database\n"
+                "orgs.csv:5: overage_cap '1.005': is not a multiple of 0.01, as usd is billed\n"
+                "orgs.csv:6: timezone 'Mars/Base': is no time zone of the tz database\n"
+                "orgs.csv:7: row has 4 fields, the header has 3\n"
+                "orgs.csv:8: org_id 'acme': stands on line 4 already\n"
+                "orgs.csv:8: timezone 'Mars/Base': is no time zone of the tz database\n"
+                "subscriptions.csv:4: plan_id 'gold': is not in plans.csv\n"
+                "subscriptions.csv:6: org_id 'acme': stands on line 2 already\n");
 }
 
 static void bad_plans_are_told(void **state) {
@@ -232,6 +259,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(bad_orgs_are_told),
         TEST(an_org_with_a_bad_field_is_no_unknown_org_elsewhere),
+        TEST(bad_orgs_of_several_parts_are_told_in_order),
         TEST(bad_plans_are_told),
         TEST(bad_prices_are_told),
         TEST(seats_with_a_seats_file_are_a_level),

@@ -1,4 +1,7 @@
+#include <signal.h>
+
 #include "dataset_fixture.h"
+#include "sys/process.h"
 
 static const char *tables_folder(struct fixture *fixture, const char *name) {
     static char path[FILE_PATH_MAX];
@@ -108,6 +111,20 @@ static void write_shuffled(struct fixture *fixture, const char *name, const char
     buffer_release(&shuffled);
 }
 
+static void expect_same_tables(struct fixture *fixture, const char *left, const char *right) {
+    for (size_t table = 0; table < FIXTURE_TABLES_COUNT; table++) {
+        struct table_seal seals[2];
+        const char *folders[] = {left, right};
+        for (int side = 0; side < 2; side++) {
+            char path[FILE_PATH_MAX];
+            assert_true(path_format(path, &fixture->err, "%s/%s/%s.arrow", fixture->folder.path,
+                                    folders[side], fixture_schema(table)->name));
+            assert_true(table_file_digest(sys_real(), path, &seals[side], &fixture->err));
+        }
+        assert_true(digest_equals(&seals[0].digest, &seals[1].digest));
+    }
+}
+
 static void rows_in_any_order_give_the_same_bytes(void **state) {
     struct fixture *fixture = *state;
     /* The one name with a newline would not survive the shuffling of lines. */
@@ -123,17 +140,13 @@ static void rows_in_any_order_give_the_same_bytes(void **state) {
     }
     fixture_load(fixture);
     fixture_write_tables(fixture, tables_folder(fixture, "shuffled"));
-    for (size_t table = 0; table < FIXTURE_TABLES_COUNT; table++) {
-        struct table_seal seals[2];
-        const char *folders[] = {"calm", "shuffled"};
-        for (int side = 0; side < 2; side++) {
-            char path[FILE_PATH_MAX];
-            assert_true(path_format(path, &fixture->err, "%s/%s/%s.arrow", fixture->folder.path,
-                                    folders[side], fixture_schema(table)->name));
-            assert_true(table_file_digest(sys_real(), path, &seals[side], &fixture->err));
-        }
-        assert_true(digest_equals(&seals[0].digest, &seals[1].digest));
-    }
+    expect_same_tables(fixture, "calm", "shuffled");
+    fixture_forget(fixture);
+    fixture->options.jobs = 3;
+    fixture->options.part_bytes = 1;
+    fixture_load(fixture);
+    fixture_write_tables(fixture, tables_folder(fixture, "parts"));
+    expect_same_tables(fixture, "calm", "parts");
 }
 
 /* --- dispositions ------------------------------------------------------------------------------
@@ -392,15 +405,13 @@ static void a_folder_that_is_a_file_or_missing_is_refused(void **state) {
     assert_string_equal(fixture->err.message, "dataset '/nowhere/at/all' is not there");
 }
 
-static int refusals_left;
+static _Atomic int refusals_left;
 
 static bool refuse_memory(void) {
-    refusals_left--;
-    return refusals_left == 0;
+    return --refusals_left == 0;
 }
 
-static void every_refused_allocation_is_an_error_without_a_leak(void **state) {
-    struct fixture *fixture = *state;
+static void refuse_every_allocation(struct fixture *fixture) {
     bool is_over = false;
     int failures = 0;
     for (int number = 1; !is_over; number++) {
@@ -422,6 +433,38 @@ static void every_refused_allocation_is_an_error_without_a_leak(void **state) {
     assert_true(failures > 50);
 }
 
+static void every_refused_allocation_is_an_error_without_a_leak(void **state) {
+    refuse_every_allocation(*state);
+}
+
+static void so_is_one_in_a_thread_that_reads_a_part(void **state) {
+    struct fixture *fixture = *state;
+    fixture->options.jobs = 3;
+    fixture->options.part_bytes = 1;
+    refuse_every_allocation(fixture);
+}
+
+/* Whichever thread notices: the others stop, and nothing is left behind. */
+static void an_interrupt_stops_all_threads_that_read(void **state) {
+    struct fixture *fixture = *state;
+    struct buffer orgs = {0};
+    assert_true(buffer_append(&orgs, text_from("org_id\n"), &fixture->err));
+    for (int org = 0; org < 20000; org++) {
+        assert_true(buffer_append_format(&orgs, &fixture->err, "org_%05d\n", org));
+    }
+    test_folder_write(&fixture->folder, "source/orgs.csv", buffer_text(&orgs));
+    buffer_release(&orgs);
+    fixture->options.jobs = 3;
+    fixture->options.part_bytes = 1;
+    interrupt_install();
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_false(dataset_load(sys_real(), &fixture->options, &fixture->dataset, fixture->problems,
+                              &fixture->err));
+    interrupt_clear();
+    assert_int_equal(fixture->err.code, ERR_INTERRUPTED);
+    assert_null(fixture->dataset);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
@@ -441,6 +484,8 @@ int main(void) {
         TEST(orgs_fill_shards_in_order_of_their_ids),
         TEST(a_folder_that_is_a_file_or_missing_is_refused),
         TEST(every_refused_allocation_is_an_error_without_a_leak),
+        TEST(so_is_one_in_a_thread_that_reads_a_part),
+        TEST(an_interrupt_stops_all_threads_that_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

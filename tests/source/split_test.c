@@ -99,28 +99,67 @@ static uint64_t read_by_rows(const struct csv_file *csv, struct buffer *out) {
     return count;
 }
 
-static void compare_on(const char *header, struct text rows, uint64_t seed) {
+/* The same in parts, one after the other. */
+static uint64_t read_by_parts(const struct csv_file *csv, size_t parts_max, struct buffer *out) {
     struct err err = {0};
-    struct buffer content = {0};
-    assert_true(buffer_append(&content, text_from(header), &err));
-    assert_true(buffer_append(&content, rows, &err));
-    test_folder_write(&folder, "f.csv", buffer_text(&content));
     struct problems *problems = problems_create(&err);
-    struct csv_file csv;
+    struct csv_range parts[CSV_PARTS_MAX];
+    size_t parts_count;
+    const struct csv_cut cut = {.parts_max = parts_max, .part_bytes = 1};
+    assert_true(csv_cut(csv, cut, parts, &parts_count, &err));
+    assert_in_range(parts_count, 1, parts_max);
+    for (size_t part = 0; part < parts_count; part++) {
+        assert_true(csv_read_part(csv, parts[part], take_row, out, problems, &err));
+    }
+    uint64_t count = problems_count(problems);
+    problems_destroy(problems);
+    return count;
+}
+
+/* Files of this content; and the content, to be released. */
+static void open_content(const char *header, struct text rows, struct csv_file *csv,
+                         struct buffer *content) {
+    struct err err = {0};
+    assert_true(buffer_append(content, text_from(header), &err));
+    assert_true(buffer_append(content, rows, &err));
+    test_folder_write(&folder, "f.csv", buffer_text(content));
+    struct problems *problems = problems_create(&err);
     bool is_found;
-    assert_true(csv_open(sys_real(), folder.path, "f.csv", columns, 3, false, &csv, &is_found,
+    assert_true(csv_open(sys_real(), folder.path, "f.csv", columns, 3, false, csv, &is_found,
                          problems, &err));
     assert_true(is_found);
-    struct csv_range all = {csv.layout.rows_offset, UINT64_MAX, csv.layout.rows_line};
-    struct buffer by_libcsv = {0};
-    struct buffer by_split = {0};
+    problems_destroy(problems);
+}
+
+/* The ways of small files against what libcsv found. */
+static void compare_rows(const struct csv_file *csv, const struct buffer *by_libcsv,
+                         uint64_t libcsv_problems, uint64_t seed) {
     struct buffer by_rows = {0};
-    uint64_t libcsv_problems = read_by_libcsv(&csv, all, &by_libcsv);
-    if (read_by_rows(&csv, &by_rows) != libcsv_problems ||
-        !text_equals(buffer_text(&by_libcsv), buffer_text(&by_rows))) {
+    if (read_by_rows(csv, &by_rows) != libcsv_problems ||
+        !text_equals(buffer_text(by_libcsv), buffer_text(&by_rows))) {
         fail_msg("seed %llu: libcsv and csv_read_rows differ", (unsigned long long)seed);
     }
     buffer_release(&by_rows);
+    for (size_t parts_max = 2; parts_max <= CSV_PARTS_MAX; parts_max += 3) {
+        struct buffer by_parts = {0};
+        if (read_by_parts(csv, parts_max, &by_parts) != libcsv_problems ||
+            !text_equals(buffer_text(by_libcsv), buffer_text(&by_parts))) {
+            fail_msg("seed %llu: libcsv and csv_read_part differ", (unsigned long long)seed);
+        }
+        buffer_release(&by_parts);
+    }
+}
+
+static void compare_on(const char *header, struct text rows, uint64_t seed) {
+    struct err err = {0};
+    struct buffer content = {0};
+    struct csv_file csv;
+    open_content(header, rows, &csv, &content);
+    struct csv_range all = {csv.layout.rows_offset, UINT64_MAX, csv.layout.rows_line};
+    struct buffer by_libcsv = {0};
+    struct buffer by_split = {0};
+    uint64_t libcsv_problems = read_by_libcsv(&csv, all, &by_libcsv);
+    compare_rows(&csv, &by_libcsv, libcsv_problems, seed);
     static const char slack[SPLIT_SLACK_BYTES] = ",\n,";
     struct text read = {content.bytes, content.size_bytes};
     assert_true(buffer_append(&content, (struct text){slack, sizeof slack}, &err));
@@ -131,7 +170,6 @@ static void compare_on(const char *header, struct text rows, uint64_t seed) {
         fail_msg("seed %llu: libcsv and split differ", (unsigned long long)seed);
     }
     csv_close(&csv);
-    problems_destroy(problems);
     buffer_release(&content);
     buffer_release(&by_libcsv);
     buffer_release(&by_split);
@@ -235,6 +273,61 @@ static void csv_read_rows_finds_what_libcsv_finds_in_large_files(void **state) {
     buffer_release(&longest);
 }
 
+/* What comes behind a field that is too long is not read, in whichever part it is. */
+static void reading_stops_at_the_same_row_in_parts(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct buffer rows = {0};
+    struct buffer content = {0};
+    struct buffer by_libcsv = {0};
+    struct csv_file csv;
+    assert_true(buffer_append_format(&rows, &err, "1,2,3\n4,%0*d,6\n", CSV_FIELD_BYTES_MAX + 1, 5));
+    while (rows.size_bytes < 3 * CSV_FIELD_BYTES_MAX) {
+        assert_true(buffer_append(&rows, text_from("seven,eight\nnine,ten,eleven\n"), &err));
+    }
+    open_content("x,y,z\n", buffer_text(&rows), &csv, &content);
+    struct csv_range all = {csv.layout.rows_offset, UINT64_MAX, csv.layout.rows_line};
+    uint64_t problems_count = read_by_libcsv(&csv, all, &by_libcsv);
+    assert_int_equal(problems_count, 1);
+    compare_rows(&csv, &by_libcsv, problems_count, 0);
+    csv_close(&csv);
+    buffer_release(&rows);
+    buffer_release(&content);
+    buffer_release(&by_libcsv);
+}
+
+static void expect_parts(const char *rows, size_t parts_expected) {
+    struct err err = {0};
+    struct problems *problems = problems_create(&err);
+    struct csv_file csv;
+    struct csv_range parts[CSV_PARTS_MAX];
+    size_t parts_count;
+    bool is_found;
+    struct buffer content = {0};
+    assert_true(buffer_append_format(&content, &err, "x,y,z\n%s", rows));
+    test_folder_write(&folder, "f.csv", buffer_text(&content));
+    buffer_release(&content);
+    assert_true(csv_open(sys_real(), folder.path, "f.csv", columns, 3, false, &csv, &is_found,
+                         problems, &err));
+    const struct csv_cut cut = {.parts_max = 3, .part_bytes = 4};
+    assert_true(csv_cut(&csv, cut, parts, &parts_count, &err));
+    assert_int_equal(parts_count, parts_expected);
+    assert_int_equal(parts[0].from, csv.layout.rows_offset);
+    assert_int_equal(parts[parts_count - 1].until, UINT64_MAX);
+    csv_close(&csv);
+    problems_destroy(problems);
+}
+
+static void a_file_is_cut_only_where_lines_are_rows(void **state) {
+    (void)state;
+    expect_parts("a,b,c\nd,e,f\ng,h,i\nj,k,l\n", 3);
+    expect_parts("a,b,c\nd,e,f", 2);
+    expect_parts("a,b,c\n", 1);
+    expect_parts("", 1);
+    expect_parts("a,b,c\nd,\"e\ne\",f\ng,h,i\nj,k,l\n", 1);
+    expect_parts("a,b,cccccccccccccccccccccccccccccccccccc\nd,e,f\n", 1);
+}
+
 static void split_scan_tells_quotes_and_nuls_at_every_place(void **state) {
     (void)state;
     char window[200];
@@ -287,6 +380,8 @@ int main(void) {
         TEST(split_finds_what_libcsv_finds_in_random_bytes),
         TEST(split_finds_what_libcsv_finds_at_the_edges),
         TEST(csv_read_rows_finds_what_libcsv_finds_in_large_files),
+        TEST(reading_stops_at_the_same_row_in_parts),
+        TEST(a_file_is_cut_only_where_lines_are_rows),
         TEST(split_scan_tells_quotes_and_nuls_at_every_place),
         TEST(split_row_finds_separators_at_every_place),
     };
