@@ -9,6 +9,7 @@
 #include "sys/clock.h"
 
 #define DAY_US (INT64_C(86400) * 1000000)
+enum { MOVED_RECORDS = 262144 }; /* 6 MB */
 
 struct settle {
     struct settle_options options;
@@ -299,16 +300,32 @@ static bool compare_dodo(struct settle *settle, struct reconcile *reconcile, str
 
 static bool expect_page(struct settle *settle, struct settle_page *page, void *context,
                         struct err *err) {
+    struct emit_group group = {0};
+    bool is_found = true;
+    bool is_fine = true;
     (void)settle;
-    return settle_moved_expect(context, page, err);
+    while (is_fine && is_found) {
+        is_fine = settle_page_next(page, &group, &is_found, err) &&
+                  (!is_found || settle_moved_expect(context, &group, err));
+    }
+    emit_group_release(&group);
+    return is_fine;
+}
+
+static bool list_all(void *context,
+                     bool (*take)(void *moved, const struct journal_answer *found, struct err *err),
+                     void *moved, struct err *err) {
+    struct settle *settle = context;
+    struct instant since = {settle->first_end.us - DAY_US};
+    return sender_list(settle->sender, since, take, moved, err);
 }
 
 static bool compare_stripe(struct settle *settle, struct reconcile *reconcile, struct err *err) {
-    struct settle_moved *moved = settle_moved_create(err);
-    struct instant since = {settle->first_end.us - DAY_US};
+    const struct settle_listing listing = {.context = settle, .list = list_all};
+    struct settle_moved *moved = settle_moved_create(&listing, MOVED_RECORDS, err);
     bool is_fine = moved != NULL &&
                    walk(settle, SETTLE_ALL_REVISIONS, false, expect_page, moved, err) &&
-                   settle_moved_ask(moved, settle->sender, since, err);
+                   settle_moved_end(moved, err);
     reconcile->elsewhere = settle_moved_find;
     reconcile->elsewhere_context = moved;
     is_fine = is_fine && walk(settle, SETTLE_ALL_REVISIONS, true, compare_page, reconcile, err);

@@ -30,13 +30,23 @@ bool settle_page_after(const struct settle_page *page, struct buffer *after, str
 /* For struct emit_feed; the context is the page. */
 bool settle_page_next(void *context, struct emit_group *group, bool *is_found, struct err *err);
 
-/* settle_moved.c. Each page is given to expect, then the other side is asked once. */
+/*
+ * settle_moved.c. Every group is given to expect, then the end; list is asked for all that stands
+ * at the other side, once for each records_max of those that were not sent.
+ */
+struct settle_listing {
+    void *context;
+    bool (*list)(void *context,
+                 bool (*take)(void *moved, const struct journal_answer *found, struct err *err),
+                 void *moved, struct err *err);
+};
 struct settle_moved;
-struct settle_moved *settle_moved_create(struct err *err); /* NULL: no memory */
+struct settle_moved *settle_moved_create(const struct settle_listing *listing, size_t records_max,
+                                         struct err *err); /* NULL: no memory */
 void settle_moved_destroy(struct settle_moved *moved);     /* NULL is fine */
-bool settle_moved_expect(struct settle_moved *moved, struct settle_page *page, struct err *err);
-bool settle_moved_ask(struct settle_moved *moved, struct sender *sender, struct instant since,
-                      struct err *err);
+bool settle_moved_expect(struct settle_moved *moved, const struct emit_group *group,
+                         struct err *err);
+bool settle_moved_end(struct settle_moved *moved, struct err *err);
 /* For struct reconcile (elsewhere); the context is the whole. */
 const json_t *settle_moved_find(void *context, const struct emit_key *key);
 

@@ -2,7 +2,8 @@
  * Items that stand with a customer that their org does not have any more, and whose records do not
  * say that they were sent: nobody who asks customer by customer sees them. So where there are such
  * records, everything of the period is listed once; what stands with the org's own customer is not
- * kept, so that little is.
+ * kept, so that little is. Of many records a part at a time is looked for, and everything is listed
+ * for each part: that is little beside asking customer by customer, and memory does not grow.
  */
 #include <stdlib.h>
 
@@ -21,7 +22,9 @@ struct found {
 };
 
 struct settle_moved {
-    struct expected *expected;
+    struct settle_listing listing;
+    struct expected *expected; /* of the part at hand */
+    size_t expected_max;
     size_t expected_count;
     size_t expected_capacity;
     struct found *found;
@@ -29,11 +32,14 @@ struct settle_moved {
     size_t found_capacity;
 };
 
-struct settle_moved *settle_moved_create(struct err *err) {
+struct settle_moved *settle_moved_create(const struct settle_listing *listing, size_t records_max,
+                                         struct err *err) {
     struct settle_moved *moved = mem_alloc(sizeof *moved);
     if (moved == NULL) {
         (void)err_memory(err, sizeof *moved);
+        return NULL;
     }
+    *moved = (struct settle_moved){.listing = *listing, .expected_max = records_max};
     return moved;
 }
 
@@ -69,36 +75,6 @@ static int compare_keys(const void *left, const void *right) {
     return memcmp(left, right, sizeof(struct emit_key));
 }
 
-static bool expect(struct settle_moved *moved, const struct emit_group *group,
-                   const struct emit_work *work, struct err *err) {
-    if (work->recorded_id != NULL || work->was_held || work->held_reason != NULL) {
-        return true;
-    }
-    struct expected *rows =
-        grow(moved->expected, sizeof *rows, moved->expected_count, &moved->expected_capacity, err);
-    if (rows == NULL) {
-        return false;
-    }
-    moved->expected = rows;
-    rows[moved->expected_count++] = (struct expected){
-        .key = work->item.key, .customer_hash = emit_customer_hash(group->customer)};
-    return true;
-}
-
-bool settle_moved_expect(struct settle_moved *moved, struct settle_page *page, struct err *err) {
-    struct emit_group group = {0};
-    bool is_found = true;
-    bool is_fine = true;
-    while (is_fine && is_found) {
-        is_fine = settle_page_next(page, &group, &is_found, err);
-        for (size_t index = 0; is_fine && is_found && index < group.works_count; index++) {
-            is_fine = expect(moved, &group, &group.works[index], err);
-        }
-    }
-    emit_group_release(&group);
-    return is_fine;
-}
-
 static bool take(void *context, const struct journal_answer *answer, struct err *err) {
     struct settle_moved *moved = context;
     const struct expected *expected =
@@ -124,13 +100,44 @@ static bool take(void *context, const struct journal_answer *answer, struct err 
     return true;
 }
 
-bool settle_moved_ask(struct settle_moved *moved, struct sender *sender, struct instant since,
-                      struct err *err) {
-    if (moved->expected_count == 0) {
+static bool ask(struct settle_moved *moved, struct err *err) {
+    qsort(moved->expected, moved->expected_count, sizeof *moved->expected, compare_keys);
+    bool is_fine = moved->listing.list(moved->listing.context, take, moved, err);
+    moved->expected_count = 0;
+    return is_fine;
+}
+
+static bool expect(struct settle_moved *moved, const struct emit_group *group,
+                   const struct emit_work *work, struct err *err) {
+    if (work->recorded_id != NULL || work->was_held || work->held_reason != NULL) {
         return true;
     }
-    qsort(moved->expected, moved->expected_count, sizeof *moved->expected, compare_keys);
-    if (!sender_list(sender, since, take, moved, err)) {
+    if (moved->expected_count == moved->expected_max && !ask(moved, err)) {
+        return false;
+    }
+    struct expected *rows =
+        grow(moved->expected, sizeof *rows, moved->expected_count, &moved->expected_capacity, err);
+    if (rows == NULL) {
+        return false;
+    }
+    moved->expected = rows;
+    rows[moved->expected_count++] = (struct expected){
+        .key = work->item.key, .customer_hash = emit_customer_hash(group->customer)};
+    return true;
+}
+
+bool settle_moved_expect(struct settle_moved *moved, const struct emit_group *group,
+                         struct err *err) {
+    for (size_t index = 0; index < group->works_count; index++) {
+        if (!expect(moved, group, &group->works[index], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool settle_moved_end(struct settle_moved *moved, struct err *err) {
+    if (moved->expected_count > 0 && !ask(moved, err)) {
         return false;
     }
     if (moved->found_count > 0) {
