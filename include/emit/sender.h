@@ -39,7 +39,7 @@ enum { EMIT_ID_MAX = 256, EMIT_DETAIL_MAX = 240, EMIT_REQUEST_ID_MAX = 80 };
 
 struct emit_result {
     enum emit_status status;
-    const char *reason; /* of EMIT_HELD: a constant */
+    const char *reason; /* of EMIT_HELD; of EMIT_UNKNOWN: why it stays so: a constant; NULL: none */
     unsigned attempts;
     char object_id[EMIT_ID_MAX];
     char request_id[EMIT_REQUEST_ID_MAX];

@@ -140,8 +140,10 @@ static bool check_dodo(struct cli *cli, const struct webhook_standard *headers, 
                        struct sync_event *event, struct err *err) {
     struct secret secret;
     if (headers->id == NULL || headers->timestamp == NULL) {
-        return err_set(err, ERR_INPUT,
-                       "--event: webhook-signature came without webhook-id or webhook-timestamp");
+        (void)err_set(err, ERR_INPUT,
+                      "--event: webhook-signature came without webhook-id or webhook-timestamp");
+        return err_hint(err, "pass all three headers of the webhook on, each by a --header or from "
+                             "the environment");
     }
     if (!secret_load(cli->sys, "DODO_PAYMENTS_WEBHOOK_KEY", &secret, err)) {
         return false;

@@ -13,6 +13,7 @@ struct item_counts {
     uint64_t held;
     uint64_t failed;
     uint64_t unknown;
+    uint64_t lasting;     /* of those: stays so, as nobody can be asked */
     uint64_t not_emitted; /* of a dry run: would be sent */
 };
 
@@ -26,6 +27,10 @@ static bool count_items(struct run *run, struct item_counts *counts, struct err 
         counts->held += text_equals(status, text_from("held")) ? 1 : 0;
         counts->failed += text_equals(status, text_from("failed")) ? 1 : 0;
         counts->unknown += text_equals(status, text_from("unknown")) ? 1 : 0;
+        counts->lasting +=
+            text_equals(status, text_from("unknown")) && !table_is_null(&walk.cursor, ITEMS_REASON)
+                ? 1
+                : 0;
         counts->not_emitted += text_equals(status, text_from("not_emitted")) ? 1 : 0;
         is_fine = shard_walk_next(&walk, err);
     }
@@ -143,6 +148,11 @@ bool emission_tell(struct cli *cli, struct run *run, struct buffer *asides, stru
                   : invoices.different > 0              ? ERR_DRIFT
                   : counts.held > 0                     ? ERR_SET_ASIDE
                                                         : cli->status;
+    if (counts.lasting > 0 && counts.lasting == counts.unknown && invoices.unknown == 0) {
+        /* The same command again would only say the same. */
+        cli_next(cli, "periodclose reconcile %s",
+                 shell_word(run_path(run), &(struct shell_word){0}));
+    }
     if (!console_out(&cli->console, err,
                      "\n  items     %llu sent, %llu held, %llu refused, %llu unknown\n",
                      (unsigned long long)counts.sent, (unsigned long long)counts.held,

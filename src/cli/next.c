@@ -86,6 +86,19 @@ void cli_next_of_reports(struct cli *cli, const struct run *run) {
     cli_next(cli, "less %s/%s", path, is_exceptions ? exceptions : overages);
 }
 
+/* What is to be looked at is noted in words: no table is read for it. */
+static void next_of_closed(struct cli *cli, const char *asides, const char *path) {
+    if (asides == NULL) {
+        cli_next(cli, "periodclose verify %s", path);
+    } else if (strstr(asides, " unknown") != NULL) {
+        cli_next(cli, "periodclose run --run-dir %s", path);
+    } else if (strstr(asides, " refused") != NULL) {
+        cli_next(cli, "less %s/reports/invoice_items.csv", path);
+    } else {
+        cli_next(cli, "less %s/reports/exceptions.csv", path);
+    }
+}
+
 void cli_next_of_run(struct cli *cli, const struct run *run) {
     const struct stage *next = run_next_stage(run);
     const char *path = shell_word(run_path(run), &(struct shell_word){0});
@@ -93,9 +106,7 @@ void cli_next_of_run(struct cli *cli, const struct run *run) {
     if (run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
         cli_next_of_reports(cli, run);
     } else if (next == NULL) {
-        bool has_asides = run_pinned(run, PIN_VERSION, pin_asides) != NULL;
-        cli_next(cli, has_asides ? "less %s/reports/exceptions.csv" : "periodclose verify %s",
-                 path);
+        next_of_closed(cli, run_pinned(run, PIN_VERSION, pin_asides), path);
     } else if (!run_is_replay(run) && run_pinned(run, PIN_VERSION, pin_refused) != NULL &&
                !run_stage_is_done(run, &stage_record)) {
         cli_next(cli, "periodclose report %s", path); /* going on would be refused again */

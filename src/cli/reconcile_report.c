@@ -279,6 +279,7 @@ static const char *advice(const struct reconcile_report *report, enum reconcile_
 }
 
 void reconcile_report_advise(const struct reconcile_report *report) {
+    console_flush(&report->cli->console); /* the list comes first */
     for (size_t index = 0; index < RECONCILE_KINDS_COUNT; index++) {
         enum reconcile_kind kind = (enum reconcile_kind)index;
         const char *text = advice(report, kind);

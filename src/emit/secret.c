@@ -22,7 +22,8 @@ static bool secret_keep(struct text bytes, const char *from, struct secret *secr
         is_key = bytes.bytes[index] > ' ' && bytes.bytes[index] < 127;
     }
     if (!is_key) {
-        return err_set(err, ERR_USAGE, "%.300s holds no key", from);
+        (void)err_set(err, ERR_USAGE, "%.300s holds no key", from);
+        return err_hint(err, "one key, of printable characters and without spaces");
     }
     memcpy(secret->text, bytes.bytes, bytes.size_bytes);
     secret->text[bytes.size_bytes] = '\0';

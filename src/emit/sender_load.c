@@ -118,7 +118,6 @@ static bool load_answer(struct sender *sender, struct text customer, struct emit
     case OUTCOME_ABSENT:
         work->result.status = EMIT_OPEN;
         work->attempt++;
-        return true;
     }
     return true;
 }
@@ -201,6 +200,7 @@ void work_stays_unknown(struct emit_work *work, const char *why) {
     (void)instant_format((struct instant){work->first_at_us}, at);
     work->needs_list = false;
     work->result.status = EMIT_UNKNOWN;
+    work->result.reason = "not_sent_again";
     work->result.attempts = work->attempt;
     (void)snprintf(work->result.detail, sizeof work->result.detail,
                    "first sent %s and never answered; %s: not sent again; see the usage in "

@@ -256,7 +256,9 @@ static bool put_row(struct emit_shard *shard, const struct emit_work *work, stru
     table_put_decimal(items, ITEMS_BILLED, item->billed);
     table_put_text(items, ITEMS_CURRENCY, text_from(item->currency->code));
     table_put_text(items, ITEMS_STATUS, text_from(status));
-    if (strcmp(status, "held") == 0) {
+    bool has_reason =
+        strcmp(status, "held") == 0 || (result->status == EMIT_UNKNOWN && result->reason != NULL);
+    if (has_reason) {
         table_put_text(items, ITEMS_REASON, text_from(result->reason));
     }
     put_optional(items, ITEMS_STRIPE_ITEM_ID, result->object_id);

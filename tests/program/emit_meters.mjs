@@ -122,6 +122,7 @@ result = await run(simulator, closeWords(dataset, calm));
 assert.equal(result.status, 4, result.out);
 await checkExactlyOnce(simulator, calm);
 
+const nextOf = ({ out }) => out.match(/^next: periodclose (.*)$/m)[1];
 // every answer of the first customer's events is lost: unknown, settled while the identifier is kept
 const LOST = [{ method: 'POST', path: '/v1/billing/meter_events', nth: 1, times: 400, kind: 'not_json_502' }];
 async function unknown(name) {
@@ -134,6 +135,10 @@ async function unknown(name) {
   return runDir;
 }
 const settled = await unknown('settled');
+assert.equal(nextOf(result), `run --run-dir ${settled}`);
+assert.ok(readItems(settled).every((row) => row.status !== 'unknown' || row.reason === ''));
+result = await run(simulator, ['status', settled]);
+assert.equal(nextOf(result), `run --run-dir ${settled}`);
 result = await run(simulator, ['run', '--run-dir', settled, ...FAST]);
 assert.equal(result.status, 4, result.out);
 await checkExactlyOnce(simulator, settled);
@@ -144,17 +149,21 @@ for (const hours of [23, 50]) {
   const env = { by: faulty, FAULTY_CLOCK_S: String(hours * 3600 + 60) };
   result = await run(simulator, ['run', '--run-dir', late, ...FAST], env);
   assert.equal(result.status, 22, result.out);
+  assert.equal(nextOf(result), `reconcile ${late}`); // the same again would say the same
   result = await run(simulator, ['emit', late, ...FAST], env);
   assert.equal(result.status, 22, result.out);
+  assert.equal(nextOf(result), `reconcile ${late}`);
   assert.equal((await events(simulator)).length, 0);
 }
 const unknowns = readItems(late).filter((row) => row.status === 'unknown');
 assert.match(unknowns[0].detail, /not sent again/);
+assert.ok(unknowns.every((row) => row.reason === 'not_sent_again'));
 
 // they are told, and one goes again by its key, but none of those that were sent
 const after = { by: faulty, FAULTY_CLOCK_S: String(51 * 3600) };
 result = await run(simulator, ['reconcile', late, '--repair', '--json', ...FAST], after);
 assert.equal(result.status, 22, result.out);
+assert.match(result.out, /^note: unknown: look at the customer's usage in the dashboard; .*--resend KEY sends it/m);
 const compared = JSON.parse(result.stdout.split('\n').find((line) => line.startsWith('{')));
 assert.deepEqual([compared.target, compared.items, compared.as_recorded, compared.counts.unknown, compared.findings.length],
   ['stripe-meters', EXPECTED + 2, 2, EXPECTED, EXPECTED]);
