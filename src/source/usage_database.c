@@ -288,13 +288,13 @@ static bool read_range(struct usage_feed *feed, struct db *db, const struct read
     return true;
 }
 
-static bool prepare_connection(const struct reading *reading, size_t worker, struct err *err) {
-    struct db *db = source_database_connection(reading->database, worker);
+bool prepare_database(struct source_database *database, size_t connection, struct err *err) {
+    struct db *db = source_database_connection(database, connection);
     struct db_params recorded = {0};
-    db_params_text(&recorded, text_from(source_database_period(reading->database)));
-    db_params_bool(&recorded, source_database_keeps_cutoff(reading->database));
+    db_params_text(&recorded, text_from(source_database_period(database)));
+    db_params_bool(&recorded, source_database_keeps_cutoff(database));
     return db_run(db, "extract/prepare.sql", NULL, NULL, err) &&
-           (!reading->has_recorded ||
+           (!source_database_has_recorded(database) ||
             db_run(db, "extract/recorded_scope.sql", &recorded, NULL, err));
 }
 
@@ -306,7 +306,7 @@ static bool replace_connection(const struct reading *reading, size_t worker,
         err->code == ERR_DATABASE &&
         db_is_lost(source_database_connection(reading->database, worker)) &&
         source_database_reconnect(reading->database, worker, &failure) &&
-        prepare_connection(reading, worker, &failure) &&
+        prepare_database(reading->database, worker, &failure) &&
         problems_note(feed->problems, &failure, "%s; its range was read again in the same snapshot",
                       err->message);
     err_release(&failure);
@@ -336,7 +336,7 @@ static bool work_on_ranges(struct reading *reading, size_t worker, struct usage_
                            struct err *err) {
     if ((worker == reading->seats_worker &&
          !read_seats_database(feed, reading->database, worker, err)) ||
-        !prepare_connection(reading, worker, err)) {
+        !prepare_database(reading->database, worker, err)) {
         return false;
     }
     feed->file_name = database_ledger;

@@ -28,9 +28,56 @@ enum {
 /* The columns of sql/extract/usage.sql, each with those of many rows. */
 enum { PACK_ORGS, PACK_METRICS, PACK_QUANTITY, PACK_ROWS, PACK_COLUMNS_COUNT };
 
+/* The columns of sql/extract/seats.sql, each with those of many events. */
+enum {
+    SEATS_PACK_ORGS,
+    SEATS_PACK_USERS,
+    SEATS_PACK_ROLES,
+    SEATS_PACK_SEATS,
+    SEATS_PACK_COLUMNS_COUNT
+};
+
 static inline struct text database_text(const struct db_field *field) {
     return (struct text){(const char *)field->bytes, field->size_bytes};
 }
+
+/* --- columns that hold those of many rows ------------------------------------------------------
+ */
+
+/* What is left of lines. Without bytes it is at its end. */
+static inline void pack_skip_line(struct text *lines, size_t size_bytes) {
+    bool is_last = lines->size_bytes == size_bytes;
+    lines->bytes = is_last ? NULL : lines->bytes + size_bytes + 1;
+    lines->size_bytes = is_last ? 0 : lines->size_bytes - size_bytes - 1;
+}
+
+static inline bool pack_take_line(struct text *lines, struct db_field *field) {
+    if (lines->bytes == NULL) {
+        return false;
+    }
+    const char *end = memchr(lines->bytes, '\n', lines->size_bytes);
+    size_t size_bytes = end != NULL ? (size_t)(end - lines->bytes) : lines->size_bytes;
+    *field = (struct db_field){(const unsigned char *)lines->bytes, (uint32_t)size_bytes};
+    pack_skip_line(lines, size_bytes);
+    return true;
+}
+
+static inline void pack_skip_bytes(struct text *column, size_t size_bytes) {
+    column->bytes += size_bytes;
+    column->size_bytes -= size_bytes;
+}
+
+static inline bool pack_take_bytes(struct text *column, size_t size_bytes, struct db_field *field) {
+    if (size_bytes > column->size_bytes) {
+        return false;
+    }
+    *field = (struct db_field){(const unsigned char *)column->bytes, (uint32_t)size_bytes};
+    pack_skip_bytes(column, size_bytes);
+    return true;
+}
+
+/* --- quantities --------------------------------------------------------------------------------
+ */
 
 /* Up to sixteen digits and twelve decimals, as nearly every quantity: exact, or false. */
 static inline bool database_pack_numeric(const unsigned char *bytes, size_t size_bytes,
@@ -67,15 +114,23 @@ bool database_list_levels(const struct catalog *catalog, struct buffer *list, st
 bool feed_database_row(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 /* The same with COLUMNS_SUMMED_COUNT fields: one event, or several that were added up. */
 bool feed_database_sum(struct usage_feed *feed, const struct db_field *fields, struct err *err);
+/* Readies a connection for physical ranges. */
+bool prepare_database(struct source_database *database, size_t connection, struct err *err);
 /* Asks for all seats over one connection, which can do nothing else until they are read. */
 bool begin_seats_database(struct source_database *database, size_t connection,
                           struct db_copy_out *copy, struct err *err);
 /* The seats that were asked for already, over the last connection; NULL: they were not. */
 struct db_copy_out *source_database_seats(struct source_database *database);
 void source_database_take_seats(struct source_database *database); /* they are read */
-/* All seats, over one connection; it reads no ranges before it is prepared for them (anew). */
+/* All seats, over one connection. */
 bool read_seats_database(struct usage_feed *feed, struct source_database *database, size_t worker,
                          struct err *err);
+/* SEATS_PACK_COLUMNS_COUNT fields: many events, kept until all are there. bytes: room to work in.
+ */
+bool feed_database_seats(struct usage_feed *feed, const struct db_field *fields,
+                         struct buffer *bytes, struct err *err);
+/* Then: every seat from its events, judged as a row of a file is. */
+bool feed_pair_seats(struct usage_feed *feed, struct err *err);
 /* PACK_COLUMNS_COUNT fields: many rows, one after the other. */
 bool feed_database_pack(struct usage_feed *feed, const struct db_field *fields, struct err *err);
 /* A row of sql/extract/usage_late.sql: listed, and moves nothing. */

@@ -58,37 +58,6 @@ static inline bool line_is_at(struct text lines, struct text line) {
            parse_is_same((struct text){lines.bytes, line.size_bytes}, line);
 }
 
-static inline void skip_line(struct text *lines, size_t size_bytes) {
-    bool is_last = lines->size_bytes == size_bytes;
-    lines->bytes = is_last ? NULL : lines->bytes + size_bytes + 1;
-    lines->size_bytes = is_last ? 0 : lines->size_bytes - size_bytes - 1;
-}
-
-static bool take_line(struct text *lines, struct db_field *field) {
-    if (lines->bytes == NULL) {
-        return false;
-    }
-    const char *end = memchr(lines->bytes, '\n', lines->size_bytes);
-    size_t size_bytes = end != NULL ? (size_t)(end - lines->bytes) : lines->size_bytes;
-    *field = (struct db_field){(const unsigned char *)lines->bytes, (uint32_t)size_bytes};
-    skip_line(lines, size_bytes);
-    return true;
-}
-
-static inline void skip_bytes(struct text *column, size_t size_bytes) {
-    column->bytes += size_bytes;
-    column->size_bytes -= size_bytes;
-}
-
-static bool take_bytes(struct text *column, size_t size_bytes, struct db_field *field) {
-    if (size_bytes > column->size_bytes) {
-        return false;
-    }
-    *field = (struct db_field){(const unsigned char *)column->bytes, (uint32_t)size_bytes};
-    skip_bytes(column, size_bytes);
-    return true;
-}
-
 /* 0: there is none. */
 static inline size_t numeric_bytes(struct text column) {
     size_t size_bytes =
@@ -101,17 +70,17 @@ static inline size_t numeric_bytes(struct text column) {
 /* As record_send makes it: a number of fields; for each its type, its size, its bytes. */
 static bool take_record(struct text *column, struct db_field *fields, size_t fields_count) {
     struct db_field count;
-    if (!take_bytes(column, 4, &count) || wire_uint32(count.bytes) != fields_count) {
+    if (!pack_take_bytes(column, 4, &count) || wire_uint32(count.bytes) != fields_count) {
         return false;
     }
     for (size_t index = 0; index < fields_count; index++) {
         struct db_field head;
-        if (!take_bytes(column, 8, &head)) {
+        if (!pack_take_bytes(column, 8, &head)) {
             return false;
         }
         uint32_t size_bytes = wire_uint32(head.bytes + 4);
         fields[index] = (struct db_field){NULL, 0};
-        if (size_bytes != UINT32_MAX && !take_bytes(column, size_bytes, &fields[index])) {
+        if (size_bytes != UINT32_MAX && !pack_take_bytes(column, size_bytes, &fields[index])) {
             return false;
         }
     }
@@ -124,16 +93,16 @@ static bool take_fields(struct columns *left, struct db_field fields[COLUMNS_COU
     bool is_first = left->first_quantity.size_bytes > 0;
     struct text *quantities = is_first ? &left->first_quantity : &left->rows;
     size_t quantity_bytes = numeric_bytes(*quantities);
-    if (!take_line(&left->orgs, &fields[COLUMN_ORG_ID]) ||
-        !take_line(&left->metrics, &fields[COLUMN_METRIC]) || quantity_bytes == 0 ||
-        !take_bytes(quantities, quantity_bytes, &fields[COLUMN_QUANTITY]) ||
+    if (!pack_take_line(&left->orgs, &fields[COLUMN_ORG_ID]) ||
+        !pack_take_line(&left->metrics, &fields[COLUMN_METRIC]) || quantity_bytes == 0 ||
+        !pack_take_bytes(quantities, quantity_bytes, &fields[COLUMN_QUANTITY]) ||
         (is_first && quantities->size_bytes > 0) ||
-        !take_bytes(&left->rows, TIME_BYTES, &fields[COLUMN_OCCURRED_AT])) {
+        !pack_take_bytes(&left->rows, TIME_BYTES, &fields[COLUMN_OCCURRED_AT])) {
         return false;
     }
     *has_more = wire_uint64(fields[COLUMN_OCCURRED_AT].bytes) == TIME_OF_MORE;
     return !*has_more ||
-           (take_bytes(&left->rows, TIME_BYTES, &fields[COLUMN_OCCURRED_AT]) &&
+           (pack_take_bytes(&left->rows, TIME_BYTES, &fields[COLUMN_OCCURRED_AT]) &&
             take_record(&left->rows, &fields[COLUMN_IS_SET], COLUMNS_COUNT - COLUMN_IS_SET));
 }
 
@@ -166,9 +135,9 @@ static void take_like(struct unpacking *unpacking) {
             break;
         }
         add_to_sum(&sum, packed, (int64_t)at_us);
-        skip_line(&left.orgs, sum.org_id.size_bytes);
-        skip_line(&left.metrics, sum.metric.size_bytes);
-        skip_bytes(&left.rows, quantity_bytes + TIME_BYTES);
+        pack_skip_line(&left.orgs, sum.org_id.size_bytes);
+        pack_skip_line(&left.metrics, sum.metric.size_bytes);
+        pack_skip_bytes(&left.rows, quantity_bytes + TIME_BYTES);
     }
     unpacking->left = left;
     unpacking->sum = sum;

@@ -26,14 +26,16 @@
  */
 
 enum usage_stream {
-    STREAM_FLOWS_SHORT, /* words: metered, of sum, count; what does fit a word, as most does */
-    STREAM_FLOWS,       /* pairs: metered, of sum, count, unique */
-    STREAM_FLOWS_SUMS,  /* struct flow_sum, packed into pairs: what was folded */
-    STREAM_FLOWS_WIDE,  /* struct flow_record: what does not fit those */
-    STREAM_LEVELS,      /* pairs: metered, of levels */
-    STREAM_SERIES,      /* struct series_record and event_id: other rows of levels; unique keys */
-    STREAM_ASIDES,      /* struct aside_record and the event_id */
-    STREAM_SEATS,       /* struct seat_record, user_id, role */
+    STREAM_FLOWS_SHORT,  /* words: metered, of sum, count; what does fit a word, as most does */
+    STREAM_FLOWS,        /* pairs: metered, of sum, count, unique */
+    STREAM_FLOWS_SUMS,   /* struct flow_sum, packed into pairs: what was folded */
+    STREAM_FLOWS_WIDE,   /* struct flow_record: what does not fit those */
+    STREAM_LEVELS,       /* pairs: metered, of levels */
+    STREAM_SERIES,       /* struct series_record and event_id: other rows of levels; unique keys */
+    STREAM_ASIDES,       /* struct aside_record and the event_id */
+    STREAM_SEATS,        /* struct seat_record, user_id, role */
+    STREAM_SEATS_BEGINS, /* of a database, until they are paired: usage_database_seats.c */
+    STREAM_SEATS_ENDS,
     STREAMS_COUNT,
 };
 

@@ -153,6 +153,41 @@ late_resets() {
 check "of late rows that set a level the last one is told, from files and database" late_sets
 check "late resets set nothing" late_resets
 
+# Seats are put together from their events: ended, ending by themselves, or both, in whatever role.
+odd_seats() {
+    fresh_database odd_seats
+    all expect 0 migrate --database "" -- expect 0 ingest "$root/tests/program/datasets/tiny" --database "" || return 1
+    sql -c "create temporary table made as
+            select row_number() over () as seat, *
+            from (values
+                ('dot', E'two\nlines', '2025-03-02Z'::timestamptz, null::timestamptz, null::timestamptz),
+                ('eli', E'\x01odd', '2025-03-02Z', '2025-03-20Z', null),
+                ('flo', null, '2025-03-03Z', '2025-03-30Z', '2025-03-10Z'),
+                ('gus', 'member', '2025-03-03Z', '2025-03-10Z', '2025-03-30Z'),
+                ('flo', 'bookkeeper', '2025-03-20Z', null, '2025-03-20Z')
+            ) as seats (user_id, role, assigned_at, expires_at, revoked_at);
+        insert into billing.seat_events (org_id, seat_id, kind, user_id, occurred_at, role, expires_at)
+        select 'alder', 1000 + seat, 'assigned', user_id, assigned_at, role, expires_at
+        from made;
+        insert into billing.seat_events (org_id, seat_id, kind, user_id, occurred_at)
+        select 'alder', 1000 + seat, 'revoked', user_id, revoked_at
+        from made
+        where revoked_at is not null
+        order by seat desc" || return 1
+    sql --csv -c "select org_id, user_id, role, to_char(assigned_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as assigned_at,
+            to_char(revoked_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as revoked_at
+        from billing.seat_intervals order by user_id, assigned_at" >"$scratch/expected"
+    [ "$(sql -c "select count(*) from billing.seat_intervals")" = 8 ] || return 1
+    local jobs
+    for jobs in 1 2; do
+        expect 0 run --database "" --period 2025-03 --cutoff 2025-04-05T00:00:00Z --until project --jobs "$jobs" \
+            --run-dir "$scratch/odd-seats-$jobs" &&
+            "$program" inspect "$scratch/odd-seats-$jobs/extract/seats" --format csv 2>"$scratch/err" |
+            sed 1d >"$scratch/seats" && diff "$scratch/expected" "$scratch/seats" || return 1
+    done
+}
+check "seats come as the seat book has them, whatever their roles and however they ended" odd_seats
+
 other_encoding() { # ENCODING
     PGDATABASE=postgres createdb --template template0 --locale C --encoding "$1" "in_${1,,}" && export PGDATABASE="in_${1,,}"
     all expect 20 migrate --database "" -- error_says "is encoded in $1, not in UTF8" "createdb --encoding UTF8" -- \
