@@ -87,13 +87,18 @@ void cli_next_of_reports(struct cli *cli, const struct run *run) {
 }
 
 /* What is to be looked at is noted in words: no table is read for it. */
-static void next_of_closed(struct cli *cli, const char *asides, const char *path) {
-    if (asides == NULL) {
-        cli_next(cli, "periodclose verify %s", path);
-    } else if (strstr(asides, " unknown") != NULL) {
+static void next_of_closed(struct cli *cli, const struct run *run, const char *path) {
+    const char *asides = run_pinned(run, PIN_VERSION, pin_asides);
+    const char *invoices = run_pinned(run, PIN_VERSION, pin_invoices);
+    bool is_different = invoices != NULL && strstr(invoices, " 0 different") == NULL;
+    if (asides != NULL && strstr(asides, " unknown") != NULL) {
         cli_next(cli, "periodclose run --run-dir %s", path);
-    } else if (strstr(asides, " refused") != NULL) {
+    } else if (asides != NULL && strstr(asides, " refused") != NULL) {
         cli_next(cli, "less %s/reports/invoice_items.csv", path);
+    } else if (is_different) {
+        cli_next(cli, "less %s/reports/invoices.csv", path);
+    } else if (asides == NULL) {
+        cli_next(cli, "periodclose verify %s", path);
     } else {
         cli_next(cli, "less %s/reports/exceptions.csv", path);
     }
@@ -106,7 +111,7 @@ void cli_next_of_run(struct cli *cli, const struct run *run) {
     if (run_pinned(run, PIN_OPTION, pin_dry_run) != NULL) {
         cli_next_of_reports(cli, run);
     } else if (next == NULL) {
-        next_of_closed(cli, run_pinned(run, PIN_VERSION, pin_asides), path);
+        next_of_closed(cli, run, path);
     } else if (!run_is_replay(run) && run_pinned(run, PIN_VERSION, pin_refused) != NULL &&
                !run_stage_is_done(run, &stage_record)) {
         cli_next(cli, "periodclose report %s", path); /* going on would be refused again */

@@ -173,7 +173,7 @@ static const struct held_row {
     {"no_stripe_customer", "the org has no customer at Stripe: rated, not sent"},
     {"no_upcoming_invoice", "no invoice is to come that could take the item: rated, not sent"},
     {"earlier_revision", "a difference to an item that is not settled yet: rated, not sent"},
-    {"negative_amount", "a credit, which a meter does not take: rated, not sent"},
+    {"negative_amount", "a credit, which a meter does not take: rated, not sent, to be given by hand"},
     {"no_dodo_customer", "the org has no customer at Dodo: rated, not sent"},
     {"no_dodo_subscription", "the customer has no active subscription at Dodo: rated, not sent"},
     {"no_dodo_meter", "no meter of the subscription takes the overage: rated, not sent"},

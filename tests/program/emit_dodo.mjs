@@ -226,6 +226,17 @@ result = await run(simulator, closeWords(dataset, path.join(folder, 'badkey')), 
 assert.equal(result.status, 21, result.out);
 assert.equal((await events(simulator)).length, 0);
 
+// a lost answer is proven event by event: what is there does not go again, what is not does
+for (const kind of ['not_json_after', '500_after', 'not_json_502']) { // the last one is not counted: it never came there
+  await reset(simulator, { seed: 1, script: [{ method: 'POST', path: '/events/ingest', nth: 1, times: 1, kind }] });
+  result = await run(simulator, closeWords(dataset, path.join(folder, `proven-${kind}`)));
+  assert.equal(result.status, 4, result.out);
+  await checkExactlyOnce(simulator, path.join(folder, `proven-${kind}`));
+  const { calls } = await simulator.ask({ do: 'dump' });
+  const of = (pattern) => Object.entries(calls).filter(([call]) => pattern.test(call)).reduce((sum, [, count]) => sum + count, 0);
+  assert.deepEqual([of(/^POST \/events\/ingest /), of(/^GET \/events\/\{\} /)], [Math.ceil(EXPECTED / 100), 100], JSON.stringify(calls));
+}
+
 // an outcome that nobody can tell by the deadline is unknown, and is settled by the next run
 await reset(simulator, { seed: 1, script: [
   { method: 'POST', path: '/events/ingest', nth: 1, times: 1, kind: '500_after' },

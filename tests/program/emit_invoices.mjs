@@ -133,6 +133,9 @@ await check('what differs at Stripe is not finalised', orgs, async (dataset, run
   assert.match(result.out, /2 finalised, 0 drafts, 2 different at Stripe/);
   assert.deepEqual(invoices(runDir), ['cus_a 12 780.00 draft different lines_not_ours', 'cus_b 1 10.00 open finalised',
     'cus_c 5 80.00 draft different lines_missing', 'cus_e 2 30.00 open finalised']);
+  for (const told of [result, await run(['status', runDir])]) {
+    assert.equal(told.out.match(/^next: (.*)$/m)[1], `less ${runDir}/reports/invoices.csv`);
+  }
 });
 
 await check('a draft of before, and an invoice that somebody finalised or made void', orgs, async (dataset, runDir) => {

@@ -38,6 +38,7 @@ await openAccount(simulator, orgs);
 await simulator.ask({ do: 'faults', plan: { script: [{ method: 'POST', path: '/v1/invoices', nth: 1, times: 9, kind: '402' }] } });
 let result = await run(closeWords(dataset, runDir));
 assert.equal(result.status, 21, result.out);
+assert.match((await run(['status', runDir])).out, new RegExp(`^next: less ${runDir}/reports/invoice_items.csv$`, 'm'));
 await simulator.ask({ do: 'faults', plan: null });
 let found = await findings();
 assert.equal(found.status, 15, found.out);
