@@ -6,7 +6,8 @@
 
 enum {
     CAPACITY_FIRST_BYTES = 64 * 1024,
-    INSERTION_ENTRIES = 12, /* sorted by insertion, then merged */
+    CAPACITY_LARGE_BYTES = 1024 * 1024, /* one that needs so much gets all it may have */
+    INSERTION_ENTRIES = 12,             /* sorted by insertion, then merged */
     MERGED_MIN = 2,
     RECORD_ALIGNMENT = 8,
     RECORD_HEAD_BYTES = 16, /* prefix and size, in a run */
@@ -237,6 +238,10 @@ static bool grow_records(struct sorter *sorter, size_t capacity, struct err *err
 static bool grow_entries(struct sorter *sorter, struct err *err) {
     size_t capacity = sorter->entries_capacity == 0 ? CAPACITY_FIRST_BYTES / sizeof(struct entry)
                                                     : sorter->entries_capacity * 2;
+    size_t most = sorter->memory_bytes / (2 * sizeof(struct entry) + RECORD_ALIGNMENT) + 1;
+    if (capacity > CAPACITY_LARGE_BYTES / sizeof(struct entry) && capacity < most) {
+        capacity = most;
+    }
     size_t size_bytes = 2 * capacity * sizeof(struct entry);
     struct entry *entries = mem_realloc(sorter->entries, size_bytes);
     if (entries == NULL) {
@@ -263,7 +268,9 @@ bool sorter_add_room(struct sorter *sorter, uint64_t prefix, size_t size_bytes,
     size_t capacity = sorter->records_capacity_bytes;
     if (capacity - sorter->records_bytes < rounded) {
         capacity = capacity == 0 ? CAPACITY_FIRST_BYTES : capacity * 2;
-        capacity = capacity > sorter->memory_bytes ? sorter->memory_bytes : capacity;
+        if (capacity > CAPACITY_LARGE_BYTES || capacity > sorter->memory_bytes) {
+            capacity = sorter->memory_bytes;
+        }
         if (capacity < sorter->records_bytes + rounded) {
             capacity = sorter->records_bytes + rounded;
         }
