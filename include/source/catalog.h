@@ -131,6 +131,18 @@ void catalog_index_release(struct catalog *catalog); /* none is fine */
  */
 uint32_t catalog_find_org(const struct catalog *catalog, struct text org_id);
 
+/*
+ * The hash table it looks in, for those who look for many at a time: the slot of an org_id whose
+ * XXH3-64 is hash is the first one from hash & mask on, around the end, that is of it. A slot holds
+ * the upper half of the hash, and in its lower half the org's rank + 1; 0 ends the search. A number
+ * that is no rank is of an org that was left out.
+ */
+struct catalog_slots {
+    const uint64_t *slots;
+    size_t mask;
+};
+struct catalog_slots catalog_index_slots(const struct catalog *catalog);
+
 /* Price of the metric in the org's plan; NULL without plan or price. *slot: its index there. */
 const struct catalog_price *catalog_find_price(const struct catalog_org *org, struct text metric,
                                                uint32_t *slot);

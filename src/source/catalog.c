@@ -83,13 +83,30 @@ static uint64_t slot_of(uint64_t hash, uint32_t number) {
     return (hash & UINT64_C(0xFFFFFFFF00000000)) | (number + 1);
 }
 
-static void index_add(struct catalog_index *index, struct text org_id, uint32_t number) {
-    uint64_t hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
+static void index_put(struct catalog_index *index, uint64_t hash, uint32_t number) {
     size_t place = hash & (index->slots_count - 1);
     while (index->slots[place] != 0) {
         place = (place + 1) & (index->slots_count - 1);
     }
     index->slots[place] = slot_of(hash, number);
+}
+
+/* Each org's slot is somewhere else in memory: those of several are asked for ahead. */
+static void index_add_orgs(struct catalog_index *index, const struct catalog *catalog) {
+    enum { AHEAD = 32 };
+    uint64_t hashes[AHEAD];
+    for (uint32_t first = 0; first < catalog->orgs_count; first += AHEAD) {
+        uint32_t left = catalog->orgs_count - first;
+        uint32_t count = left < AHEAD ? left : AHEAD;
+        for (uint32_t org = 0; org < count; org++) {
+            struct text org_id = catalog->orgs[first + org].org_id;
+            hashes[org] = XXH3_64bits(org_id.bytes, org_id.size_bytes);
+            __builtin_prefetch(&index->slots[hashes[org] & (index->slots_count - 1)], 1);
+        }
+        for (uint32_t org = 0; org < count; org++) {
+            index_put(index, hashes[org], first + org);
+        }
+    }
 }
 
 bool catalog_index_create(struct catalog *catalog, const struct text *not_selected,
@@ -107,11 +124,11 @@ bool catalog_index_create(struct catalog *catalog, const struct text *not_select
     }
     index->not_selected = not_selected;
     index->slots_count = slots_count;
-    for (uint32_t org = 0; org < catalog->orgs_count; org++) {
-        index_add(index, catalog->orgs[org].org_id, org);
-    }
+    index_add_orgs(index, catalog);
     for (size_t other = 0; other < not_selected_count; other++) {
-        index_add(index, not_selected[other], catalog->orgs_count + (uint32_t)other);
+        struct text org_id = not_selected[other];
+        index_put(index, XXH3_64bits(org_id.bytes, org_id.size_bytes),
+                  catalog->orgs_count + (uint32_t)other);
     }
     catalog->index = index;
     return true;
@@ -120,6 +137,11 @@ bool catalog_index_create(struct catalog *catalog, const struct text *not_select
 void catalog_index_release(struct catalog *catalog) {
     mem_free(catalog->index);
     catalog->index = NULL;
+}
+
+struct catalog_slots catalog_index_slots(const struct catalog *catalog) {
+    assert(catalog->index != NULL);
+    return (struct catalog_slots){catalog->index->slots, catalog->index->slots_count - 1};
 }
 
 uint32_t catalog_find_org(const struct catalog *catalog, struct text org_id) {

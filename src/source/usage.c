@@ -38,11 +38,10 @@ static uint32_t shard_of(uint32_t rank) {
     return rank / CHECKPOINT_SHARD_ORGS;
 }
 
-/* Cuts the orgs into buckets of at most slots_max slots, as far as whole orgs allow. buckets may be
- * NULL, to count them. */
-static uint32_t cut_buckets(const struct usage *usage, uint32_t slots_max,
-                            struct usage_bucket *buckets) {
+/* Cuts the orgs into buckets of at most slots_max slots, as far as whole orgs allow. */
+static uint32_t cut_buckets(struct usage *usage, uint32_t slots_max) {
     const struct catalog *catalog = usage->catalog;
+    struct usage_bucket *buckets = usage->buckets;
     uint32_t count = 0;
     struct usage_bucket bucket = {0};
     for (uint32_t rank = 0; rank < catalog->orgs_count; rank++) {
@@ -52,22 +51,16 @@ static uint32_t cut_buckets(const struct usage *usage, uint32_t slots_max,
         bool is_full = bucket.slots_count + (uint64_t)slots > slots_max ||
                        bucket.orgs_count == BUCKET_ORGS_MAX;
         if (bucket.orgs_count > 0 && (is_new_shard || is_full)) {
-            if (buckets != NULL) {
-                buckets[count] = bucket;
-            }
+            buckets[count] = bucket;
             count++;
             bucket = (struct usage_bucket){.org_first = rank};
         }
-        if (buckets != NULL) {
-            usage->places[rank] = (struct usage_place){count, bucket.slots_count};
-        }
+        usage->places[rank] = (struct usage_place){count, bucket.slots_count};
         bucket.orgs_count++;
         bucket.slots_count += slots;
     }
     if (bucket.orgs_count > 0) {
-        if (buckets != NULL) {
-            buckets[count] = bucket;
-        }
+        buckets[count] = bucket;
         count++;
     }
     return count;
@@ -87,19 +80,18 @@ static bool plan_buckets(struct usage *usage, struct err *err) {
     uint64_t slots_max = usage->memory_bytes / 4 / (CALENDAR_DAYS_MAX * 32);
     slots_max = slots_max > BUCKET_SLOTS_MAX ? BUCKET_SLOTS_MAX : slots_max;
     slots_max = slots_max < 1 ? 1 : slots_max;
-    uint32_t count = cut_buckets(usage, (uint32_t)slots_max, NULL);
-    while (count > buckets_max && slots_max < UINT32_MAX / 2) {
-        slots_max *= 2;
-        uint32_t fewer = cut_buckets(usage, (uint32_t)slots_max, NULL);
-        count = fewer;
-    }
-    usage->buckets_count = count;
-    usage->buckets = mem_alloc((count + (size_t)1) * sizeof *usage->buckets);
+    /* One for each org at most; what is not touched costs nothing. */
+    usage->buckets = mem_alloc((usage->catalog->orgs_count + (size_t)1) * sizeof *usage->buckets);
     usage->places = mem_alloc((usage->catalog->orgs_count + (size_t)1) * sizeof *usage->places);
     if (usage->buckets == NULL || usage->places == NULL) {
         return err_memory(err, usage->catalog->orgs_count * sizeof *usage->places);
     }
-    (void)cut_buckets(usage, (uint32_t)slots_max, usage->buckets);
+    uint32_t count = cut_buckets(usage, (uint32_t)slots_max);
+    while (count > buckets_max && slots_max < UINT32_MAX / 2) {
+        slots_max *= 2;
+        count = cut_buckets(usage, (uint32_t)slots_max);
+    }
+    usage->buckets_count = count;
     size_t chunk = streams_memory / (BUCKET_STREAMS * ((size_t)count + 1));
     chunk = chunk / 256 * 256;
     chunk = chunk > CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX : chunk;
@@ -182,20 +174,24 @@ static bool rank_metrics(struct usage *usage, struct err *err) {
     return is_done || err_memory(err, count * sizeof *usage->metered);
 }
 
+static bool flush_feed(void *context, size_t job, struct err *err) {
+    struct usage *usage = context;
+    for (size_t stream = 0; stream < STREAMS_COUNT; stream++) {
+        for (size_t bucket = 0; bucket < usage->buckets_count; bucket++) {
+            if (!spill_flush(usage->spill, &usage->feeds[job].streams[stream][bucket], err)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool usage_seal(struct usage *usage, struct err *err) {
     if (usage->is_sealed) {
         return true;
     }
-    for (size_t job = 0; job < usage->jobs; job++) {
-        for (size_t stream = 0; stream < STREAMS_COUNT; stream++) {
-            for (size_t bucket = 0; bucket < usage->buckets_count; bucket++) {
-                if (!spill_flush(usage->spill, &usage->feeds[job].streams[stream][bucket], err)) {
-                    return false;
-                }
-            }
-        }
-    }
-    usage->is_sealed = rank_metrics(usage, err);
+    usage->is_sealed = process_parallel(usage->jobs, usage->jobs, flush_feed, usage, err) &&
+                       rank_metrics(usage, err);
     return usage->is_sealed;
 }
 

@@ -12,21 +12,21 @@
 #include <xxhash.h>
 
 #include "core/memory.h"
+#include "sys/process.h"
 #include "usage_state.h"
 
 enum {
     LINE_BYTES = 64,
     FOLLOWERS_COUNT = 8, /* an ordered row is of one of so many orgs, as a rule */
+    ORGS_AT_ONCE = 16384,
 };
 
 _Static_assert(sizeof(struct usage_org) == LINE_BYTES, "an org takes one line of the cache");
 
-/* Open addressing: upper half of the hash, then rank + 1; 0 is empty. */
 struct org_index {
     void *orgs_memory;
     uint32_t *tails; /* by rank, and FOLLOWERS_COUNT more */
-    size_t mask;
-    uint64_t slots[];
+    struct catalog_slots catalog;
 };
 
 static void fill_org(const struct usage *usage, uint32_t rank, struct usage_org *filled) {
@@ -56,32 +56,27 @@ static inline uint32_t tail_of(struct text org_id) {
     return tail + (uint32_t)org_id.size_bytes;
 }
 
-static void fill_index(struct org_index *index, const struct catalog *catalog) {
-    for (uint32_t rank = 0; rank < catalog->orgs_count; rank++) {
-        struct text org_id = catalog->orgs[rank].org_id;
-        index->tails[rank] = tail_of(org_id);
-        uint64_t hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
-        size_t place = hash & index->mask;
-        while (index->slots[place] != 0) {
-            place = (place + 1) & index->mask;
-        }
-        index->slots[place] = (hash & UINT64_C(0xFFFFFFFF00000000)) | (rank + UINT64_C(1));
+static bool fill_orgs(void *context, size_t index, struct err *err) {
+    struct usage *usage = context;
+    uint32_t first = (uint32_t)index * ORGS_AT_ONCE;
+    uint32_t left = usage->catalog->orgs_count - first;
+    uint32_t end = first + (left < ORGS_AT_ONCE ? left : ORGS_AT_ONCE);
+    (void)err;
+    for (uint32_t rank = first; rank < end; rank++) {
+        fill_org(usage, rank, &usage->orgs[rank]);
+        usage->org_index->tails[rank] = tail_of(usage->catalog->orgs[rank].org_id);
     }
+    return true;
 }
 
 bool usage_orgs_create(struct usage *usage, struct err *err) {
     uint32_t orgs_count = usage->catalog->orgs_count;
-    size_t slots_count = 16;
-    while (slots_count < 2 * (size_t)orgs_count) {
-        slots_count *= 2;
-    }
-    size_t index_bytes = sizeof *usage->org_index + slots_count * sizeof(uint64_t);
-    struct org_index *index = mem_alloc(index_bytes);
+    struct org_index *index = mem_alloc(sizeof *index);
     if (index == NULL) {
-        return err_memory(err, index_bytes);
+        return err_memory(err, sizeof *index);
     }
     usage->org_index = index;
-    index->mask = slots_count - 1;
+    index->catalog = catalog_index_slots(usage->catalog);
     size_t orgs_bytes = (orgs_count + (size_t)1) * sizeof *usage->orgs;
     index->orgs_memory = mem_alloc(orgs_bytes);
     index->tails = mem_alloc(((size_t)orgs_count + FOLLOWERS_COUNT) * sizeof *index->tails);
@@ -90,11 +85,8 @@ bool usage_orgs_create(struct usage *usage, struct err *err) {
     }
     uintptr_t aligned = ((uintptr_t)index->orgs_memory + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
     usage->orgs = (struct usage_org *)aligned;
-    for (uint32_t rank = 0; rank < orgs_count; rank++) {
-        fill_org(usage, rank, &usage->orgs[rank]);
-    }
-    fill_index(index, usage->catalog);
-    return true;
+    size_t turns_count = ((size_t)orgs_count + ORGS_AT_ONCE - 1) / ORGS_AT_ONCE;
+    return process_parallel(usage->jobs, turns_count, fill_orgs, usage, err);
 }
 
 void usage_orgs_destroy(struct usage *usage) {
@@ -107,10 +99,11 @@ void usage_orgs_destroy(struct usage *usage) {
 
 /* The first org whose hash is like this one: nearly always the right one. */
 static uint32_t guess_rank(const struct org_index *index, uint64_t hash) {
-    size_t place = hash & index->mask;
-    for (; index->slots[place] != 0; place = (place + 1) & index->mask) {
-        if ((index->slots[place] ^ hash) >> 32 == 0) {
-            return (uint32_t)index->slots[place] - 1;
+    const uint64_t *slots = index->catalog.slots;
+    size_t mask = index->catalog.mask;
+    for (size_t place = hash & mask; slots[place] != 0; place = (place + 1) & mask) {
+        if ((slots[place] ^ hash) >> 32 == 0) {
+            return (uint32_t)slots[place] - 1;
         }
     }
     return CATALOG_NONE;
@@ -168,7 +161,8 @@ static void find_without_order(struct usage_feed *feed, struct feed_line *lines,
     for (size_t row = 0; row < count; row++) {
         struct text org_id = lines[row].fields[0];
         lines[row].hash = XXH3_64bits(org_id.bytes, org_id.size_bytes);
-        __builtin_prefetch(&usage->org_index->slots[lines[row].hash & usage->org_index->mask]);
+        const struct catalog_slots *catalog = &usage->org_index->catalog;
+        __builtin_prefetch(&catalog->slots[lines[row].hash & catalog->mask]);
     }
     for (size_t row = 0; row < count; row++) {
         uint32_t rank = guess_rank(usage->org_index, lines[row].hash);

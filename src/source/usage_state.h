@@ -284,7 +284,7 @@ struct usage_org {
     uint64_t padding;
 };
 
-/* A hash table of org ids, for feed_find_orgs. */
+/* What feed_find_orgs looks in. */
 struct org_index;
 bool usage_orgs_create(struct usage *usage, struct err *err);
 void usage_orgs_destroy(struct usage *usage); /* none is fine */
