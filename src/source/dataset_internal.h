@@ -100,7 +100,8 @@ bool dataset_check_folder(const struct sys *sys, const char *folder, struct err 
 
 /* --- rows of a file --------------------------------------------------------------------------- */
 
-enum { DATASET_READERS_MAX = 4 };
+/* What two threads write lies in different lines of the cache: each would wait for the other. */
+enum { DATASET_READERS_MAX = 4, DATASET_LINE_BYTES = 64 };
 
 /* What a thread that reads rows has for itself. */
 struct dataset_reader {
@@ -231,17 +232,21 @@ void stream_walk_close(struct stream_walk *walk);
 bool dataset_load_plans(struct dataset *dataset, struct err *err);
 bool dataset_finish_plans(struct dataset *dataset, struct err *err);
 bool dataset_load_orgs(struct dataset *dataset, struct err *err);
-/* The zones a reader has met it knows without asking for those of all. Empty at first. */
-struct zone_met {
-    uint64_t hash;
-    struct text name;
+/* The calendars a reader has met it knows without asking for those of all. Empty at first. */
+struct calendar_met {
+    uint64_t hash; /* of the zone's name */
+    struct text zone;
+    int anchor_day;
+    const struct dataset_calendar *calendar;
 };
-struct zones_met {
-    struct vector of; /* struct zone_met */
+struct calendars_met {
+    struct vector of; /* struct calendar_met */
+    const struct calendar_met *last;
 };
-/* *is_known: the database has it. Thread-safe, but for met. */
-bool dataset_knows_zone(struct dataset *dataset, struct zones_met *met, struct text name,
-                        bool *is_known, struct err *err);
+/* As dataset_find_calendar; thread-safe, but for met. */
+bool dataset_meet_calendar(struct dataset *dataset, struct calendars_met *met,
+                           struct text zone_name, int anchor_day,
+                           const struct dataset_calendar **calendar, struct err *err);
 /* NULL in *calendar: no such zone. */
 bool dataset_find_calendar(struct dataset *dataset, struct text zone, int anchor_day,
                            const struct dataset_calendar **calendar, struct err *err);

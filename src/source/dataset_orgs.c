@@ -13,10 +13,16 @@
 
 /* What one thread has read. */
 struct orgs_reading {
-    struct sorter *sorter;
+    _Alignas(DATASET_LINE_BYTES) struct sorter *sorter;
     size_t rows_count;
     struct buffer packed;
-    struct zones_met zones;
+    struct calendars_met calendars;
+};
+
+/* Before the packed fields of an org's row: what most orgs need of them. */
+struct org_head {
+    const struct dataset_calendar *calendar;
+    const struct currency *currency;
 };
 
 struct orgs_loading {
@@ -49,30 +55,40 @@ static bool check_cap(const struct dataset_row *row, struct err *err) {
                         "is not a multiple of %s, as %s is billed", increment, currency->code);
 }
 
-static bool take_org(void *context, const struct dataset_row *row, struct err *err) {
-    struct orgs_reading *reading = context;
-    struct field fields[ORG_FIELDS_COUNT];
-    memcpy(fields, row->fields, sizeof fields);
-    bool is_known;
-    struct text zone = fields[ORG_FIELD_TIMEZONE].text;
-    if (!check_cap(row, err) ||
-        !dataset_knows_zone(row->dataset, &reading->zones, zone, &is_known, err)) {
-        return false;
-    }
-    if (!is_known) {
-        fields[ORG_FIELD_TIMEZONE].text = text_from("UTC"); /* the run stops, but not yet */
-        if (!dataset_refuse(row, "timezone", zone, "is no time zone of the tz database", err)) {
-            return false;
-        }
-    }
+static bool add_row(struct orgs_reading *reading, uint64_t line, const struct field *fields,
+                    const struct dataset_calendar *calendar, struct err *err) {
+    assert(calendar != NULL);
+    const struct org_head head = {calendar, fields[ORG_FIELD_CURRENCY].currency};
     buffer_clear(&reading->packed);
     reading->rows_count++;
-    return columns_pack(&dataset_files[DATASET_ORGS], fields, &reading->packed, err) &&
+    return buffer_append(&reading->packed, (struct text){(const char *)&head, sizeof head}, err) &&
+           columns_pack(&dataset_files[DATASET_ORGS], fields, &reading->packed, err) &&
            keyed_add(reading->sorter,
                      &(struct keyed){.key = fields[ORG_FIELD_ID].text,
-                                     .line = row->line,
+                                     .line = line,
                                      .payload = buffer_text(&reading->packed)},
                      err);
+}
+
+static bool take_org(void *context, const struct dataset_row *row, struct err *err) {
+    struct orgs_reading *reading = context;
+    struct text zone = row->fields[ORG_FIELD_TIMEZONE].text;
+    int anchor_day = (int)row->fields[ORG_FIELD_ANCHOR_DAY].integer;
+    const struct dataset_calendar *calendar;
+    if (!check_cap(row, err) || !dataset_meet_calendar(row->dataset, &reading->calendars, zone,
+                                                       anchor_day, &calendar, err)) {
+        return false;
+    }
+    if (calendar != NULL) {
+        return add_row(reading, row->line, row->fields, calendar, err);
+    }
+    struct field fields[ORG_FIELDS_COUNT]; /* the run stops, but not yet */
+    memcpy(fields, row->fields, sizeof fields);
+    fields[ORG_FIELD_TIMEZONE].text = text_from("UTC");
+    return dataset_refuse(row, "timezone", zone, "is no time zone of the tz database", err) &&
+           dataset_meet_calendar(row->dataset, &reading->calendars, fields[ORG_FIELD_TIMEZONE].text,
+                                 anchor_day, &calendar, err) &&
+           add_row(reading, row->line, fields, calendar, err);
 }
 
 static bool finish_reading(void *context, struct err *err) {
@@ -253,9 +269,38 @@ static bool tell_unknown_selected(struct orgs_loading *loading, const struct tex
     return true;
 }
 
+/* An org that is not all as it stands in its row. */
+static bool change_row(struct orgs_loading *loading, struct text org_id, bool is_sealed,
+                       struct org_extra *extra, struct org_head *head, struct text *row,
+                       struct err *err) {
+    struct dataset *dataset = loading->dataset;
+    const struct dataset_file_columns *file = &dataset_files[DATASET_ORGS];
+    struct field fields[ORG_FIELDS_COUNT];
+    columns_unpack(file, *row, fields);
+    if (dataset->options.is_overage_off) {
+        fields[ORG_FIELD_OVERAGE_ENABLED].boolean = false;
+    }
+    if (is_sealed &&
+        !take_sealed_terms(dataset, &loading->sealed_row, org_id, fields, extra, err)) {
+        return false;
+    }
+    if (!dataset_find_calendar(dataset, fields[ORG_FIELD_TIMEZONE].text,
+                               (int)fields[ORG_FIELD_ANCHOR_DAY].integer, &head->calendar, err)) {
+        return false;
+    }
+    assert(head->calendar != NULL);
+    head->currency = fields[ORG_FIELD_CURRENCY].currency;
+    buffer_clear(&loading->packed);
+    if (!columns_pack(file, fields, &loading->packed, err)) {
+        return false;
+    }
+    *row = buffer_text(&loading->packed);
+    return true;
+}
+
 static bool add_org(struct orgs_loading *loading, const struct keyed *keyed, struct err *err) {
     struct dataset *dataset = loading->dataset;
-    struct field fields[ORG_FIELDS_COUNT];
+    struct org_head head;
     bool is_sealed;
     struct text org_id;
     if (!tell_unknown_selected(loading, &keyed->key, err) ||
@@ -276,30 +321,17 @@ static bool add_org(struct orgs_loading *loading, const struct keyed *keyed, str
     uint32_t rank = dataset->catalog.orgs_count;
     struct catalog_org *org = &dataset->catalog.orgs[rank];
     struct org_extra *extra = &dataset->extras[rank];
-    columns_unpack(&dataset_files[DATASET_ORGS], keyed->payload, fields);
-    if (dataset->options.is_overage_off) {
-        fields[ORG_FIELD_OVERAGE_ENABLED].boolean = false;
-    }
-    if (is_sealed &&
-        !take_sealed_terms(dataset, &loading->sealed_row, org_id, fields, extra, err)) {
+    memcpy(&head, keyed->payload.bytes, sizeof head);
+    struct text row = {keyed->payload.bytes + sizeof head, keyed->payload.size_bytes - sizeof head};
+    if ((is_sealed || dataset->options.is_overage_off) &&
+        !change_row(loading, org_id, is_sealed, extra, &head, &row, err)) {
         return false;
     }
-    const struct dataset_calendar *calendar;
-    if (!dataset_find_calendar(dataset, fields[ORG_FIELD_TIMEZONE].text,
-                               (int)fields[ORG_FIELD_ANCHOR_DAY].integer, &calendar, err)) {
-        return false;
-    }
-    assert(calendar != NULL);
     org->org_id = org_id;
-    org->calendar = &calendar->calendar;
-    extra->currency = fields[ORG_FIELD_CURRENCY].currency;
+    org->calendar = &head.calendar->calendar;
+    extra->currency = head.currency;
     dataset->catalog.orgs_count++;
-    if (!is_sealed && !dataset->options.is_overage_off) {
-        return streams_put(dataset, DATASET_ORGS, rank, keyed->payload, err);
-    }
-    buffer_clear(&loading->packed);
-    return columns_pack(&dataset_files[DATASET_ORGS], fields, &loading->packed, err) &&
-           streams_put(dataset, DATASET_ORGS, rank, buffer_text(&loading->packed), err);
+    return streams_put(dataset, DATASET_ORGS, rank, row, err);
 }
 
 /* Room for every row: repeated ones are few, and memory that is never touched costs nothing. */
@@ -377,7 +409,7 @@ static bool read_orgs(struct orgs_loading *loading, bool *is_sound, struct err *
     for (size_t index = 0; index < loading->merge.sorters_count; index++) {
         loading->rows_count += loading->readings[index].rows_count;
         buffer_release(&loading->readings[index].packed);
-        vector_release(&loading->readings[index].zones.of);
+        vector_release(&loading->readings[index].calendars.of);
     }
     *is_sound = reading.is_sound;
     return is_read;

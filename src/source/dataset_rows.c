@@ -42,14 +42,22 @@ struct reading_rows {
     void *context;                        /* of the reading, for this thread */
     struct field absent[CSV_COLUMNS_MAX]; /* what a column that need not be given is without it */
     struct field fields[CSV_COLUMNS_MAX];
+    size_t columns[CSV_COLUMNS_MAX]; /* those the file has */
+    size_t columns_count;
 };
 
-static void find_absent(struct reading_rows *rows) {
+/* layout: which columns the file has; NULL: all. */
+static void find_columns(struct reading_rows *rows, const struct csv_layout *layout) {
     for (size_t index = 0; index < rows->file->columns_count; index++) {
         const struct column *column = &rows->file->columns[index];
         char reason[FIELD_REASON_MAX];
         bool is_fine = column_parse(column, (struct text){"", 0}, &rows->absent[index], reason);
         assert(is_fine || column->is_required);
+        rows->fields[index] = rows->absent[index];
+        if (layout == NULL || layout->has_column[index]) {
+            rows->columns[rows->columns_count] = index;
+            rows->columns_count++;
+        }
     }
 }
 
@@ -86,7 +94,8 @@ static bool take_row(void *context, const struct csv_row *row, struct err *err) 
     if ((row->line & 0xFFF) == 0 && !interrupt_check(err)) {
         return false;
     }
-    for (size_t index = 0; index < file->columns_count; index++) {
+    for (size_t place = 0; place < rows->columns_count; place++) {
+        size_t index = rows->columns[place];
         const struct column *column = &file->columns[index];
         char reason[FIELD_REASON_MAX];
         if (row->fields[index].size_bytes == 0 && !column->is_required) {
@@ -117,7 +126,7 @@ static void *context_of(const struct dataset_reading *reading, size_t index) {
 
 static void reading_rows_init(struct reading_rows *rows, struct dataset *dataset,
                               const struct dataset_reading *reading, size_t index,
-                              struct problems *problems) {
+                              const struct csv_layout *layout, struct problems *problems) {
     *rows = (struct reading_rows){
         .dataset = dataset,
         .reader = {.dataset = dataset, .file = reading->file, .problems = problems},
@@ -125,7 +134,7 @@ static void reading_rows_init(struct reading_rows *rows, struct dataset *dataset
         .reading = reading,
         .context = context_of(reading, index),
     };
-    find_absent(rows);
+    find_columns(rows, layout);
 }
 
 size_t dataset_readers_count(const struct dataset *dataset) {
@@ -151,7 +160,8 @@ struct reading_parts {
 static bool read_part(void *context, size_t index, struct err *err) {
     struct reading_parts *reading = context;
     struct reading_rows rows;
-    reading_rows_init(&rows, reading->dataset, reading->reading, index, reading->problems[index]);
+    reading_rows_init(&rows, reading->dataset, reading->reading, index, &reading->csv->layout,
+                      reading->problems[index]);
     return csv_read_part(reading->csv, reading->parts[index], take_row, &rows,
                          reading->problems[index], err) &&
            finish_context(reading->reading, index, err);
@@ -208,7 +218,7 @@ static bool read_database_rows(struct dataset *dataset, const struct dataset_rea
     const struct dataset_file_columns *file = &dataset_files[reading->file];
     struct db *db = source_database_connection(dataset->options.database, 0);
     struct reading_rows rows;
-    reading_rows_init(&rows, dataset, reading, 0, dataset->problems);
+    reading_rows_init(&rows, dataset, reading, 0, NULL, dataset->problems);
     struct db_copy_out copy;
     struct db_copy_row from;
     struct csv_row row = {0};

@@ -8,7 +8,7 @@
 
 /* What one thread has read. */
 struct subscriptions_reading {
-    struct sorter *sorter;
+    _Alignas(DATASET_LINE_BYTES) struct sorter *sorter;
     struct buffer packed;
 };
 

@@ -75,32 +75,42 @@ bool dataset_find_calendar(struct dataset *dataset, struct text zone_name, int a
     return true;
 }
 
-bool dataset_knows_zone(struct dataset *dataset, struct zones_met *met, struct text name,
-                        bool *is_known, struct err *err) {
-    uint64_t hash = XXH3_64bits(name.bytes, name.size_bytes);
-    const struct zone_met *zones = met->of.items;
-    *is_known = true;
+bool dataset_meet_calendar(struct dataset *dataset, struct calendars_met *met,
+                           struct text zone_name, int anchor_day,
+                           const struct dataset_calendar **calendar, struct err *err) {
+    const struct calendar_met *known = met->last;
+    if (known != NULL && known->anchor_day == anchor_day && text_equals(known->zone, zone_name)) {
+        *calendar = known->calendar;
+        return true;
+    }
+    uint64_t hash = XXH3_64bits(zone_name.bytes, zone_name.size_bytes);
+    known = met->of.items;
     for (size_t index = 0; index < met->of.count; index++) {
-        if (zones[index].hash == hash && text_equals(zones[index].name, name)) {
+        if (known[index].hash == hash && known[index].anchor_day == anchor_day &&
+            text_equals(known[index].zone, zone_name)) {
+            met->last = &known[index];
+            *calendar = known[index].calendar;
             return true;
         }
     }
-    struct dataset_zone *zone;
-    struct text kept = {0};
     (void)pthread_mutex_lock(&dataset->zones_mutex);
-    bool is_done = find_zone(dataset, name, &zone, err);
-    *is_known = is_done && zone != NULL;
-    if (*is_known) {
-        kept = zone->name;
-    }
+    bool is_done = dataset_find_calendar(dataset, zone_name, anchor_day, calendar, err);
     (void)pthread_mutex_unlock(&dataset->zones_mutex);
-    if (!*is_known) {
+    if (!is_done || *calendar == NULL) {
         return is_done;
     }
-    met->of.item_bytes = sizeof *zones;
-    struct zone_met *added = vector_add(&met->of, err);
-    if (added != NULL) {
-        *added = (struct zone_met){hash, kept};
+    met->of.item_bytes = sizeof *known;
+    met->last = NULL;
+    struct calendar_met *added = vector_add(&met->of, err);
+    if (added == NULL) {
+        return false;
     }
-    return added != NULL;
+    *added = (struct calendar_met){
+        .hash = hash,
+        .zone = (*calendar)->calendar.timezone,
+        .anchor_day = anchor_day,
+        .calendar = *calendar,
+    };
+    met->last = added;
+    return true;
 }
