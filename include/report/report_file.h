@@ -10,7 +10,8 @@
  *     report_text(&file, …) report_decimal(&file, …) …   in the order of the columns
  *     report_end_row(&file, err)
  *     report_file_end(&file, err)                        no more rows; it is finished by itself
- *     report_file_leave(&file, &seal, err)               waits until it is durable in PATH.tmp, to
+ *     report_file_seal(&file, &seal, err)                waits until all of it is hashed
+ *     report_file_leave(&file, err)                      waits until it is durable in PATH.tmp, to
  *                                                        be adopted (sys/files.h)
  *     report_file_abort(&file)                           instead, at any point
  *
@@ -62,7 +63,8 @@ void report_instant(struct report_file *file, struct instant value);
 void report_empty(struct report_file *file);
 bool report_end_row(struct report_file *file, struct err *err);
 bool report_file_end(struct report_file *file, struct err *err);
-bool report_file_leave(struct report_file *file, struct report_seal *seal, struct err *err);
+bool report_file_seal(struct report_file *file, struct report_seal *seal, struct err *err);
+bool report_file_leave(struct report_file *file, struct err *err);
 void report_file_abort(struct report_file *file); /* after leave, or zeroed: nothing */
 
 /* A part of a file with these columns; released with report_file_abort. */

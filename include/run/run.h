@@ -148,8 +148,8 @@ struct run_options {
     void *observe_context;
     /*
      * Called once when all stages up to `until` are computed or were done already, while what the
-     * last ones wrote is made durable: for what needs their tables only. May be NULL; a failure is
-     * the caller's to keep.
+     * last ones wrote is made durable, which may fail: for what needs their tables only. May be
+     * NULL; a failure is the caller's to keep.
      */
     void (*computed)(void *context);
     void *computed_context;
@@ -202,6 +202,8 @@ const struct stage *run_next_stage(const struct run *run);
 const struct run_options *run_current_options(const struct run *run); /* NULL between executions */
 bool run_is_dry(const struct run *run);
 struct totals *run_totals(struct run *run); /* of the stage being performed */
+/* All that is left to the stage is to wait for its files (run_options.computed). */
+void run_tell_computed(struct run *run);
 /* Threads ok. unit: a plain word. Costs a clock call and a mutex: tell it every few thousand rows.
  */
 void run_progress(struct run *run, uint64_t done, uint64_t total, const char *unit);

@@ -15,7 +15,13 @@
  *
  * An effect stage is given the run itself and the session of the command. One that writes to the
  * database or sends may say that it will not this time (touches NULL: it always may): then it need
- * not wait until the stages before it are sealed.
+ * not wait until the stages before it are sealed. It may have both functions and say that it only
+ * computes this time: then it is like a pure one, but for input_sha256.
+ *
+ * Stages in a row that only compute are performed together: a shard of one is computed as soon as
+ * those are that it reads, whatever other shards of their stages do. What such a stage took is from
+ * the end of the stage before to its own end: the times of all add up to that of the run, and of
+ * what was computed beside an earlier stage only the rest counts.
  */
 #ifndef PERIODCLOSE_RUN_STAGE_H
 #define PERIODCLOSE_RUN_STAGE_H
@@ -59,10 +65,11 @@ struct stage {
     size_t inputs_count;
     const struct stage_output *outputs;
     size_t outputs_count;
-    /* exactly one of: */
+    /* one of them, or both and only_computes: */
     bool (*compute)(const struct stage_shard *shard, struct err *err);
     bool (*perform)(struct run *run, const struct stage *stage, struct stage_session *session,
                     struct err *err);
+    bool (*only_computes)(const struct run *run, const struct stage_session *session);
     bool (*touches)(const struct run *run, const struct stage_session *session);
 };
 

@@ -300,19 +300,18 @@ bool report_file_end(struct report_file *file, struct err *err) {
     return true;
 }
 
-bool report_file_leave(struct report_file *file, struct report_seal *seal, struct err *err) {
+bool report_file_seal(struct report_file *file, struct report_seal *seal, struct err *err) {
+    seal->rows_count = file->rows_count;
+    seal->size_bytes = saver_size_bytes(file->saver);
+    return saver_digest(file->saver, &seal->digest, err);
+}
+
+bool report_file_leave(struct report_file *file, struct err *err) {
     struct saver *saver = file->saver;
     file->saver = NULL;
-    seal->rows_count = file->rows_count;
-    seal->size_bytes = saver_size_bytes(saver);
-    bool is_fine = saver_digest(saver, &seal->digest, err);
-    if (is_fine) {
-        is_fine = saver_leave(saver, err);
-    } else {
-        saver_destroy(saver);
-    }
+    bool is_left = saver_leave(saver, err);
     report_file_abort(file);
-    return is_fine;
+    return is_left;
 }
 
 void report_file_abort(struct report_file *file) {

@@ -1,6 +1,7 @@
 /*
- * Stage after stage: begin, perform or compute, check, seal. The last step takes as long as the
- * disk needs, so the next stage does not wait for it, unless one of the two touches the outside.
+ * Stage after stage: begin, perform, check, seal. Stages that only compute are performed together
+ * (group.c). The last step takes as long as the disk needs, so the next stage does not wait for it,
+ * unless one of the two touches the outside.
  *
  * A dry run performs the stages that touch the outside (run_is_dry tells them not to), and the ones
  * after them, but writes none of these into the manifest: their files serve the later stages of the
@@ -13,24 +14,16 @@
 #include "sys/clock.h"
 #include "sys/process.h"
 
-static bool perform(struct run *run, const struct stage *stage, struct stage_session *session,
-                    struct err *err) {
-    return stage->compute != NULL ? compute_stage(run, stage, run->options->jobs, err)
-                                  : stage->perform(run, stage, session, err);
-}
-
 static bool execute_stage(struct run *run, const struct stage *stage, struct stage_session *session,
                           struct err *err) {
-    const struct manifest *manifest = &run->manifest;
-    bool is_after_volatile =
-        manifest->stages_count > 0 && manifest->stages[manifest->stages_count - 1].is_volatile;
-    bool is_volatile = is_after_volatile || (run->options->is_dry && stage_touches(stage));
-    if (!performance_begin(run, stage, err)) {
+    if (!performance_begin(run, stage, false, err)) {
         return err_wrap(err, "stage '%s'", stage->name);
     }
     progress_begin(run, stage);
-    if (!perform(run, stage, session, err) || !performance_end(run, is_volatile, err)) {
-        performance_drop(run);
+    bool is_done = stage->perform(run, stage, session, err) &&
+                   performance_end(run, performance_alone(run), err);
+    performances_drop(run);
+    if (!is_done) {
         return err_wrap(err, "stage '%s'", stage->name);
     }
     progress_tell(run, RUN_STAGE_ENDS, stage, run_stage_elapsed_us(run, stage));
@@ -71,24 +64,64 @@ static bool seal_rest(struct run *run, bool is_fine, struct err *err) {
     return false;
 }
 
+/* How many of the stages at first only compute this time. */
+static size_t count_computing(const struct run *run, const struct stage *const *stages,
+                              size_t stages_count, const struct stage_session *session) {
+    size_t count = 0;
+    while (count < stages_count && count < STAGES_AT_HAND_MAX && stages[count]->compute != NULL &&
+           (stages[count]->perform == NULL || stages[count]->only_computes(run, session))) {
+        count++;
+    }
+    return count;
+}
+
+/* The stage, or several that are performed together: how many, in *performed_count. */
+static bool execute_next(struct run *run, const struct stage *const *stages, size_t stages_count,
+                         struct stage_session *session, size_t *performed_count, struct err *err) {
+    *performed_count = 1;
+    if (run_stage_is_done(run, stages[0])) {
+        progress_tell(run, RUN_STAGE_SKIPPED, stages[0], run_stage_elapsed_us(run, stages[0]));
+        return true;
+    }
+    if (!interrupt_check(err)) {
+        return false;
+    }
+    size_t computing_count = count_computing(run, stages, stages_count, session);
+    if (computing_count == 0) {
+        return execute_and_seal(run, stages[0], session, err);
+    }
+    *performed_count = computing_count;
+    return group_perform(run, stages, computing_count, err);
+}
+
+static void tell_computed(struct run *run) {
+    if (run->options->computed != NULL && !run->has_told_computed) {
+        run->has_told_computed = true;
+        run->options->computed(run->options->computed_context);
+    }
+}
+
+void run_tell_computed(struct run *run) {
+    const struct stage_list list = run->manifest.list;
+    const struct stage *until = run->options->until;
+    const struct stage *last = until != NULL ? until : list.stages[list.stages_count - 1];
+    if (performance_alone(run)->stage == last) {
+        tell_computed(run);
+    }
+}
+
 static bool execute_stages(struct run *run, struct stage_session *session, struct err *err) {
     struct stage_list list = run->manifest.list;
     const struct stage *until = run->options->until;
-    assert(until == NULL || stage_index(list, until) < list.stages_count);
-    for (size_t index = 0; index < list.stages_count; index++) {
-        const struct stage *stage = list.stages[index];
-        if (run_stage_is_done(run, stage)) {
-            progress_tell(run, RUN_STAGE_SKIPPED, stage, run_stage_elapsed_us(run, stage));
-        } else if (!interrupt_check(err) || !execute_and_seal(run, stage, session, err)) {
+    size_t end = until == NULL ? list.stages_count : stage_index(list, until) + 1;
+    size_t count = 0;
+    assert(end <= list.stages_count);
+    for (size_t index = 0; index < end; index += count) {
+        if (!execute_next(run, list.stages + index, end - index, session, &count, err)) {
             return seal_rest(run, false, err);
         }
-        if (stage == until) {
-            break;
-        }
     }
-    if (run->options->computed != NULL) {
-        run->options->computed(run->options->computed_context);
-    }
+    tell_computed(run);
     return seal_rest(run, true, err);
 }
 
@@ -158,6 +191,8 @@ bool run_execute(struct run *run, const struct run_options *options, struct stag
         return false;
     }
     run->options = options;
+    run->has_told_computed = false;
+    run->sealed_us = clock_monotonic_us(run->sys);
     bool is_fine = execute_stages(run, session, err);
     progress_end(run);
     run->options = NULL;
@@ -170,14 +205,14 @@ bool run_perform_reports(struct run *run, const struct stage *stage,
     assert(run_is_locked(run) && options->jobs >= 1);
     assert(stage->effect == EFFECT_REPORTS && stage->perform != NULL);
     assert(!run_stage_is_done(run, stage));
-    if (!replay_check_ready(run, err) || !performance_begin(run, stage, err)) {
+    if (!replay_check_ready(run, err) || !performance_begin(run, stage, false, err)) {
         return false;
     }
     run->options = options;
     progress_begin(run, stage);
-    bool is_fine = stage->perform(run, stage, session, err) &&
-                   totals_check(run->performance.sealed.totals, stage->name, err);
-    performance_drop(run);
+    bool is_fine =
+        stage->perform(run, stage, session, err) && totals_check(run_totals(run), stage->name, err);
+    performances_drop(run);
     progress_end(run);
     run->options = NULL;
     return is_fine || err_wrap(err, "stage '%s'", stage->name);

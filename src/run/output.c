@@ -1,15 +1,28 @@
-/* Tables and files of the stage being performed, and tables of the stages before it. */
+/*
+ * Tables and files of the stages at hand, and tables of those before them.
+ *
+ * A table that has ended is listed when it is written, and left when it is durable. Each of the two
+ * is waited for under a mutex of its own, so that it is done once, whoever needs it: a shard that
+ * is to read it, the end of its stage, a shard for whose tables there is no room.
+ */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "run_internal.h"
 
+static bool is_at_hand(struct run *run, const struct stage *stage) {
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    bool is_found = performance_find(run, stage) != NULL;
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return is_found;
+}
+
 bool output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
                    const char *input_sha256, struct table_writer **writer, struct err *err) {
-    const struct stage *stage = run->performance.stage;
     const struct stage_output *output;
-    assert(stage != NULL && stage_of_table(run->manifest.list, schema, &output) == stage);
+    const struct stage *stage = stage_of_table(run->manifest.list, schema, &output);
+    assert(is_at_hand(run, stage));
     assert(shard_index == 0 || output->is_sharded);
     char relative[FILE_PATH_MAX];
     char path[FILE_PATH_MAX];
@@ -34,9 +47,22 @@ bool run_output_create(struct run *run, const struct table_schema *schema, size_
 static bool add_file(struct run *run, const char *relative, const struct table_seal *seal,
                      struct err *err) {
     (void)pthread_mutex_lock(&run->outputs_mutex);
-    bool is_added = sealed_stage_add(&run->performance.sealed, relative, seal, err);
+    bool is_added = sealed_stage_add(&performance_alone(run)->sealed, relative, seal, err);
     (void)pthread_mutex_unlock(&run->outputs_mutex);
     return is_added;
+}
+
+/* --- listed -------------------------------------------------------------------------------------
+ */
+
+/* Under the mutex; NULL when it is left by now. */
+static struct ended_output *find_ended(struct run *run, const struct table_writer *writer) {
+    for (size_t index = 0; index < run->ended_count; index++) {
+        if (run->ended[index].writer == writer) {
+            return &run->ended[index];
+        }
+    }
+    return NULL;
 }
 
 /* Waits until the table can be read, and lists it; it is at its temporary place until it is sealed.
@@ -44,52 +70,75 @@ static bool add_file(struct run *run, const char *relative, const struct table_s
 static bool list_output(struct run *run, const struct ended_output *ended, struct err *err) {
     struct table_seal seal;
     char relative[FILE_PATH_MAX];
-    assert(ended->stage == run->performance.stage);
     if (!table_writer_seal(ended->writer, &seal, err) ||
         !table_path_format(relative, ended->stage, ended->schema, ended->shard_index, err)) {
         return false;
     }
     (void)pthread_mutex_lock(&run->outputs_mutex);
-    bool is_added = sealed_stage_add(&run->performance.sealed, relative, &seal, err);
+    struct sealed_stage *sealed = &performance_find(run, ended->stage)->sealed;
+    bool is_added = sealed_stage_add(sealed, relative, &seal, err);
     if (is_added) {
-        sealed_stage_mark_temporary(&run->performance.sealed, relative);
+        sealed_stage_mark_temporary(sealed, relative);
+        find_ended(run, ended->writer)->is_listed = true;
     }
     (void)pthread_mutex_unlock(&run->outputs_mutex);
     return is_added;
 }
 
-/* Waits until it is durable, too. The writer is gone afterwards. */
-static bool leave_output(struct run *run, const struct ended_output *ended, struct err *err) {
-    if (!ended->is_listed && !list_output(run, ended, err)) {
-        table_writer_destroy(ended->writer);
-        return false;
-    }
-    return table_writer_leave(ended->writer, err);
-}
-
-/* Under the mutex. */
-static struct ended_output remove_ended(struct run *run, size_t index) {
-    struct ended_output removed = run->ended[index];
-    run->ended_count--;
-    memmove(run->ended + index, run->ended + index + 1,
-            (run->ended_count - index) * sizeof run->ended[0]);
-    return removed;
-}
-
-/* Takes one that is durable already, or else the one that has been at it longest; false when there
- * is none. */
-static bool take_ended(struct run *run, struct ended_output *ended) {
+/* One that has ended and is not listed: of a stage, or also of one schema (NULL: any) and shard. */
+static bool find_unlisted(struct run *run, const struct stage *stage,
+                          const struct table_schema *schema, size_t shard_index,
+                          struct ended_output *found) {
+    bool is_found = false;
     (void)pthread_mutex_lock(&run->outputs_mutex);
-    bool is_taken = run->ended_count > 0;
-    size_t index = 0;
-    while (index < run->ended_count && !table_writer_is_left(run->ended[index].writer)) {
-        index++;
-    }
-    if (is_taken) {
-        *ended = remove_ended(run, index < run->ended_count ? index : 0);
+    for (size_t index = 0; !is_found && index < run->ended_count; index++) {
+        const struct ended_output *ended = &run->ended[index];
+        is_found =
+            !ended->is_listed && ended->stage == stage &&
+            (schema == NULL || (ended->schema == schema && ended->shard_index == shard_index));
+        *found = *ended;
     }
     (void)pthread_mutex_unlock(&run->outputs_mutex);
-    return is_taken;
+    return is_found;
+}
+
+bool outputs_list(struct run *run, const struct table_schema *schema, size_t shard_index,
+                  struct err *err) {
+    const struct stage *stage = stage_of_table(run->manifest.list, schema, NULL);
+    struct ended_output ended;
+    if (!find_unlisted(run, stage, schema, shard_index, &ended)) {
+        return true;
+    }
+    (void)pthread_mutex_lock(&run->listing_mutex);
+    bool is_fine =
+        !find_unlisted(run, stage, schema, shard_index, &ended) || list_output(run, &ended, err);
+    (void)pthread_mutex_unlock(&run->listing_mutex);
+    return is_fine;
+}
+
+bool outputs_finish(struct run *run, const struct stage *stage, struct err *err) {
+    struct ended_output ended;
+    while (find_unlisted(run, stage, NULL, 0, &ended)) {
+        if (!outputs_list(run, ended.schema, ended.shard_index, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- left ---------------------------------------------------------------------------------------
+ */
+
+/* Waits until a listed table is durable. The writer is gone afterwards. */
+static bool leave_output(struct run *run, struct table_writer *writer, struct err *err) {
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    struct ended_output *removed = find_ended(run, writer);
+    assert(removed->is_listed);
+    run->ended_count--;
+    memmove(removed, removed + 1,
+            (size_t)(run->ended + run->ended_count - removed) * sizeof *removed);
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return table_writer_leave(writer, err);
 }
 
 /* False: there are too many already. */
@@ -103,19 +152,46 @@ static bool keep_ended(struct run *run, const struct ended_output *ended) {
     return has_room;
 }
 
+/* One that is durable already, or else the one that has been at it longest; false: there is room.
+ */
+static bool find_leaving(struct run *run, struct ended_output *found) {
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    bool is_full = run->ended_count == ENDED_OUTPUTS_MAX;
+    size_t index = 0;
+    while (index < run->ended_count && !table_writer_is_left(run->ended[index].writer)) {
+        index++;
+    }
+    if (is_full) {
+        *found = run->ended[index < run->ended_count ? index : 0];
+    }
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return is_full;
+}
+
+/* Nobody seals the stage of a table that somebody still waits for. */
+static bool make_room(struct run *run, struct err *err) {
+    struct ended_output ended;
+    (void)pthread_mutex_lock(&run->leaving_mutex);
+    bool is_fine =
+        !find_leaving(run, &ended) || (outputs_list(run, ended.schema, ended.shard_index, err) &&
+                                       leave_output(run, ended.writer, err));
+    (void)pthread_mutex_unlock(&run->leaving_mutex);
+    return is_fine;
+}
+
 bool run_output_commit(struct run *run, const struct table_schema *schema, size_t shard_index,
                        struct table_writer *writer, struct err *err) {
-    const struct ended_output ended = {.stage = run->performance.stage,
+    const struct ended_output ended = {.stage = stage_of_table(run->manifest.list, schema, NULL),
                                        .schema = schema,
                                        .shard_index = shard_index,
                                        .writer = writer};
+    assert(is_at_hand(run, ended.stage));
     if (!table_writer_end(writer, err)) {
         table_writer_destroy(writer);
         return false;
     }
     while (!keep_ended(run, &ended)) {
-        struct ended_output oldest;
-        if (take_ended(run, &oldest) && !leave_output(run, &oldest, err)) {
+        if (!make_room(run, err)) {
             table_writer_destroy(writer);
             return false;
         }
@@ -123,67 +199,58 @@ bool run_output_commit(struct run *run, const struct table_schema *schema, size_
     return true;
 }
 
-/* One that is not listed yet, and is from now on; false when there is none. */
-static bool take_unlisted(struct run *run, struct ended_output *ended) {
-    bool is_taken = false;
+/* Of the stage, or of one before it, that may not be durable yet. */
+static bool find_unsettled(struct run *run, const struct stage *stage, struct ended_output *found) {
+    bool is_found = false;
     (void)pthread_mutex_lock(&run->outputs_mutex);
-    for (size_t index = 0; !is_taken && index < run->ended_count; index++) {
-        is_taken = !run->ended[index].is_listed;
-        run->ended[index].is_listed = true;
-        *ended = run->ended[index];
+    for (size_t index = 0; !is_found && index < run->ended_count; index++) {
+        is_found = run->ended[index].stage->number <= stage->number;
+        *found = run->ended[index];
     }
     (void)pthread_mutex_unlock(&run->outputs_mutex);
-    return is_taken;
-}
-
-bool outputs_finish(struct run *run, struct err *err) {
-    struct ended_output ended;
-    while (take_unlisted(run, &ended)) {
-        if (!list_output(run, &ended, err)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Has the stage, or one before it, tables that may not be durable yet? They stand in front. */
-static bool has_ended(const struct run *run, const struct stage *stage) {
-    return run->ended_count > 0 && run->ended[0].stage->number <= stage->number;
+    return is_found;
 }
 
 bool outputs_settle(struct run *run, const struct stage *stage, struct err *err) {
     struct ended_output ended;
-    while (has_ended(run, stage)) {
-        ended = remove_ended(run, 0);
-        if (!leave_output(run, &ended, err)) {
-            return false;
-        }
+    bool is_fine = true;
+    (void)pthread_mutex_lock(&run->leaving_mutex);
+    while (is_fine && find_unsettled(run, stage, &ended)) {
+        is_fine = leave_output(run, ended.writer, err);
     }
-    return true;
+    (void)pthread_mutex_unlock(&run->leaving_mutex);
+    return is_fine;
 }
 
 bool outputs_are_settled(struct run *run, const struct stage *stage) {
-    for (size_t index = 0; index < run->ended_count; index++) {
-        if (run->ended[index].stage->number <= stage->number &&
-            !table_writer_is_left(run->ended[index].writer)) {
-            return false;
-        }
+    bool are_settled = true;
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    for (size_t index = 0; are_settled && index < run->ended_count; index++) {
+        are_settled = run->ended[index].stage->number > stage->number ||
+                      table_writer_is_left(run->ended[index].writer);
     }
-    return true;
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return are_settled;
 }
 
 void outputs_drop(struct run *run, const struct stage *stage) {
-    for (size_t index = run->ended_count; index-- > 0;) {
+    size_t kept = 0;
+    for (size_t index = 0; index < run->ended_count; index++) {
         if (run->ended[index].stage == stage) {
-            table_writer_destroy(remove_ended(run, index).writer);
+            table_writer_destroy(run->ended[index].writer);
+        } else {
+            run->ended[kept++] = run->ended[index];
         }
     }
+    run->ended_count = kept;
 }
+
+/* --- files --------------------------------------------------------------------------------------
+ */
 
 bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_count,
                      struct err *err) {
-    assert(run->performance.stage != NULL);
-    assert(stage_owns_path(run->performance.stage, relative_path));
+    assert(stage_owns_path(performance_alone(run)->stage, relative_path));
     char path[FILE_PATH_MAX];
     struct table_seal seal;
     if (!run_path_format(run, path, relative_path, err) ||
@@ -196,25 +263,36 @@ bool run_output_file(struct run *run, const char *relative_path, uint64_t rows_c
 
 bool run_output_sealed_file(struct run *run, const char *relative_path,
                             const struct table_seal *seal, struct err *err) {
-    assert(run->performance.stage != NULL);
-    assert(stage_owns_path(run->performance.stage, relative_path));
+    assert(stage_owns_path(performance_alone(run)->stage, relative_path));
     return add_file(run, relative_path, seal, err);
 }
 
 struct totals *run_totals(struct run *run) {
-    assert(run->performance.stage != NULL);
-    return run->performance.sealed.totals;
+    return performance_alone(run)->sealed.totals;
 }
 
-/* NULL when the table is not there. The stage at hand counts with what it has committed already,
- * which the manifest does not list yet. */
+/* --- read ---------------------------------------------------------------------------------------
+ */
+
+/* Under the mutex; NULL when the table is not there. Stages at hand count with what they have
+ * listed already, which the manifest does not yet. */
 static struct sealed_stage *stage_with(struct run *run, const struct stage *stage,
                                        const char *relative) {
     struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
-    if (sealed == NULL && run->performance.stage == stage) {
-        sealed = &run->performance.sealed;
+    struct performance *performance = sealed == NULL ? performance_find(run, stage) : NULL;
+    if (performance != NULL) {
+        sealed = &performance->sealed;
     }
     return sealed != NULL && sealed_stage_find(sealed, relative) != NULL ? sealed : NULL;
+}
+
+struct run_file output_file(struct run *run, const struct stage *stage, const char *relative) {
+    (void)pthread_mutex_lock(&run->outputs_mutex);
+    const struct sealed_stage *sealed = stage_with(run, stage, relative);
+    assert(sealed != NULL);
+    struct run_file file = *sealed_stage_find(sealed, relative);
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    return file;
 }
 
 /* What a replay carried unread (see run_replay) is read now. */
@@ -228,18 +306,6 @@ static bool verify_unread(struct run *run, struct sealed_stage *sealed, const ch
     }
     (void)pthread_mutex_unlock(&run->outputs_mutex);
     return is_fine;
-}
-
-/* Where a listed file is by now. */
-static bool place_format(struct run *run, const struct sealed_stage *sealed, const char *relative,
-                         char path[FILE_PATH_MAX], struct err *err) {
-    char final_path[FILE_PATH_MAX];
-    (void)pthread_mutex_lock(&run->outputs_mutex);
-    bool is_temporary = sealed_stage_find(sealed, relative)->is_temporary;
-    (void)pthread_mutex_unlock(&run->outputs_mutex);
-    return is_temporary ? run_path_format(run, final_path, relative, err) &&
-                              file_replace_path(final_path, path, err)
-                        : run_path_format(run, path, relative, err);
 }
 
 /* Several shards may open a table that is not sharded at once. */
@@ -263,7 +329,7 @@ static void remember_checked(struct run *run, struct sealed_stage *sealed, const
  * A table that is not there, or is not as this program knows it, may be of another version of its
  * stage: that is no damage, and going on with the run would not mend it.
  */
-static bool tell_version(struct run *run, const struct stage *stage, struct err *err) {
+static bool tell_version(const struct run *run, const struct stage *stage, struct err *err) {
     const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
     bool is_other = sealed != NULL && sealed->version != stage->version;
     if (!is_other || (err->code != ERR_DAMAGED && err->code != ERR_MISMATCH)) {
@@ -277,38 +343,71 @@ static bool tell_version(struct run *run, const struct stage *stage, struct err 
                     "and inspect of its other tables work as ever");
 }
 
+/* A table that this process left; it is not renamed meanwhile. Needs no second look. */
+static bool open_own(struct run *run, const struct sealed_stage *sealed, const char *relative,
+                     const struct table_schema *schema, struct table **table, struct err *err) {
+    char path[FILE_PATH_MAX];
+    char final_path[FILE_PATH_MAX];
+    if (!run_path_format(run, final_path, relative, err)) {
+        return false;
+    }
+    bool is_temporary = sealed_stage_find(sealed, relative)->is_temporary;
+    if (is_temporary && !file_replace_path(final_path, path, err)) {
+        return false;
+    }
+    return table_open_own(run->sys, is_temporary ? path : final_path, schema, table, err);
+}
+
+/* A table that another process left: of a stage that stays where it is in the manifest. */
+static bool open_sealed(struct run *run, struct sealed_stage *sealed, const char *relative,
+                        const struct table_schema *schema, struct table **table, struct err *err) {
+    char path[FILE_PATH_MAX];
+    if (!verify_unread(run, sealed, relative, err) || !run_path_format(run, path, relative, err)) {
+        return false;
+    }
+    if (is_checked(run, sealed, relative)) {
+        return table_open_own(run->sys, path, schema, table, err);
+    }
+    if (!table_open(run->sys, path, schema, table, err)) {
+        return false;
+    }
+    remember_checked(run, sealed, relative);
+    return true;
+}
+
+static bool tell_missing(const char *relative, const struct run *run, const struct stage *stage,
+                         struct err *err) {
+    char path[FILE_PATH_MAX];
+    if (!run_path_format(run, path, relative, err)) {
+        return false;
+    }
+    (void)err_set(err, ERR_MISMATCH, "'%.600s' is not there: stage '%s' is not done", path,
+                  stage->name);
+    (void)err_hint(err, "type the command that began this run again, it goes on there");
+    return tell_version(run, stage, err);
+}
+
 bool run_input_open(struct run *run, const struct table_schema *schema, size_t shard_index,
                     struct table **table, struct err *err) {
     assert(run->is_verified);
     const struct stage_output *output;
     const struct stage *stage = stage_of_table(run->manifest.list, schema, &output);
     assert(shard_index == 0 || output->is_sharded);
-    if (stage == run->performance.stage && !outputs_finish(run, err)) {
-        return false;
-    }
     char relative[FILE_PATH_MAX];
-    char path[FILE_PATH_MAX];
     if (!table_path_format(relative, stage, schema, shard_index, err) ||
-        !run_path_format(run, path, relative, err)) {
+        !outputs_list(run, schema, shard_index, err)) {
         return false;
     }
+    (void)pthread_mutex_lock(&run->outputs_mutex);
     struct sealed_stage *sealed = stage_with(run, stage, relative);
+    bool is_own = sealed != NULL && sealed->is_own;
+    bool is_open = is_own && open_own(run, sealed, relative, schema, table, err);
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
     if (sealed == NULL) {
-        (void)err_set(err, ERR_MISMATCH, "'%.600s' is not there: stage '%s' is not done", path,
-                      stage->name);
-        (void)err_hint(err, "type the command that began this run again, it goes on there");
-        return tell_version(run, stage, err);
+        return tell_missing(relative, run, stage, err);
     }
-    if (!verify_unread(run, sealed, relative, err) ||
-        !place_format(run, sealed, relative, path, err)) {
-        return false;
+    if (!is_own) {
+        is_open = open_sealed(run, sealed, relative, schema, table, err);
     }
-    if (sealed->is_own || is_checked(run, sealed, relative)) {
-        return table_open_own(run->sys, path, schema, table, err) || tell_version(run, stage, err);
-    }
-    if (!table_open(run->sys, path, schema, table, err)) {
-        return tell_version(run, stage, err);
-    }
-    remember_checked(run, sealed, relative);
-    return true;
+    return is_open || tell_version(run, stage, err);
 }

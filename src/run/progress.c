@@ -40,19 +40,20 @@ static bool write_file(struct run *run, const char *content, struct err *err) {
 }
 
 /* Called under the mutex. */
-static void save(struct run *run, uint64_t done, uint64_t total, const char *unit, int64_t now_us) {
+static void save(struct run *run, const struct stage *stage, uint64_t done, uint64_t total,
+                 const char *unit, int64_t now_us) {
     struct progress *progress = &run->progress;
     if (progress->is_written && now_us - progress->written_us < FILE_INTERVAL_US) {
         return;
     }
     char updated_at[INSTANT_TEXT_MAX];
     char content[512];
-    assert(is_plain(run->performance.stage->name) && is_plain(unit));
+    assert(is_plain(stage->name) && is_plain(unit));
     (void)instant_format(clock_now(run->sys), updated_at);
     (void)snprintf(content, sizeof content,
                    "{\n  \"done\": %" PRIu64 ",\n  \"stage\": \"%s\",\n  \"total\": %" PRIu64
                    ",\n  \"unit\": \"%s\",\n  \"updated_at\": \"%s\"\n}\n",
-                   done < INT64_MAX ? done : INT64_MAX, run->performance.stage->name,
+                   done < INT64_MAX ? done : INT64_MAX, stage->name,
                    total < INT64_MAX ? total : INT64_MAX, unit, updated_at);
     struct err ignored = {0};
     (void)write_file(run, content, &ignored);
@@ -67,28 +68,32 @@ static void observe(const struct run *run, const struct run_event *event) {
     }
 }
 
-void run_progress(struct run *run, uint64_t done, uint64_t total, const char *unit) {
-    assert(run->performance.stage != NULL);
+void progress_go_on(struct run *run, const struct performance *performance, uint64_t done,
+                    uint64_t total, const char *unit) {
     struct progress *progress = &run->progress;
     int64_t now_us = clock_monotonic_us(run->sys);
     (void)pthread_mutex_lock(&progress->mutex);
-    save(run, done, total, unit, now_us);
+    save(run, performance->stage, done, total, unit, now_us);
     if (now_us - progress->observed_us >= OBSERVE_INTERVAL_US || done == total) {
         progress->observed_us = now_us;
         observe(run, &(struct run_event){.kind = RUN_STAGE_GOES_ON,
-                                         .stage = run->performance.stage,
+                                         .stage = performance->stage,
                                          .done = done,
                                          .total = total,
                                          .unit = unit,
-                                         .elapsed_us = now_us - run->performance.started_us});
+                                         .elapsed_us = now_us - performance->started_us});
     }
     (void)pthread_mutex_unlock(&progress->mutex);
+}
+
+void run_progress(struct run *run, uint64_t done, uint64_t total, const char *unit) {
+    progress_go_on(run, performance_alone(run), done, total, unit);
 }
 
 void progress_begin(struct run *run, const struct stage *stage) {
     progress_tell(run, RUN_STAGE_BEGINS, stage, 0);
     (void)pthread_mutex_lock(&run->progress.mutex);
-    save(run, 0, 0, "", clock_monotonic_us(run->sys));
+    save(run, stage, 0, 0, "", clock_monotonic_us(run->sys));
     (void)pthread_mutex_unlock(&run->progress.mutex);
 }
 

@@ -52,6 +52,8 @@ static struct run *run_create(const struct sys *sys, const char *path, struct st
     run->sys = sys;
     run->mode = mode;
     run->lock = FILE_CLOSED;
+    (void)pthread_mutex_init(&run->leaving_mutex, NULL);
+    (void)pthread_mutex_init(&run->listing_mutex, NULL);
     (void)pthread_mutex_init(&run->outputs_mutex, NULL);
     (void)pthread_mutex_init(&run->progress.mutex, NULL);
     bool is_fine = path_format(run->path, err, "%s", path);
@@ -70,11 +72,13 @@ void run_close(struct run *run) {
     if (run == NULL) {
         return;
     }
-    assert(run->performance.stage == NULL && run->ended_count == 0);
+    assert(run->performances_count == 0 && run->ended_count == 0);
     progress_end(run);
     replay_release(run);
     manifest_release(&run->manifest);
     file_abandon(&run->lock);
+    (void)pthread_mutex_destroy(&run->leaving_mutex);
+    (void)pthread_mutex_destroy(&run->listing_mutex);
     (void)pthread_mutex_destroy(&run->outputs_mutex);
     (void)pthread_mutex_destroy(&run->progress.mutex);
     mem_free(run);
@@ -278,7 +282,7 @@ bool save_manifest(struct run *run, struct err *err) {
 }
 
 bool run_save(struct run *run, struct err *err) {
-    assert(run_is_locked(run) && run->performance.stage == NULL && run->ended_count == 0);
+    assert(run_is_locked(run) && run->performances_count == 0 && run->ended_count == 0);
     if (!save_manifest(run, err)) {
         return false;
     }
@@ -336,16 +340,17 @@ bool run_pin(struct run *run, enum pin_group group, const char *name, const char
         /* What is sealed was computed without it, and the run id is known by now. */
         return !is_compared || refuse_pin(group, name, NULL, value, err);
     }
+    bool is_performing = run->performances_count > 0;
     struct pin pin = {.name = name,
                       .value = value,
-                      .is_tentative = run->performance.stage != NULL,
-                      .stage = run->performance.stage};
-    run->has_changes = run->has_changes || run->performance.stage == NULL;
+                      .is_tentative = is_performing,
+                      .stage = is_performing ? performance_alone(run)->stage : NULL};
+    run->has_changes = run->has_changes || !is_performing;
     return pins_add(pins, pin, err);
 }
 
 bool run_pin_anew(struct run *run, const char *name, const char *value, struct err *err) {
-    assert(run_is_locked(run) && run->performance.stage == NULL);
+    assert(run_is_locked(run) && run->performances_count == 0);
     const char *before = run_pinned(run, PIN_VERSION, name);
     bool is_same = value == NULL || before == NULL ? value == before : strcmp(before, value) == 0;
     if (is_same) {
@@ -455,7 +460,7 @@ size_t run_shards_count(const struct run *run) {
 }
 
 void run_set_shards_count(struct run *run, size_t shards_count) {
-    assert(run->performance.stage != NULL && run->manifest.stages_count == 0);
+    assert(run->performances_count > 0 && run->manifest.stages_count == 0);
     assert(shards_count >= 1 && shards_count <= SHARDS_COUNT_MAX);
     run->manifest.shards_count = shards_count;
 }

@@ -9,9 +9,10 @@
  *   verify.c           sealed files are what the manifest says
  *   run.c              opening, pinning, saving, closing; what is sealed
  *   execute.c          stage after stage
- *   performance.c      the stage at hand; stages that are done become sealed
- *   compute.c          the shards of a pure stage
- *   output.c           tables and files of the stage being performed; reading sealed ones
+ *   group.c            stages that only compute, together
+ *   performance.c      the stages at hand; those that are done become sealed
+ *   compute.c          a shard of a stage that only computes
+ *   output.c           tables and files of the stages at hand; reading those that are there
  *   progress.c         RUN/progress.json and the observer
  *   replay.c           a new run from the first stages of another
  */
@@ -165,12 +166,16 @@ struct ended_output {
  * tables in all, its later stages would wait for the first. */
 enum { ENDED_OUTPUTS_MAX = 128 };
 
-/* The stage being performed. */
+/* As many stages are at hand at most: one, or several that only compute (group.c). */
+enum { STAGES_AT_HAND_MAX = 8 };
+
+/* A stage being performed. */
 struct performance {
-    const struct stage *stage; /* NULL: none */
+    const struct stage *stage; /* NULL: it is done */
     struct sealed_stage sealed;
+    bool has_scratch;
     size_t shards_count_before;
-    int64_t started_us;
+    int64_t started_us; /* or the stage before it ended, which it is performed together with */
 };
 
 struct progress {
@@ -193,11 +198,18 @@ struct run {
     bool has_changes;                  /* pins that it does not have yet */
     bool is_verified;                  /* what it lists was read */
     const struct run_options *options; /* while executing */
-    struct performance performance;
-    struct ended_output ended[ENDED_OUTPUTS_MAX]; /* in the order they ended, stage after stage */
+    struct performance performances[STAGES_AT_HAND_MAX];
+    size_t performances_count;
+    struct ended_output ended[ENDED_OUTPUTS_MAX]; /* in the order they ended */
     size_t ended_count;
-    size_t shards_count_sealed;    /* while stages are pending: what it was before them */
-    pthread_mutex_t outputs_mutex; /* guards performance.sealed and ended */
+    int64_t sealed_us; /* monotonic: when a stage was sealed last, or executing began */
+    bool has_told_computed;
+    size_t shards_count_sealed; /* while stages are pending: what it was before them */
+    /* To be taken in this order: one waits for a table to be durable, one for it to be written; the
+     * last guards what lists the files of stages, at hand or done, where they are, and ended. */
+    pthread_mutex_t leaving_mutex;
+    pthread_mutex_t listing_mutex;
+    pthread_mutex_t outputs_mutex;
     struct progress progress;
     /* a replay that is being made, see replay.c */
     struct sealed_stage *carried;
@@ -241,26 +253,48 @@ bool verify_file(const struct run *run, const struct stage *stage, const struct 
                  struct err *err);
 
 /* performance.c */
-bool performance_begin(struct run *run, const struct stage *stage, struct err *err);
-void performance_drop(struct run *run);
-/* The stage at hand is done: from now on it counts as such for this process, and is pending. */
-bool performance_end(struct run *run, bool is_volatile, struct err *err);
+/* One more stage is at hand. only_computes: this time, if it could do more. */
+bool performance_begin(struct run *run, const struct stage *stage, bool only_computes,
+                       struct err *err);
+/* The stage is done: from now on it counts as such for this process, and is pending. In order. */
+bool performance_end(struct run *run, struct performance *performance, struct err *err);
+void performances_drop(struct run *run); /* those that are not done */
+/* NULL: it is not at hand. Under outputs_mutex, where others may be at work. */
+struct performance *performance_find(struct run *run, const struct stage *stage);
+/* Of a stage that is performed by itself: asserted. */
+struct performance *performance_alone(struct run *run);
 /*
  * Seals the stages that are pending, but for the last kept_count, and waits for them. Those that
  * cannot be sealed are forgotten, and all after them.
  */
 bool seal_pending(struct run *run, size_t kept_count, struct err *err);
+/* The same beside others who read their tables; after a failure these must be sent away before all
+ * that are pending are forgotten. */
+bool seal_durable(struct run *run, size_t kept_count, struct err *err);
+void seal_forget(struct run *run);
 /* Are there any, and could they be sealed without waiting for their files? */
 bool seal_is_ready(struct run *run, size_t kept_count);
 
 /* compute.c */
-bool compute_stage(struct run *run, const struct stage *stage, size_t jobs, struct err *err);
+size_t compute_shards_count(const struct run *run, const struct stage *stage);
+/* Its outputs have ended then. What it reads is done, or listed (outputs_list). */
+bool compute_shard(struct run *run, const struct stage *stage, size_t shard_index,
+                   struct totals *totals, struct err *err);
+
+/* group.c: the stages are done when it comes back, or dropped. Only one that failed is told. */
+bool group_perform(struct run *run, const struct stage *const *stages, size_t stages_count,
+                   struct err *err);
 
 /* output.c */
 bool output_create(struct run *run, const struct table_schema *schema, size_t shard_index,
                    const char *input_sha256, struct table_writer **writer, struct err *err);
-/* Waits until the tables of the stage at hand that have ended can be read, and lists them. */
-bool outputs_finish(struct run *run, struct err *err);
+/* Waits until the table can be read, and lists it; fine where that was done. */
+bool outputs_list(struct run *run, const struct table_schema *schema, size_t shard_index,
+                  struct err *err);
+/* The same with the tables of the stage at hand that have ended. */
+bool outputs_finish(struct run *run, const struct stage *stage, struct err *err);
+/* A listed table as it is now. */
+struct run_file output_file(struct run *run, const struct stage *stage, const char *relative);
 /* Waits until the tables of the stage, and of those before it, are durable. */
 bool outputs_settle(struct run *run, const struct stage *stage, struct err *err);
 bool outputs_are_settled(struct run *run, const struct stage *stage);
@@ -268,6 +302,8 @@ void outputs_drop(struct run *run, const struct stage *stage);
 
 /* progress.c */
 void progress_begin(struct run *run, const struct stage *stage);
+void progress_go_on(struct run *run, const struct performance *performance, uint64_t done,
+                    uint64_t total, const char *unit);
 void progress_tell(struct run *run, enum run_event_kind kind, const struct stage *stage,
                    int64_t elapsed_us);
 void progress_end(struct run *run); /* removes the file */

@@ -4,20 +4,33 @@
  */
 #include "emit.h"
 
-#include "core/memory.h"
 #include "stage/stages.h"
-#include "sys/process.h"
 
 enum { ITEMS_BATCH_ROWS = 1024 };
 
-static const struct table_schema *const emit_inputs[] = {
-    &checkpoint_orgs,  &checkpoint_records, &checkpoint_charges, &checkpoint_limits,
-    &checkpoint_plans, &checkpoint_prices,  &checkpoint_tiers,
+enum emit_input {
+    INPUT_ORGS,
+    INPUT_RECORDS,
+    INPUT_CHARGES, /* to send, as those that follow */
+    INPUT_LIMITS,
+    INPUT_PLANS,
+    INPUT_PRICES,
+    INPUT_TIERS,
+    INPUTS_COUNT,
 };
 
-static const struct stage_output emit_outputs[] = {
-    {.schema = &checkpoint_items, .is_sharded = true},
-    {.schema = &checkpoint_invoices},
+static const struct table_schema *const emit_inputs[INPUTS_COUNT] = {
+    [INPUT_ORGS] = &checkpoint_orgs,       [INPUT_RECORDS] = &checkpoint_records,
+    [INPUT_CHARGES] = &checkpoint_charges, [INPUT_LIMITS] = &checkpoint_limits,
+    [INPUT_PLANS] = &checkpoint_plans,     [INPUT_PRICES] = &checkpoint_prices,
+    [INPUT_TIERS] = &checkpoint_tiers,
+};
+
+enum emit_output { OUTPUT_ITEMS, OUTPUT_INVOICES, OUTPUTS_COUNT };
+
+static const struct stage_output emit_outputs[OUTPUTS_COUNT] = {
+    [OUTPUT_ITEMS] = {.schema = &checkpoint_items, .is_sharded = true},
+    [OUTPUT_INVOICES] = {.schema = &checkpoint_invoices},
 };
 
 /* Left: from the records. Right: from the items, whatever became of them. */
@@ -84,53 +97,12 @@ bool emit_items_create(struct run *run, size_t shard_index, struct table_writer 
     return true;
 }
 
-/* A close that sends nothing: its shards, each with totals of its own. */
-struct emit_unsent {
-    struct run *run;
-    struct totals **totals;
-};
-
-static bool emit_shard(void *context, size_t shard_index, struct err *err) {
-    const struct emit_unsent *unsent = context;
-    struct run *run = unsent->run;
-    struct table *orgs = NULL;
-    struct table *records = NULL;
-    struct table_writer *items = NULL;
-    bool is_fine = run_input_open(run, &checkpoint_orgs, shard_index, &orgs, err) &&
-                   run_input_open(run, &checkpoint_records, shard_index, &records, err) &&
-                   emit_items_create(run, shard_index, &items, err) &&
-                   emit_rows(orgs, records, items, unsent->totals[shard_index], err);
-    if (is_fine) {
-        is_fine = run_output_commit(run, &checkpoint_items, shard_index, items, err);
-    } else {
-        table_writer_destroy(items);
-    }
-    table_close(orgs);
-    table_close(records);
-    return is_fine;
-}
-
-/* Merged in the order of shards. */
-static bool emit_all_shards(struct run *run, struct err *err) {
-    size_t shards_count = run_shards_count(run);
-    bool is_fine = true;
-    struct emit_unsent unsent = {.run = run,
-                                 .totals = mem_alloc(shards_count * sizeof(struct totals *))};
-    if (unsent.totals == NULL) {
-        return err_memory(err, shards_count * sizeof(struct totals *));
-    }
-    for (size_t index = 0; is_fine && index < shards_count; index++) {
-        unsent.totals[index] = totals_create(err);
-        is_fine = unsent.totals[index] != NULL;
-    }
-    is_fine = is_fine && process_parallel(run_current_options(run)->jobs, shards_count, emit_shard,
-                                          &unsent, err);
-    for (size_t index = 0; index < shards_count; index++) {
-        is_fine = is_fine && totals_merge(run_totals(run), unsent.totals[index], err);
-        totals_destroy(unsent.totals[index]);
-    }
-    mem_free(unsent.totals);
-    return is_fine;
+/* A close that sends nothing, and has no invoices. */
+static bool emit_compute(const struct stage_shard *shard, struct err *err) {
+    struct table_writer *items = shard->outputs[OUTPUT_ITEMS];
+    table_writer_bound_batch(items, ITEMS_BATCH_ROWS);
+    return emit_rows(shard->inputs[INPUT_ORGS], shard->inputs[INPUT_RECORDS], items, shard->totals,
+                     err);
 }
 
 static bool emit_send(struct run *run, struct stage_session *session, struct err *err) {
@@ -150,14 +122,15 @@ static bool emit_touches(const struct run *run, const struct stage_session *sess
     return session->emission != EMISSION_NONE && !run_is_replay(run);
 }
 
+static bool emit_only_computes(const struct run *run, const struct stage_session *session) {
+    return !emit_touches(run, session);
+}
+
 static bool emit_perform(struct run *run, const struct stage *stage, struct stage_session *session,
                          struct err *err) {
     (void)stage;
-    if (emit_touches(run, session)) {
-        return run_is_dry(run) ? emit_dry(run, session, err) && emit_no_invoices(run, err)
-                               : emit_send(run, session, err);
-    }
-    return emit_all_shards(run, err) && emit_no_invoices(run, err);
+    return run_is_dry(run) ? emit_dry(run, session, err) && emit_no_invoices(run, err)
+                           : emit_send(run, session, err);
 }
 
 const struct stage stage_emit = {
@@ -167,9 +140,11 @@ const struct stage stage_emit = {
     .effect = EFFECT_SENDS,
     .summary = "put invoice items on customers' bills, once each",
     .inputs = emit_inputs,
-    .inputs_count = sizeof emit_inputs / sizeof emit_inputs[0],
+    .inputs_count = INPUTS_COUNT,
     .outputs = emit_outputs,
-    .outputs_count = sizeof emit_outputs / sizeof emit_outputs[0],
+    .outputs_count = OUTPUTS_COUNT,
+    .compute = emit_compute,
     .perform = emit_perform,
+    .only_computes = emit_only_computes,
     .touches = emit_touches,
 };

@@ -23,10 +23,31 @@
 
 /* Series are not among them: only a database is told closing levels, and a replay writes to none.
  */
-static const struct table_schema *const record_inputs[] = {
-    &checkpoint_orgs,        &checkpoint_plans,     &checkpoint_prices,    &checkpoint_tiers,
-    &checkpoint_limits,      &checkpoint_usage,     &checkpoint_negatives, &checkpoint_charges,
-    &checkpoint_projections, &checkpoint_estimates,
+enum record_input {
+    INPUT_ORGS,
+    INPUT_PLANS,
+    INPUT_PRICES,
+    INPUT_TIERS,
+    INPUT_USAGE,
+    INPUT_NEGATIVES,
+    INPUT_CHARGES,
+    INPUT_LIMITS, /* for a database, as those that follow */
+    INPUT_PROJECTIONS,
+    INPUT_ESTIMATES,
+    INPUTS_COUNT,
+};
+
+static const struct table_schema *const record_inputs[INPUTS_COUNT] = {
+    [INPUT_ORGS] = &checkpoint_orgs,
+    [INPUT_PLANS] = &checkpoint_plans,
+    [INPUT_PRICES] = &checkpoint_prices,
+    [INPUT_TIERS] = &checkpoint_tiers,
+    [INPUT_USAGE] = &checkpoint_usage,
+    [INPUT_NEGATIVES] = &checkpoint_negatives,
+    [INPUT_CHARGES] = &checkpoint_charges,
+    [INPUT_LIMITS] = &checkpoint_limits,
+    [INPUT_PROJECTIONS] = &checkpoint_projections,
+    [INPUT_ESTIMATES] = &checkpoint_estimates,
 };
 
 enum record_output { OUTPUT_RECORDS, OUTPUT_ADJUSTMENTS, OUTPUTS_COUNT };
@@ -37,8 +58,8 @@ static const struct stage_output record_outputs[OUTPUTS_COUNT] = {
 };
 
 struct recorder {
-    struct run *run;
-    const struct stage_session *session;
+    struct run *run;                     /* NULL: a first result without a database */
+    const struct stage_session *session; /* the same */
     const struct terms *terms;
     const struct previous_tables *previous; /* NULL: a first result */
     const struct ledger *ledger;            /* NULL: no database */
@@ -350,6 +371,14 @@ static void record_start_previous(struct record_shard *shard,
     shard->previous_records = previous_walk_start(previous->records, count);
 }
 
+static void record_start(struct record_shard *shard, struct table *orgs, struct table *usage,
+                         struct table *negatives, struct table *charges) {
+    shard->walk = rated_walk_start(shard->recorder->terms, orgs);
+    rated_walk_usage(&shard->walk, usage);
+    rated_walk_beside(&shard->walk, SIDE_CHARGES, charges);
+    rated_walk_beside(&shard->walk, SIDE_NEGATIVES, negatives);
+}
+
 static bool record_one_shard(void *context, size_t shard_index, struct err *err) {
     const struct recorder *recorder = context;
     struct run *run = recorder->run;
@@ -373,10 +402,7 @@ static bool record_one_shard(void *context, size_t shard_index, struct err *err)
         !run_output_create(run, &checkpoint_adjustments, shard_index, &shard.adjustments, err)) {
         goto out;
     }
-    shard.walk = rated_walk_start(recorder->terms, orgs);
-    rated_walk_usage(&shard.walk, usage);
-    rated_walk_beside(&shard.walk, SIDE_CHARGES, charges);
-    rated_walk_beside(&shard.walk, SIDE_NEGATIVES, negatives);
+    record_start(&shard, orgs, usage, negatives, charges);
     if (!record_rows(&shard, err)) {
         goto out;
     }
@@ -451,12 +477,13 @@ static bool record_in_database(struct recorder *recorder, struct stage_session *
     return is_done;
 }
 
+/* A revision of what lies in another run directory. */
 static bool record_in_folder(struct recorder *recorder, struct stage_session *session,
                              struct err *err) {
     struct previous_tables previous = {0};
-    bool is_done = session->previous == NULL || previous_open(session->previous, &previous, err);
+    bool is_done = previous_open(session->previous, &previous, err);
     if (is_done) {
-        recorder->previous = session->previous != NULL ? &previous : NULL;
+        recorder->previous = &previous;
         is_done = record_all_shards(recorder, err);
     }
     previous_close(&previous);
@@ -465,6 +492,27 @@ static bool record_in_folder(struct recorder *recorder, struct stage_session *se
 
 static bool record_touches(const struct run *run, const struct stage_session *session) {
     return session->conninfo != NULL && !run_is_replay(run);
+}
+
+static bool record_only_computes(const struct run *run, const struct stage_session *session) {
+    return !record_touches(run, session) && session->previous == NULL;
+}
+
+/* A first result without a database. */
+static bool record_compute(const struct stage_shard *shard, struct err *err) {
+    struct terms terms;
+    const struct recorder recorder = {.terms = &terms};
+    struct record_shard work = {.recorder = &recorder,
+                                .totals = shard->totals,
+                                .records = shard->outputs[OUTPUT_RECORDS],
+                                .adjustments = shard->outputs[OUTPUT_ADJUSTMENTS]};
+    if (!terms_load(&terms, shard->inputs[INPUT_PLANS], shard->inputs[INPUT_PRICES],
+                    shard->inputs[INPUT_TIERS], shard->arena, err)) {
+        return false;
+    }
+    record_start(&work, shard->inputs[INPUT_ORGS], shard->inputs[INPUT_USAGE],
+                 shard->inputs[INPUT_NEGATIVES], shard->inputs[INPUT_CHARGES]);
+    return record_rows(&work, err);
 }
 
 static bool record_perform(struct run *run, const struct stage *stage,
@@ -499,9 +547,11 @@ const struct stage stage_record = {
     .effect = EFFECT_DATABASE,
     .summary = "write records: revisions and the differences that are billed",
     .inputs = record_inputs,
-    .inputs_count = sizeof record_inputs / sizeof record_inputs[0],
+    .inputs_count = INPUTS_COUNT,
     .outputs = record_outputs,
     .outputs_count = OUTPUTS_COUNT,
+    .compute = record_compute,
     .perform = record_perform,
+    .only_computes = record_only_computes,
     .touches = record_touches,
 };

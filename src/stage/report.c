@@ -36,6 +36,8 @@ static struct table **shard_table_at(struct report_shard *shard, size_t table_in
 
 enum { REPORTS_MAX = 16 };
 
+static const char sums_file[] = "SHA256SUMS";
+
 /* What was written, for the manifest. */
 struct written_reports {
     size_t reports_count;
@@ -60,8 +62,8 @@ struct writing {
     struct totals *totals;                     /* of all reports of the first phase */
     struct totals *report_totals[REPORTS_MAX]; /* of one report each */
     struct report_file files[REPORTS_MAX];     /* those that are due; ended, not yet committed */
-    struct report_seal seals[REPORTS_MAX];
     bool is_due[REPORTS_MAX];
+    struct saver *sums; /* SHA256SUMS; the same */
 };
 
 static bool stage_is_done_for(struct run *run, const struct table_schema *schema) {
@@ -185,6 +187,7 @@ static void writing_close(struct writing *writing) {
         report_file_abort(&writing->files[index]);
         totals_destroy(writing->report_totals[index]);
     }
+    saver_destroy(writing->sums);
     totals_destroy(writing->totals);
     table_close(writing->plans);
     table_close(writing->prices);
@@ -238,58 +241,76 @@ static bool writing_walk(struct writing *writing, size_t jobs, struct err *err) 
     return true;
 }
 
-/* All are durable before any gets its name; SHA256SUMS, saved last, flushes the folder. */
-static bool writing_commit(struct writing *writing, struct err *err) {
-    for (size_t index = 0; index < report_table_count; index++) {
-        if (writing->is_due[index] &&
-            !report_file_leave(&writing->files[index], &writing->seals[index], err)) {
-            return false;
-        }
-    }
-    for (size_t index = 0; index < report_table_count; index++) {
-        char path[FILE_PATH_MAX];
-        if (writing->is_due[index] &&
-            (!writing_path(writing, report_table[index]->file_name, path, err) ||
-             !file_replace_adopt(run_sys(writing->run), path, err))) {
-            return false;
-        }
-    }
-    return true;
+static void writing_list(struct written_reports *written, const char *file_name,
+                         const struct report_seal *seal) {
+    size_t row = written->reports_count++;
+    (void)snprintf(written->reports[row].relative_path, sizeof written->reports[row].relative_path,
+                   "reports/%s", file_name);
+    written->reports[row].seal = (struct table_seal){
+        .rows_count = seal->rows_count, .size_bytes = seal->size_bytes, .digest = seal->digest};
 }
 
+/* SHA256SUMS, from the digests of all: it becomes durable beside the others. */
 static bool writing_sums(struct writing *writing, struct written_reports *written,
                          struct err *err) {
+    char path[FILE_PATH_MAX];
     struct buffer sums = {0};
     bool is_fine = true;
     for (size_t index = 0; is_fine && index < report_table_count; index++) {
+        struct report_seal seal;
         char text[DIGEST_TEXT_MAX];
         if (!writing->is_due[index]) {
             continue;
         }
-        digest_format(&writing->seals[index].digest, text);
-        is_fine =
-            buffer_append_format(&sums, err, "%s  %s\n", text, report_table[index]->file_name);
-        size_t row = written->reports_count++;
-        (void)snprintf(written->reports[row].relative_path,
-                       sizeof written->reports[row].relative_path, "reports/%s",
-                       report_table[index]->file_name);
-        written->reports[row].seal = (struct table_seal){
-            .rows_count = writing->seals[index].rows_count,
-            .size_bytes = writing->seals[index].size_bytes,
-            .digest = writing->seals[index].digest,
-        };
+        is_fine = report_file_seal(&writing->files[index], &seal, err);
+        if (is_fine) {
+            const char *file_name = report_table[index]->file_name;
+            digest_format(&seal.digest, text);
+            is_fine = buffer_append_format(&sums, err, "%s  %s\n", text, file_name);
+            writing_list(written, file_name, &seal);
+        }
     }
-    char path[FILE_PATH_MAX];
-    is_fine = is_fine && writing_path(writing, "SHA256SUMS", path, err) &&
-              file_replace(run_sys(writing->run), path, buffer_text(&sums), err);
-    struct table_seal seal = {.rows_count = written->reports_count, .size_bytes = sums.size_bytes};
-    is_fine = is_fine && digest_of(sums.bytes, sums.size_bytes, &seal.digest, err);
-    size_t row = written->reports_count++;
-    (void)snprintf(written->reports[row].relative_path, sizeof written->reports[row].relative_path,
-                   "reports/SHA256SUMS");
-    written->reports[row].seal = seal;
+    is_fine = is_fine && writing_path(writing, sums_file, path, err) &&
+              saver_create(run_sys(writing->run), path, &writing->sums, err);
+    if (is_fine) {
+        struct report_seal seal = {.rows_count = written->reports_count};
+        is_fine = saver_give(writing->sums, &sums, err);
+        saver_end(writing->sums);
+        seal.size_bytes = saver_size_bytes(writing->sums);
+        is_fine = is_fine && saver_digest(writing->sums, &seal.digest, err);
+        writing_list(written, sums_file, &seal);
+    }
     buffer_release(&sums);
     return is_fine;
+}
+
+static bool writing_leave(struct writing *writing, struct err *err) {
+    for (size_t index = 0; index < report_table_count; index++) {
+        if (writing->is_due[index] && !report_file_leave(&writing->files[index], err)) {
+            return false;
+        }
+    }
+    struct saver *sums = writing->sums;
+    writing->sums = NULL;
+    return saver_leave(sums, err);
+}
+
+/* All are durable before any gets its name; SHA256SUMS is named last. */
+static bool writing_commit(struct writing *writing, const struct written_reports *written,
+                           struct err *err) {
+    const struct sys *sys = run_sys(writing->run);
+    char path[FILE_PATH_MAX];
+    if (!writing_leave(writing, err)) {
+        return false;
+    }
+    for (size_t row = 0; row < written->reports_count; row++) {
+        if (!path_format(path, err, "%s/%s", run_path(writing->run),
+                         written->reports[row].relative_path) ||
+            !file_replace_adopt(sys, path, err)) {
+            return false;
+        }
+    }
+    return directory_sync_parent(sys, path, err);
 }
 
 static bool writing_make_totals(struct writing *writing, struct err *err) {
@@ -322,11 +343,15 @@ static bool reports_write(struct run *run, struct written_reports *written, stru
     struct writing writing = {.run = run};
     char folder[FILE_PATH_MAX];
     *written = (struct written_reports){0};
-    bool is_fine =
-        path_format(folder, err, "%s/reports", run_path(run)) && writing_open(&writing, err) &&
-        writing_make_totals(&writing, err) && directory_create(run_sys(run), folder, err) &&
-        writing_write_all(&writing, err) && writing_commit(&writing, err) &&
-        totals_merge(run_totals(run), writing.totals, err) && writing_sums(&writing, written, err);
+    bool is_fine = path_format(folder, err, "%s/reports", run_path(run)) &&
+                   writing_open(&writing, err) && writing_make_totals(&writing, err) &&
+                   directory_create(run_sys(run), folder, err) &&
+                   writing_write_all(&writing, err) && writing_sums(&writing, written, err) &&
+                   totals_merge(run_totals(run), writing.totals, err);
+    if (is_fine) {
+        run_tell_computed(run);
+        is_fine = writing_commit(&writing, written, err);
+    }
     writing_close(&writing);
     return is_fine;
 }

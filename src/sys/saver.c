@@ -4,7 +4,7 @@
  * Invariants, kept under the mutex:
  *  1. given - saved <= QUEUE_COUNT, and the contents in between belong to the thread
  *  2. only the thread touches hasher and replacement while it lives; before and after, the caller
- *  3. once has_failed, nothing is saved any more, nor lent memory read; err is moved out once
+ *  3. once has_failed, nothing is saved any more, nor lent memory read
  *  4. replacement is empty once the temporary is left, and is_left says that it is there
  */
 #include "sys/saver.h"
@@ -246,14 +246,13 @@ uint64_t saver_size_bytes(const struct saver *saver) {
     return saver->size_bytes;
 }
 
-/* Moves the thread's failure out; true when there is none. */
+/* Tells the thread's failure, to each who asks; true when there is none. */
 static bool saver_check(struct saver *saver, struct err *err) {
     if (!saver->has_failed) {
         return true;
     }
-    assert(saver->err.code != ERR_NONE); /* told once: after that only saver_destroy */
+    assert(saver->err.code != ERR_NONE && saver->err.details == NULL); /* so it can be copied */
     *err = saver->err;
-    saver->err = (struct err){0};
     return false;
 }
 
