@@ -96,6 +96,10 @@ await check('a difference waits for the item before it', revised, async (dataset
   assert.equal(result.status, 4, result.out);
   assert.deepEqual(statuses(second).filter((line) => line.includes('held')), [`${org} ${metric} held earlier_revision`]);
   assert.equal((await simulator.ask({ do: 'dump' })).items.length, 3 + 2);
+  // A difference of nothing is recorded, and neither sent nor asked about.
+  const same = readReport(second, 'overages.csv').find((row) => row.org_id === 'a' && row.metric === 'm1');
+  assert.deepEqual([same.cost, same.billed, same.status], ['20.00', '0.00', 'zero']);
+  assert.equal(readReport(second, 'invoice_items.csv').filter((row) => row.metric === 'm1' && row.status !== 'zero').length, 0);
   // A third revision waits for both.
   const again = path.join(path.dirname(runDir), 'again');
   fs.cpSync(corrected, again, { recursive: true });
@@ -113,6 +117,17 @@ await check('a difference waits for the item before it', revised, async (dataset
   const sums = {};
   for (const item of there) sums[`${item.customer} ${item.metadata.metric}`] = (sums[`${item.customer} ${item.metadata.metric}`] ?? 0) + item.amount;
   assert.deepEqual(sums, { 'cus_a m0': 1100, 'cus_a m1': 2000, 'cus_b m0': 1100, 'cus_c m0': 1100 });
+});
+
+await check('the rate is that of the first start, until another one is typed', revised, async (dataset, runDir) => {
+  await simulator.ask({ do: 'faults', plan: { script: [{ method: 'GET', path: '/v1/invoiceitems', nth: 1, times: 1000, kind: 'not_json_502' }] } });
+  for (const [words, rate] of [[['--rate', '3'], 3], [[], 3], [['--rate', '9'], 9], [[], 9]]) {
+    const all = rate === 3 && words.length > 0 ? closeWords(dataset, runDir) : ['run', '--run-dir', runDir, ...quick];
+    const kept = all.filter((word, index) => word !== '--rate' && all[index - 1] !== '--rate');
+    const result = await run([...kept, ...words, '--deadline', '3']);
+    assert.ok([22, 40].includes(result.status), result.out);
+    assert.match(result.out, new RegExp(`^note: 4 items to send: .*; at ${rate} a second it takes about`, 'm'));
+  }
 });
 
 // A finished run whose stages are of older versions: told as what it is, and never as damage. Who reads

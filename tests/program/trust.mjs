@@ -2,6 +2,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
+import http2 from 'node:http2';
+import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
 import { KEY, assertSent, closeWords, openAccount, quick, runProgram, writeDataset } from '../emit/close.mjs';
@@ -102,6 +105,38 @@ assert.equal(await requests(), 0);
 // this very machine is asked without one
 await assertSentAll(await close({ HTTPS_PROXY: url, CURL_CA_BUNDLE: certificate[0] }));
 assert.deepEqual(asked, []);
+
+// HTTP/2 where it is offered, over few connections that are kept; HTTP/1.1 where it is not
+const many = writeDataset(path.join(folder, 'many'), Array.from({ length: 40 }, (_, n) => ({ id: `m${n}`, customer: `cus_m${n}` })));
+for (const offers of ['2.0', '1.1']) {
+  const versions = new Set();
+  let connections = 0;
+  let count = 0;
+  const tls = { key: fs.readFileSync(certificate[1]), cert: fs.readFileSync(certificate[0]) };
+  const pass = (request, response) => {
+    count += 1;
+    versions.add(request.httpVersion);
+    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => !/^(:|connection|host)/.test(name)));
+    const onward = http.request(`${simulator.base}${request.url}`, { method: request.method, headers }, (answer) => {
+      const told = Object.fromEntries(Object.entries(answer.headers).filter(([name]) => !/^(connection|keep-alive|transfer-encoding)$/.test(name)));
+      response.writeHead(answer.statusCode, told);
+      answer.pipe(response);
+    });
+    request.pipe(onward);
+  };
+  const front = offers === '2.0' ? http2.createSecureServer({ ...tls, allowHTTP1: true }, pass) : https.createServer(tls, pass);
+  front.on('secureConnection', () => { connections += 1; });
+  await new Promise((resolve) => { front.listen(0, '127.0.0.1', resolve); });
+  const run = path.join(folder, `offers-${offers}`);
+  await openAccount(simulator, Array.from({ length: 40 }, (_, n) => ({ id: `m${n}`, customer: `cus_m${n}` })));
+  const result = await runProgram(program, simulator, closeWords(many, run, ['--attach', 'upcoming', '--in-flight', '4']),
+    { STRIPE_API_BASE: `https://127.0.0.1:${front.address().port}`, CURL_CA_BUNDLE: certificate[0] });
+  assert.equal(result.status, 0, result.out);
+  assert.equal((await simulator.ask({ do: 'dump' })).items.length, 40);
+  assert.deepEqual([...versions], [offers]);
+  assert.ok(count > 80 && connections * 4 < count, `${count} requests over ${connections} connections`);
+  front.close();
+}
 
 console.log('untrusted, misnamed, vouched for, through a proxy: as it should be');
 proxy.close();
