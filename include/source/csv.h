@@ -52,7 +52,8 @@ bool problems_merge(struct problems *problems, struct problems *from, uint64_t l
  */
 bool problems_check(const struct problems *problems, struct err *err);
 
-/* Notes for people (unknown columns and the like): printed to stderr by the caller. */
+/* Notes for people (unknown columns and the like), each kept once: printed to stderr by the caller.
+ */
 bool problems_note(struct problems *problems, struct err *err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 const char *problems_note_text(const struct problems *problems, size_t note_index); /* NULL: end */

@@ -233,6 +233,19 @@ static bool merge_counts(struct problems *problems, struct problems *from, struc
     return true;
 }
 
+/* Once: a file that is opened again, to tell where its rows disagree, says nothing new. */
+static void take_note(struct problems *problems, char *note) {
+    bool is_told = false;
+    for (size_t index = 0; index < problems->notes_count; index++) {
+        is_told |= strcmp(problems->notes[index], note) == 0;
+    }
+    if (is_told || problems->notes_count == NOTES_MAX) {
+        mem_free(note);
+        return;
+    }
+    problems->notes[problems->notes_count++] = note;
+}
+
 bool problems_merge(struct problems *problems, struct problems *from, uint64_t line_offset,
                     struct err *err) {
     assert(problems != from);
@@ -247,12 +260,7 @@ bool problems_merge(struct problems *problems, struct problems *from, uint64_t l
     from->kept_count = 0;
     from->is_cut = false;
     for (size_t index = 0; index < from->notes_count; index++) {
-        if (problems->notes_count < NOTES_MAX) {
-            problems->notes[problems->notes_count] = from->notes[index];
-            problems->notes_count++;
-        } else {
-            mem_free(from->notes[index]);
-        }
+        take_note(problems, from->notes[index]);
     }
     from->notes_count = 0;
     return true;
@@ -364,8 +372,7 @@ bool problems_note(struct problems *problems, struct err *err, const char *forma
     va_start(arguments, format);
     (void)vsnprintf(note, NOTE_MAX, format, arguments);
     va_end(arguments);
-    problems->notes[problems->notes_count] = note;
-    problems->notes_count++;
+    take_note(problems, note);
     return true;
 }
 

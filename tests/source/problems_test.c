@@ -96,6 +96,23 @@ static void merging_moves_problems_and_notes_and_shifts_lines(void **state) {
     problems_destroy(problems);
 }
 
+static void a_note_told_again_stands_once(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct problems *problems = problems_create(&err);
+    struct problems *part = problems_create(&err);
+    assert_true(problems_note(problems, &err, "usage.csv: ignored: '%s'", "colour"));
+    assert_true(problems_note(problems, &err, "usage.csv: ignored: '%s'", "colour"));
+    assert_true(problems_note(part, &err, "usage.csv: ignored: 'colour'"));
+    assert_true(problems_note(part, &err, "seats.csv: ignored: 'colour'"));
+    assert_true(problems_merge(problems, part, 0, &err));
+    problems_destroy(part);
+    assert_string_equal(problems_note_text(problems, 0), "usage.csv: ignored: 'colour'");
+    assert_string_equal(problems_note_text(problems, 1), "seats.csv: ignored: 'colour'");
+    assert_null(problems_note_text(problems, 2));
+    problems_destroy(problems);
+}
+
 static void values_are_cut_and_control_bytes_escaped(void **state) {
     (void)state;
     struct err err = {0};
@@ -125,6 +142,8 @@ int main(void) {
         cmocka_unit_test(a_problem_of_a_whole_file_is_no_bad_row),
         cmocka_unit_test(the_first_hundred_are_kept_whatever_the_order_of_adding),
         cmocka_unit_test(merging_moves_problems_and_notes_and_shifts_lines),
+        cmocka_unit_test(a_note_told_again_stands_once),
+        cmocka_unit_test(a_note_told_again_stands_once),
         cmocka_unit_test(values_are_cut_and_control_bytes_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
