@@ -74,6 +74,20 @@ static bool stage_rows(struct backfill *backfill, const struct csv_file *csv, st
     return is_done;
 }
 
+static bool check_is_file(const struct backfill *backfill, struct err *err) {
+    enum path_kind kind;
+    const char *path = backfill->options->truth_path;
+    if (!path_kind_of_input(backfill->sys, path, &kind, err)) {
+        return false;
+    }
+    if (kind == PATH_FILE) {
+        return true;
+    }
+    (void)err_set(err, ERR_INPUT, "--truth: '%.700s' is %s", path,
+                  kind == PATH_MISSING ? "not there" : "not a file");
+    return err_hint(err, "name a CSV file with the columns org_id, metric, quantity");
+}
+
 static bool stage_file(struct backfill *backfill, struct err *err) {
     const char *path = backfill->options->truth_path;
     const char *slash = strrchr(path, '/');
@@ -84,7 +98,8 @@ static bool stage_file(struct backfill *backfill, struct err *err) {
     bool is_found;
     int folder_bytes = slash == NULL || slash == path ? 1 : (int)(slash - path);
     backfill->truth_name = slash != NULL ? slash + 1 : path;
-    if (!path_format(folder, err, "%.*s", folder_bytes, slash != NULL ? path : ".") ||
+    if (!check_is_file(backfill, err) ||
+        !path_format(folder, err, "%.*s", folder_bytes, slash != NULL ? path : ".") ||
         !dataset_fingerprint_file(backfill->sys, folder, backfill->truth_name, 1, &fingerprint,
                                   err) ||
         !csv_open(backfill->sys, folder, backfill->truth_name, truth_columns, TRUTH_COLUMNS_COUNT,

@@ -195,6 +195,12 @@ moves_level() {
         no_drift -- sql -c "select billing.increment_usage('seated', 'disk', 1)" -- no_drift
 }
 
+refuses_no_file() {
+    all expect 10 backfill --truth "$scratch/nowhere.csv" --database "" -- \
+        error_says "--truth: '$scratch/nowhere.csv' is not there" -- \
+        expect 10 backfill --truth "$scratch" --database "" -- error_says "--truth: '$scratch' is not a file"
+}
+
 refuses_bad_truth() {
     cat >"$scratch/bad.csv" <<'ROWS'
 org_id,metric,quantity
@@ -255,6 +261,7 @@ check "a close passes over what was written for seats" closes_after_seats
 check "nor does it count what was brought in as a count" closes_no_counts
 check "a level moves by it" moves_level
 check "a bad truth is told by line, and nothing is written" refuses_bad_truth
+check "a truth that is no file is told as such" refuses_no_file
 check "killed in the middle and typed again each org has its difference once" survives_kill
 
 finish
