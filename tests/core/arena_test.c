@@ -115,12 +115,35 @@ static void arena_without_memory_says_so(void **state) {
     arena_destroy(arena);
 }
 
+/* On either side of where large pages begin, and not a multiple of any page. */
+static void large_blocks_are_zeroed_and_keep_what_they_held(void **state) {
+    (void)state;
+    const size_t sizes[] = {4 * 1024 * 1024 - 1, 4 * 1024 * 1024, 9 * 1024 * 1024 + 13};
+    for (size_t index = 0; index < sizeof sizes / sizeof sizes[0]; index++) {
+        size_t size_bytes = sizes[index];
+        unsigned char *block = mem_alloc(size_bytes);
+        assert_non_null(block);
+        for (size_t at = 0; at < size_bytes; at += 511) {
+            assert_int_equal(block[at], 0);
+        }
+        memset(block, 7, size_bytes);
+        block = mem_realloc(block, 3 * size_bytes);
+        assert_non_null(block);
+        memset(block + size_bytes, 9, 2 * size_bytes);
+        assert_int_equal(block[0], 7);
+        assert_int_equal(block[size_bytes - 1], 7);
+        assert_int_equal(block[3 * size_bytes - 1], 9);
+        mem_free(block);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arena_memory_is_zeroed_aligned_and_apart),
         cmocka_unit_test(arena_rewind_gives_back_all_since_the_mark_and_zeroes_it),
         cmocka_unit_test(arena_loop_over_a_full_block_asks_the_heap_only_once),
         cmocka_unit_test(arena_without_memory_says_so),
+        cmocka_unit_test(large_blocks_are_zeroed_and_keep_what_they_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
