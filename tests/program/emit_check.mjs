@@ -125,6 +125,22 @@ await check('orgs of one customer with more items than an invoice takes stop it 
     assert.equal((await dump()).stats.requests, 0);
   });
 
+// Stripe takes amounts of up to 12 digits.
+const rich = [{ id: 'most', customer: 'cus_most' }, { id: 'b', customer: 'cus_b' }];
+await check('an amount that Stripe does not take stops it all', rich, async (dataset, runDir) => {
+  const usage = path.join(dataset, 'usage.csv');
+  const use = (quantity) => fs.writeFileSync(usage, fs.readFileSync(usage, 'utf8').replace(/^most,m0,[0-9.]+/m, `most,m0,${quantity}`));
+  use('10000000005');
+  let result = await run(closeWords(dataset, runDir));
+  assert.equal(result.status, 32, result.out);
+  assert.match(result.out, /org 'most', metric 'm0': 10000000000 usd is no amount for an invoice item/);
+  assert.equal((await dump()).stats.requests, 0);
+  use('10000000004.99');
+  result = await run(closeWords(dataset, `${runDir}-most`));
+  assert.equal(result.status, 0, result.out);
+  assert.deepEqual((await dump()).items.map((item) => item.amount).sort((a, b) => a - b), [1000, 999999999999]);
+});
+
 const full = [{ id: 'a', customer: 'cus_x', subscription: 'sub_x', metrics: 120 },
   { id: 'b', customer: 'cus_x', subscription: 'sub_x', metrics: 90 }];
 await check('what waits at Stripe counts', full, async (dataset, runDir) => {
@@ -208,6 +224,25 @@ await check('on the draft of the closed period while there is one', attached, as
   assert.notEqual(invoicesOf('cus_c')[0], null);
   assert.equal(there.invoices.length, 3);
   assert.equal((there.lines[old.invoice] ?? []).length, 0);
+});
+
+// An invoice that is too far away, and a subscription that bills nothing any more.
+const waiting = [{ id: 'far', customer: 'cus_far', subscription: 'sub_far' }, { id: 'soon', customer: 'cus_soon', subscription: 'sub_soon' },
+  { id: 'over', customer: 'cus_over', subscription: 'sub_over', subscriptionStatus: 'canceled' }];
+await check('where no invoice is to come soon, on one of their own, or held', waiting, async (dataset, runDir) => {
+  const placed = async (name, words) => {
+    await openAccount(simulator, waiting);
+    await simulator.ask({ do: 'add', subscriptions: [{ id: 'sub_far', object: 'subscription', customer: 'cus_far', status: 'active',
+      currency: 'usd', items: { data: [{ current_period_end: Math.floor(Date.now() / 1000) + 50 * 86400 }] } }] });
+    const result = await run(closeWords(dataset, `${runDir}-${name}`, words));
+    const rows = readReport(`${runDir}-${name}`, 'invoice_items.csv');
+    const there = new Map((await dump()).items.map((item) => [item.metadata.org_id,
+      item.invoice !== null ? 'own' : item.parent.subscription_details.subscription]));
+    return [result.status, ...rows.map((row) => `${row.org_id} ${row.reason || there.get(row.org_id)}`)];
+  };
+  assert.deepEqual(await placed('usual', []), [0, 'far own', 'over own', 'soon sub_soon']);
+  assert.deepEqual(await placed('longer', ['--max-wait', '60']), [0, 'far sub_far', 'over own', 'soon sub_soon']);
+  assert.deepEqual(await placed('held', ['--no-standalone']), [4, 'far no_upcoming_invoice', 'over no_upcoming_invoice', 'soon sub_soon']);
 });
 
 await check('on an invoice of their own, one for each customer', attached, async (dataset, runDir) => {
