@@ -40,8 +40,10 @@ struct db_copy_out {
     char *message; /* libpq's */
     const unsigned char *at;
     size_t left_bytes;
-    bool is_begun; /* the header was seen */
-    bool is_ended; /* the trailer was seen */
+    uint64_t bytes_count; /* of the messages so far */
+    bool is_gathered;     /* more is waited for at a time */
+    bool is_begun;        /* the header was seen */
+    bool is_ended;        /* the trailer was seen */
     struct db_field fields[DB_COPY_COLUMNS_MAX];
 };
 

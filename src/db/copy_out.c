@@ -10,8 +10,11 @@
 #include "db/copy.h"
 #include "db/wire.h"
 #include "db_internal.h"
+#include "sys/clock.h"
 
 enum { SIGNATURE_BYTES = 11, HEADER_BYTES = SIGNATURE_BYTES + 8 };
+
+enum { GATHER_FROM_BYTES = 1024 * 1024 }; /* a COPY that has brought as much is a long one */
 
 static const char signature[SIGNATURE_BYTES + 1] = "PGCOPY\n\377\r\n";
 
@@ -51,6 +54,35 @@ bool db_copy_out_begin(struct db *db, const char *statement, size_t columns_coun
     return db_copy_out_begin_with(db, statement, NULL, columns_count, copy, err);
 }
 
+/* Waits for more, and takes it in. deadline_us 0: set by the first wait for a message. */
+static bool take_in(struct db_copy_out *copy, int64_t *deadline_us, struct err *err) {
+    struct db *db = copy->db;
+    bool is_ready;
+    if (!copy->is_gathered && copy->bytes_count >= GATHER_FROM_BYTES) {
+        db_gather(db, true);
+        copy->is_gathered = true;
+    }
+    *deadline_us = *deadline_us == 0 ? db_deadline(db) : *deadline_us;
+    int64_t until_us = *deadline_us;
+    int64_t now_us = clock_monotonic_us(db->sys);
+    bool asks_again = copy->is_gathered && (until_us == 0 || until_us > now_us + DB_GATHER_US);
+    until_us = asks_again ? now_us + DB_GATHER_US : until_us;
+    if (!db_wait_socket(db, DB_WAIT_READ, until_us, &is_ready, err)) {
+        return false;
+    }
+    if (!is_ready && !asks_again) {
+        return db_fail_silence(db, copy->statement, err);
+    }
+    return PQconsumeInput(db->connection) == 1 || db_fail_connection(db, copy->statement, err);
+}
+
+static void let_go(struct db_copy_out *copy) {
+    if (copy->is_gathered) {
+        db_gather(copy->db, false);
+        copy->is_gathered = false;
+    }
+}
+
 /* The next message; copy->message NULL at the end. */
 static bool next_message(struct db_copy_out *copy, struct err *err) {
     struct db *db = copy->db;
@@ -59,16 +91,8 @@ static bool next_message(struct db_copy_out *copy, struct err *err) {
     PQfreemem(copy->message);
     copy->message = NULL;
     while ((size_bytes = PQgetCopyData(db->connection, &copy->message, 1)) == 0) {
-        bool is_ready;
-        deadline_us = deadline_us == 0 ? db_deadline(db) : deadline_us;
-        if (!db_wait_socket(db, DB_WAIT_READ, deadline_us, &is_ready, err)) {
+        if (!take_in(copy, &deadline_us, err)) {
             return false;
-        }
-        if (!is_ready) {
-            return db_fail_silence(db, copy->statement, err);
-        }
-        if (PQconsumeInput(db->connection) != 1) {
-            return db_fail_connection(db, copy->statement, err);
         }
     }
     if (size_bytes == -2) {
@@ -76,6 +100,7 @@ static bool next_message(struct db_copy_out *copy, struct err *err) {
     }
     copy->at = (const unsigned char *)copy->message;
     copy->left_bytes = size_bytes > 0 ? (size_t)size_bytes : 0;
+    copy->bytes_count += copy->left_bytes;
     return true;
 }
 
@@ -156,6 +181,7 @@ bool db_copy_out_end(struct db_copy_out *copy, struct err *err) {
     struct db *db = copy->db;
     bool is_done = true;
     assert(copy->is_ended);
+    let_go(copy);
     PQfreemem(copy->message);
     copy->message = NULL;
     for (;;) {
@@ -178,6 +204,7 @@ bool db_copy_out_end(struct db_copy_out *copy, struct err *err) {
 void db_copy_out_abort(struct db_copy_out *copy) {
     PQfreemem(copy->message);
     copy->message = NULL;
+    let_go(copy);
     if (copy->db != NULL && PQtransactionStatus(copy->db->connection) == PQTRANS_ACTIVE) {
         db_cancel(copy->db);
     }

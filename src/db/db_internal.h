@@ -12,6 +12,8 @@ enum {
     DB_SILENCE_GRACE_MS = 30000,
     DB_CANCEL_WAIT_MS = 5000,
     DB_TIMEOUT_DEFAULT_MS = 3600000,
+    DB_GATHER_BYTES = 64 * 1024, /* of a long COPY, before it is taken in: stays in the cache */
+    DB_GATHER_US = 5000,         /* but no longer than that */
 };
 
 struct db {
@@ -47,6 +49,13 @@ enum db_type {
 enum db_wait { DB_WAIT_READ, DB_WAIT_READ_OR_WRITE, DB_WAIT_WRITE };
 bool db_wait_socket(struct db *db, enum db_wait wait, int64_t deadline_us, bool *is_ready,
                     struct err *err);
+/*
+ * From now on what comes is ready to be read once so much is there: the server sends eight
+ * kilobytes at a time, and a switch between the two for each of them costs both more than it
+ * brings. A socket that cannot is fine. Whoever waits then asks again after DB_GATHER_US: the end
+ * may be shorter.
+ */
+void db_gather(struct db *db, bool is_gathered);
 int64_t db_deadline(const struct db *db); /* of an answer that is asked for now */
 /* Sends what libpq still holds. */
 bool db_flush(struct db *db, const char *what, struct err *err);

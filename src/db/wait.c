@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include "db_internal.h"
 #include "sys/clock.h"
@@ -17,6 +18,11 @@ enum { SLICE_MS = 100 };
 
 int64_t db_deadline(const struct db *db) {
     return db->silence_ms_max == 0 ? 0 : clock_monotonic_us(db->sys) + db->silence_ms_max * 1000;
+}
+
+void db_gather(struct db *db, bool is_gathered) {
+    int bytes = is_gathered ? DB_GATHER_BYTES : 1;
+    (void)setsockopt(PQsocket(db->connection), SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
 }
 
 bool db_wait_socket(struct db *db, enum db_wait wait, int64_t deadline_us, bool *is_ready,
