@@ -7,11 +7,12 @@
 -- for a row until something has analysed it. So orgs are held against each other by grouping and by
 -- except, never by a join, and of the few that are left earlier months are looked up one by one, by the
 -- whole key (limit keeps the planner from turning that around). Rows are put in order where they arrive.
+-- $1: the first day of the month in which the period begins.
 copy (
     with recursive months (period) as (
         select max(monthly.period)
         from billing.org_billing_usage_monthly as monthly
-        where monthly.period < current_setting('periodclose.period')::date - interval '1 month'
+        where monthly.period < $1::date - interval '1 month'
         union all
         select (
             select max(monthly.period)
@@ -23,24 +24,24 @@ copy (
     ), missing as materialized (
         select subscription.org_id::text
         from billing.subscriptions as subscription
-        where (starts_at is null or starts_at < current_setting('periodclose.period')::date + interval '64 days')
-            and (ends_at is null or ends_at > current_setting('periodclose.period')::date - interval '2 days')
+        where (starts_at is null or starts_at < $1::date + interval '64 days')
+            and (ends_at is null or ends_at > $1::date - interval '2 days')
             and exists (select from months where period is not null)
         except
         select org_id
         from billing.org_billing_usage_monthly
-        where period = current_setting('periodclose.period')::date - interval '1 month'
+        where period = $1::date - interval '1 month'
             and exists (select from months where period is not null)
     ), ahead as materialized (
         select org_id, max(period) as period
         from (
             select org_id, period
             from billing.org_billing_usage_monthly
-            where period >= current_setting('periodclose.period')::date
+            where period >= $1::date
             union all
             select org_id, null
             from billing.org_periods
-            where period = current_setting('periodclose.period')::date and recorded_by is not null
+            where period = $1::date and recorded_by is not null
         ) as closed
         group by org_id
         having bool_and(period is not null)
@@ -71,7 +72,7 @@ copy (
         from (
             select distinct on (org_id, metric) *
             from billing.org_billing_usage_monthly
-            where period = (current_setting('periodclose.period')::date - interval '1 month')::date
+            where period = ($1::date - interval '1 month')::date
             order by org_id, metric, revision desc
         ) as month_before
         union all

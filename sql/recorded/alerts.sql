@@ -10,11 +10,11 @@ copy (
     from (
         select org_id, metric, is_projected, threshold
         from billing.usage_alerts
-        where period = current_setting('periodclose.period')::date and not is_projected
+        where period = (select current_setting('periodclose.period')::date) and not is_projected
         union all
         select org_id, metric, is_projected, threshold
         from billing.usage_alerts
-        where period = (current_setting('periodclose.period')::date + interval '1 month')::date and is_projected
+        where period = ((select current_setting('periodclose.period')::date) + interval '1 month')::date and is_projected
     ) as standing
     order by org_id, metric, is_projected, threshold
 ) to stdout (format binary)

@@ -13,15 +13,15 @@ copy (
     from (
         select distinct on (org_id, metric) org_id, metric, usage, net, events, usage_limit, overage
         from billing.org_billing_usage_monthly
-        where period = current_setting('periodclose.period')::date
-            and run_id < current_setting('periodclose.run')::bigint
+        where period = (select current_setting('periodclose.period')::date)
+            and run_id < (select current_setting('periodclose.run')::bigint)
         order by org_id, metric, revision desc
     ) as monthly
     left join (
         select distinct on (org_id, metric_type) org_id, metric_type, cost
         from billing.org_billing_overages
-        where period = current_setting('periodclose.period')::date
-            and run_id < current_setting('periodclose.run')::bigint
+        where period = (select current_setting('periodclose.period')::date)
+            and run_id < (select current_setting('periodclose.run')::bigint)
         order by org_id, metric_type, revision desc
     ) as record on record.org_id = monthly.org_id and record.metric_type = monthly.metric
     where monthly.overage > 0 or record.cost > 0

@@ -5,19 +5,19 @@ copy (
     with latest as (
         select distinct on (org_id) org_id, revision, result_digest, seen_by
         from billing.org_periods
-        where period = current_setting('periodclose.period')::date
-            and recorded_by < current_setting('periodclose.run')::bigint
+        where period = (select current_setting('periodclose.period')::date)
+            and recorded_by < (select current_setting('periodclose.run')::bigint)
             and (
-                current_setting('periodclose.orgs') = ''
-                or org_id = any (nullif(current_setting('periodclose.orgs'), '')::text[])
+                (select current_setting('periodclose.orgs')) = ''
+                or org_id = any ((select nullif(current_setting('periodclose.orgs'), '')::text[])::text[])
             )
         order by org_id, revision desc
     ),
     terms as (
         select distinct on (org_id) *
         from billing.org_billing_terms
-        where period = current_setting('periodclose.period')::date
-            and run_id < current_setting('periodclose.run')::bigint
+        where period = (select current_setting('periodclose.period')::date)
+            and run_id < (select current_setting('periodclose.run')::bigint)
         order by org_id, revision desc
     ),
     plans as (
@@ -25,7 +25,7 @@ copy (
         from billing.sealed_plans
         where plan_digest in (
             select plan_digest from billing.org_billing_terms
-            where period = current_setting('periodclose.period')::date
+            where period = (select current_setting('periodclose.period')::date)
         )
     )
     select

@@ -17,7 +17,7 @@ copy (
         from billing.sealed_plans
         where plan_digest in (
             select plan_digest from billing.org_billing_terms
-            where period = current_setting('periodclose.period')::date
+            where period = (select current_setting('periodclose.period')::date)
         )
     ) as plans
     join billing.sealed_prices as prices on prices.plan_digest = plans.plan_digest

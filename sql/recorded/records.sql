@@ -11,11 +11,11 @@ copy (
         item_status,
         is_waived
     from billing.org_billing_overages
-    where period = current_setting('periodclose.period')::date
-        and run_id < current_setting('periodclose.run')::bigint
+    where period = (select current_setting('periodclose.period')::date)
+        and run_id < (select current_setting('periodclose.run')::bigint)
         and (
-            current_setting('periodclose.orgs') = ''
-            or org_id = any (nullif(current_setting('periodclose.orgs'), '')::text[])
+            (select current_setting('periodclose.orgs')) = ''
+            or org_id = any ((select nullif(current_setting('periodclose.orgs'), '')::text[])::text[])
         )
     order by org_id, metric_type, revision desc
 ) to stdout (format binary)

@@ -10,8 +10,8 @@ copy (
     from (
         select distinct on (org_id, metric) org_id, metric, usage, net, events, usage_limit, overage
         from billing.org_billing_usage_monthly
-        where period = current_setting('periodclose.period')::date
-            and run_id < current_setting('periodclose.run')::bigint
+        where period = (select current_setting('periodclose.period')::date)
+            and run_id < (select current_setting('periodclose.run')::bigint)
         order by org_id, metric, revision desc
     ) as monthly
     order by org_id, metric

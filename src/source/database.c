@@ -91,8 +91,7 @@ static bool set_period(struct source_database *database, struct month month, str
     struct civil_date first = {month.year, month.month, 1};
     (void)civil_format(civil_to_days(first), database->period);
     db_params_text(&params, text_from(database->period));
-    bool is_done = db_run(db, "extract/period.sql", &params, NULL, err) &&
-                   db_run(db, "recorded/exists.sql", &params, &result, err) &&
+    bool is_done = db_run(db, "recorded/exists.sql", &params, &result, err) &&
                    db_result_bool(&result, 0, 0, &database->has_recorded, err);
     db_result_release(&result);
     return is_done;

@@ -222,7 +222,9 @@ static bool read_database_rows(struct dataset *dataset, const struct dataset_rea
     struct db_copy_out copy;
     struct db_copy_row from;
     struct csv_row row = {0};
-    if (!db_copy_out_begin(db, file->statement, file->columns_count, &copy, err)) {
+    struct db_params params = {0};
+    db_params_text(&params, text_from(source_database_period(dataset->options.database)));
+    if (!db_copy_out_begin_with(db, file->statement, &params, file->columns_count, &copy, err)) {
         return false;
     }
     for (;;) {
