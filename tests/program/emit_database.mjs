@@ -68,6 +68,10 @@ freshDatabase('calm');
 await simulator.ask({ do: 'reset', seed: 1, key: KEY });
 await simulator.ask({ do: 'add', customers: customers(2) }); // cus_0 and cus_1 are not there
 const calm = path.join(folder, 'calm');
+const refused = await run(simulator, closeWords(calm).filter((word) => word !== '--test-key')); // for all it knows it is the live one
+assert.equal(refused.status, 2, refused.out);
+assert.match(refused.out, /STRIPE_API_KEY is a key of test mode.*\nhint: .*--test-key/);
+assert.deepEqual([fs.existsSync(calm), (await simulator.ask({ do: 'dump' })).stats.requests], [false, 0]);
 let result = await run(simulator, closeWords(calm));
 assert.equal(result.status, 21, result.out);
 let records = checkRecords(calm);
@@ -312,6 +316,9 @@ assert.equal(result.status, 0, result.out);
 result = await run(simulator, ['reconcile', '--period', period, '--database', '', '--repair', '--test-key', '--run-dir', path.join(folder, 'back-repair')]);
 assert.equal((await ofFirst()).reduce((sum, amount) => sum + amount, 0), 0, result.out);
 assert.equal((await ofFirst()).length, 4);
+// … over all pages of orgs, once each: two items of every org, and two differences of one
+assert.deepEqual(result.out.match(/^\d+ items compared/mg), Array(2).fill(`${2 * ORGS + 2} items compared`), result.out);
+assert.equal((await there()).length, 2 * (ORGS - 2) + 2);
 // … or it was billed by other means, somebody says
 freshDatabase('by_others');
 await simulator.ask({ do: 'reset', seed: 1, key: KEY });
