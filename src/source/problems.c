@@ -212,7 +212,8 @@ uint64_t problems_count(const struct problems *problems) {
     return problems->count;
 }
 
-static bool merge_counts(struct problems *problems, struct problems *from, struct err *err) {
+static bool merge_counts(struct problems *problems, struct problems *from, uint64_t line_offset,
+                         struct err *err) {
     for (size_t index = 0; index < from->files_count; index++) {
         if (find_file(problems, from->files[index].name, err) == NULL) {
             return false;
@@ -225,7 +226,9 @@ static bool merge_counts(struct problems *problems, struct problems *from, struc
         count->problems_count += added->problems_count;
         count->rows_count += added->rows_count;
         count->has_line_zero = count->has_line_zero || added->has_line_zero;
-        count->last_line = UINT64_MAX;
+        if (added->last_line != UINT64_MAX) {
+            count->last_line = added->last_line + (added->last_line > 0 ? line_offset : 0);
+        }
     }
     problems->count += from->count;
     from->files_count = 0;
@@ -249,7 +252,7 @@ static void take_note(struct problems *problems, char *note) {
 bool problems_merge(struct problems *problems, struct problems *from, uint64_t line_offset,
                     struct err *err) {
     assert(problems != from);
-    if (!merge_counts(problems, from, err)) {
+    if (!merge_counts(problems, from, line_offset, err)) {
         return false;
     }
     for (size_t index = 0; index < from->kept_count; index++) {

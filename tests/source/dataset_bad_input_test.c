@@ -7,9 +7,11 @@ static void read_in_parts(struct fixture *fixture, bool is_in_parts) {
     fixture->options.part_bytes = is_in_parts ? 1 : 0;
 }
 
-/* The whole list of problems after one file was replaced; the file is good again afterwards. */
+/* The whole list of problems after one file was replaced, and the same counts of bad rows however
+ * it is read; the file is good again afterwards. */
 static void expect_told(struct fixture *fixture, const char *name, const char *content,
                         const char *details) {
+    char message[sizeof fixture->err.message] = "";
     fixture_write(fixture, name, content);
     for (int pass = 0; pass < 2; pass++) {
         read_in_parts(fixture, pass == 1);
@@ -18,6 +20,10 @@ static void expect_told(struct fixture *fixture, const char *name, const char *c
         assert_false(problems_check(fixture->problems, &fixture->err));
         assert_int_equal(fixture->err.code, ERR_INPUT);
         assert_string_equal(fixture->err.details, details);
+        if (pass == 0) {
+            memcpy(message, fixture->err.message, sizeof message);
+        }
+        assert_string_equal(fixture->err.message, message);
         fixture_forget(fixture);
     }
     fixture_write_good(fixture);

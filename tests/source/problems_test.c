@@ -96,6 +96,25 @@ static void merging_moves_problems_and_notes_and_shifts_lines(void **state) {
     problems_destroy(problems);
 }
 
+static void a_row_with_problems_before_and_after_merging_is_one_bad_row(void **state) {
+    (void)state;
+    struct err err = {0};
+    struct problems *problems = problems_create(&err);
+    struct problems *part = problems_create(&err);
+    assert_true(problems_add(problems, "orgs.csv", 3, "cap", NOTHING, &err, "is odd"));
+    assert_true(problems_add(part, "orgs.csv", 3, "zone", NOTHING, &err, "is unknown"));
+    assert_true(problems_add(part, "plans.csv", 0, NULL, NOTHING, &err, "is missing"));
+    assert_true(problems_merge(problems, part, 25, &err));
+    problems_destroy(part);
+    assert_true(problems_add(problems, "orgs.csv", 28, "org_id", NOTHING, &err, "is repeated"));
+    assert_true(problems_add(problems, "plans.csv", 0, NULL, NOTHING, &err, "is needed"));
+    assert_true(problems_add(problems, "plans.csv", 25, NULL, NOTHING, &err, "is odd"));
+    assert_false(problems_check(problems, &err));
+    assert_string_equal(err.message, "4 problems: orgs.csv 2, plans.csv 2");
+    err_release(&err);
+    problems_destroy(problems);
+}
+
 static void a_note_told_again_stands_once(void **state) {
     (void)state;
     struct err err = {0};
@@ -142,7 +161,7 @@ int main(void) {
         cmocka_unit_test(a_problem_of_a_whole_file_is_no_bad_row),
         cmocka_unit_test(the_first_hundred_are_kept_whatever_the_order_of_adding),
         cmocka_unit_test(merging_moves_problems_and_notes_and_shifts_lines),
-        cmocka_unit_test(a_note_told_again_stands_once),
+        cmocka_unit_test(a_row_with_problems_before_and_after_merging_is_one_bad_row),
         cmocka_unit_test(a_note_told_again_stands_once),
         cmocka_unit_test(values_are_cut_and_control_bytes_escaped),
     };
