@@ -12,7 +12,8 @@
  *
  * Rows of orgs.csv and of the files keyed by org go through a sorter, and from there in key order
  * into streams of the spill, one per file and shard, which dataset_write.c reads. So memory holds
- * the catalog and one sorter, however many rows there are.
+ * the catalog and the sorter of one file, or where several threads read the file, up to four of
+ * them with DATASET_SORTERS_BYTES together, however many rows there are.
  */
 #ifndef PERIODCLOSE_SOURCE_DATASET_INTERNAL_H
 #define PERIODCLOSE_SOURCE_DATASET_INTERNAL_H
@@ -233,15 +234,17 @@ bool dataset_load_plans(struct dataset *dataset, struct err *err);
 bool dataset_finish_plans(struct dataset *dataset, struct err *err);
 bool dataset_load_orgs(struct dataset *dataset, struct err *err);
 /* The calendars a reader has met it knows without asking for those of all. Empty at first. */
-struct calendar_met {
-    uint64_t hash; /* of the zone's name */
-    struct text zone;
-    int anchor_day;
-    const struct dataset_calendar *calendar;
+struct zone_met {
+    uint64_t hash; /* of its name */
+    struct text name;
+    size_t next; /* in its chain, as chains say */
+    const struct dataset_calendar *calendars[ANCHOR_DAYS_MAX];
 };
+enum { ZONE_CHAINS_COUNT = 256 };
 struct calendars_met {
-    struct vector of; /* struct calendar_met */
-    const struct calendar_met *last;
+    struct vector zones;              /* struct zone_met */
+    size_t chains[ZONE_CHAINS_COUNT]; /* by hash: index into zones + 1; 0: none */
+    struct zone_met *last;
 };
 /* As dataset_find_calendar; thread-safe, but for met. */
 bool dataset_meet_calendar(struct dataset *dataset, struct calendars_met *met,

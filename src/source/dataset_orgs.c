@@ -409,7 +409,7 @@ static bool read_orgs(struct orgs_loading *loading, bool *is_sound, struct err *
     for (size_t index = 0; index < loading->merge.sorters_count; index++) {
         loading->rows_count += loading->readings[index].rows_count;
         buffer_release(&loading->readings[index].packed);
-        vector_release(&loading->readings[index].calendars.of);
+        vector_release(&loading->readings[index].calendars.zones);
     }
     *is_sound = reading.is_sound;
     return is_read;

@@ -75,23 +75,51 @@ bool dataset_find_calendar(struct dataset *dataset, struct text zone_name, int a
     return true;
 }
 
+/* NULL: not met. */
+static struct zone_met *find_zone_met(const struct calendars_met *met, struct text name,
+                                      uint64_t hash) {
+    struct zone_met *zones = met->zones.items;
+    size_t number = met->chains[hash % ZONE_CHAINS_COUNT];
+    while (number > 0) {
+        struct zone_met *zone = &zones[number - 1];
+        if (zone->hash == hash && text_equals(zone->name, name)) {
+            return zone;
+        }
+        number = zone->next;
+    }
+    return NULL;
+}
+
+static struct zone_met *add_zone_met(struct calendars_met *met, struct text name, uint64_t hash,
+                                     struct err *err) {
+    met->zones.item_bytes = sizeof(struct zone_met);
+    met->last = NULL; /* they move */
+    struct zone_met *added = vector_add(&met->zones, err);
+    if (added == NULL) {
+        return NULL;
+    }
+    size_t *chain = &met->chains[hash % ZONE_CHAINS_COUNT];
+    added->hash = hash;
+    added->name = name;
+    added->next = *chain;
+    *chain = met->zones.count;
+    return added;
+}
+
 bool dataset_meet_calendar(struct dataset *dataset, struct calendars_met *met,
                            struct text zone_name, int anchor_day,
                            const struct dataset_calendar **calendar, struct err *err) {
-    const struct calendar_met *known = met->last;
-    if (known != NULL && known->anchor_day == anchor_day && text_equals(known->zone, zone_name)) {
-        *calendar = known->calendar;
-        return true;
+    assert(anchor_day >= 1 && anchor_day <= ANCHOR_DAYS_MAX);
+    struct zone_met *zone = met->last;
+    uint64_t hash = 0;
+    if (zone == NULL || !text_equals(zone->name, zone_name)) {
+        hash = XXH3_64bits(zone_name.bytes, zone_name.size_bytes);
+        zone = find_zone_met(met, zone_name, hash);
     }
-    uint64_t hash = XXH3_64bits(zone_name.bytes, zone_name.size_bytes);
-    known = met->of.items;
-    for (size_t index = 0; index < met->of.count; index++) {
-        if (known[index].hash == hash && known[index].anchor_day == anchor_day &&
-            text_equals(known[index].zone, zone_name)) {
-            met->last = &known[index];
-            *calendar = known[index].calendar;
-            return true;
-        }
+    if (zone != NULL && zone->calendars[anchor_day - 1] != NULL) {
+        met->last = zone;
+        *calendar = zone->calendars[anchor_day - 1];
+        return true;
     }
     (void)pthread_mutex_lock(&dataset->zones_mutex);
     bool is_done = dataset_find_calendar(dataset, zone_name, anchor_day, calendar, err);
@@ -99,18 +127,13 @@ bool dataset_meet_calendar(struct dataset *dataset, struct calendars_met *met,
     if (!is_done || *calendar == NULL) {
         return is_done;
     }
-    met->of.item_bytes = sizeof *known;
-    met->last = NULL;
-    struct calendar_met *added = vector_add(&met->of, err);
-    if (added == NULL) {
-        return false;
+    if (zone == NULL) {
+        zone = add_zone_met(met, (*calendar)->calendar.timezone, hash, err);
+        if (zone == NULL) {
+            return false;
+        }
     }
-    *added = (struct calendar_met){
-        .hash = hash,
-        .zone = (*calendar)->calendar.timezone,
-        .anchor_day = anchor_day,
-        .calendar = *calendar,
-    };
-    met->last = added;
+    zone->calendars[anchor_day - 1] = *calendar;
+    met->last = zone;
     return true;
 }

@@ -385,6 +385,44 @@ static void orgs_fill_shards_in_order_of_their_ids(void **state) {
     }
 }
 
+/* Met in an order of its own by each of several readers. */
+static void orgs_of_many_zones_and_days_get_their_own_calendars(void **state) {
+    struct fixture *fixture = *state;
+    enum { ZONES = 27, ORGS = ZONES * 31 * 2 };
+    struct buffer orgs = {0};
+    struct err *err = &fixture->err;
+    assert_true(buffer_append(&orgs, text_from("org_id,timezone,anchor_day\n"), err));
+    for (int index = 0; index < ORGS; index++) {
+        int number = index * 307 % ORGS; /* each once */
+        assert_true(buffer_append_format(&orgs, err, "o%04d,Etc/GMT%+d,%d\n", number,
+                                         number % ZONES - 14, number / ZONES % 31 + 1));
+    }
+    test_folder_write(&fixture->folder, "source/orgs.csv", buffer_text(&orgs));
+    buffer_release(&orgs);
+    fixture_write(fixture, "subscriptions.csv", "org_id,plan_id\n");
+    fixture_remove(fixture, "limits.csv");
+    fixture_remove(fixture, "usage_history.csv");
+    fixture_remove(fixture, "invitations.csv");
+    fixture->options.jobs = 3;
+    fixture->options.part_bytes = 1;
+    fixture_load(fixture);
+    const struct catalog *catalog = dataset_catalog(fixture->dataset);
+    assert_int_equal(catalog->orgs_count, ORGS);
+    for (int number = 0; number < ORGS; number++) {
+        const struct catalog_calendar *calendar = catalog->orgs[number].calendar;
+        char zone[16];
+        int hours = number % ZONES - 14; /* behind UTC */
+        int anchor_day = number / ZONES % 31 + 1;
+        (void)snprintf(zone, sizeof zone, "Etc/GMT%+d", hours);
+        assert_true(text_equals(calendar->timezone, text_from(zone)));
+        assert_int_equal(calendar->anchor_day, anchor_day);
+        struct civil_date first = {2026, 10, anchor_day};
+        int64_t hours_us = (int64_t)hours * 3600 * 1000000;
+        assert_int_equal(calendar_start(&calendar->calendar).us,
+                         civil_to_days(first) * INSTANT_DAY_US + hours_us);
+    }
+}
+
 /* --- the folder --------------------------------------------------------------------------------
  */
 
@@ -482,6 +520,7 @@ int main(void) {
         TEST(selected_orgs_alone_get_ranks),
         TEST(a_selected_org_that_is_not_there_is_a_mistake_in_usage),
         TEST(orgs_fill_shards_in_order_of_their_ids),
+        TEST(orgs_of_many_zones_and_days_get_their_own_calendars),
         TEST(a_folder_that_is_a_file_or_missing_is_refused),
         TEST(every_refused_allocation_is_an_error_without_a_leak),
         TEST(so_is_one_in_a_thread_that_reads_a_part),
