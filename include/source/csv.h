@@ -125,16 +125,12 @@ bool csv_read(const struct csv_file *csv, struct csv_range range,
               bool (*row)(void *context, const struct csv_row *row, struct err *err), void *context,
               struct problems *problems, uint64_t *next_line, struct err *err);
 
-/* All rows of a file: what csv_read finds from its first row on, but faster where no quote is. */
-bool csv_read_rows(const struct csv_file *csv,
-                   bool (*row)(void *context, const struct csv_row *row, struct err *err),
-                   void *context, struct problems *problems, struct err *err);
-
 /*
  * Cuts all rows of a file into parts_count ranges, in order, that csv_read_part may read at the
- * same time: together they give what csv_read_rows does. There is more than one only where that is
- * worth it (none is much smaller than part_bytes) and where rows can be told apart from anywhere in
- * the file: it holds no quote, no NUL, and no line that is long enough for reading to stop there.
+ * same time: together they give what csv_read finds from the first row on. There is more than one
+ * only where that is worth it (none is much smaller than part_bytes) and where rows can be told
+ * apart from anywhere in the file: it holds no quote, no NUL, and no line that is long enough for
+ * reading to stop there.
  */
 enum { CSV_PARTS_MAX = 8, CSV_PART_BYTES = 512 * 1024 };
 
@@ -145,6 +141,7 @@ struct csv_cut {
 
 bool csv_cut(const struct csv_file *csv, struct csv_cut cut, struct csv_range parts[CSV_PARTS_MAX],
              size_t *parts_count, struct err *err);
+/* What csv_read finds there, but faster where no quote is. */
 bool csv_read_part(const struct csv_file *csv, struct csv_range part,
                    bool (*row)(void *context, const struct csv_row *row, struct err *err),
                    void *context, struct problems *problems, struct err *err);

@@ -94,17 +94,11 @@ bool csv_read_part(const struct csv_file *csv, struct csv_range part,
                        csv_read(csv, part, row, context, problems, NULL, err));
 }
 
+/* --- into parts ------------------------------------------------------------------------------- */
+
 static struct csv_range all_rows(const struct csv_file *csv) {
     return (struct csv_range){csv->layout.rows_offset, UINT64_MAX, csv->layout.rows_line};
 }
-
-bool csv_read_rows(const struct csv_file *csv,
-                   bool (*row)(void *context, const struct csv_row *row, struct err *err),
-                   void *context, struct problems *problems, struct err *err) {
-    return csv_read_part(csv, all_rows(csv), row, context, problems, err);
-}
-
-/* --- into parts ------------------------------------------------------------------------------- */
 
 struct cutting {
     const struct csv_file *csv;

@@ -47,6 +47,7 @@ static const struct stage_output record_outputs[OUTPUTS_COUNT] = {
     [OUTPUT_RECORDS] = {.schema = &checkpoint_records, .is_sharded = true},
     [OUTPUT_ADJUSTMENTS] = {.schema = &checkpoint_adjustments, .is_sharded = true},
 };
+
 static bool record_one_shard(void *context, size_t shard_index, struct err *err) {
     const struct recorder *recorder = context;
     struct run *run = recorder->run;

@@ -13,6 +13,7 @@
 #include "source/recorded.h"
 
 enum record_side { SIDE_CHARGES, SIDE_NEGATIVES };
+
 /* What one result says of one (org, metric). */
 struct result {
     struct decimal overage;
