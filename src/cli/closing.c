@@ -106,12 +106,10 @@ bool closing_execute(struct cli *cli, struct run *run, struct stage_session *ses
     }
     if (options->is_dry || cli->status == ERR_SET_ASIDE) {
         cli_next_of_reports(cli, run);
-    } else if (next != NULL || cli->status == ERR_UNKNOWN) {
+    } else if (next != NULL) {
         cli_next(cli, "periodclose run --run-dir %s", path);
-    } else if (cli->status == ERR_REFUSED) {
-        cli_next(cli, "less %s/reports/invoice_items.csv", path);
-    } else if (cli->status == ERR_DRIFT) {
-        cli_next(cli, "less %s/reports/invoices.csv", path);
+    } else if (cli->status != ERR_NONE) {
+        cli_next_of_run(cli, run); /* as status says it: both go by what is noted */
     } else {
         cli_next(cli, "periodclose verify %s", path);
     }

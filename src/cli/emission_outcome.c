@@ -161,6 +161,7 @@ bool emission_tell(struct cli *cli, struct run *run, struct buffer *asides, stru
     }
     return closing_add_aside(asides, counts.held, "item", "held", err) &&
            closing_add_aside(asides, counts.failed, "item", "refused", err) &&
-           closing_add_aside(asides, counts.unknown, "item", "unknown", err) &&
+           closing_add_aside(asides, counts.unknown - counts.lasting, "item", "unknown", err) &&
+           closing_add_aside(asides, counts.lasting, "item", "unknown for good", err) &&
            tell_invoices(cli, run, &invoices, err);
 }

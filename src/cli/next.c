@@ -86,16 +86,29 @@ void cli_next_of_reports(struct cli *cli, const struct run *run) {
     cli_next(cli, "less %s/%s", path, is_exceptions ? exceptions : overages);
 }
 
-/* What is to be looked at is noted in words: no table is read for it. */
+/* Of invoices all counts are noted, zeros too. */
+static bool has_invoices(const char *noted, const char *none) {
+    return noted != NULL && strstr(noted, none) == NULL;
+}
+
+/*
+ * What is to be looked at is noted in words: no table is read for it. In the order of the exit
+ * codes: what the run settles when it is gone on with, what stays unknown, what was refused.
+ */
 static void next_of_closed(struct cli *cli, const struct run *run, const char *path) {
     const char *asides = run_pinned(run, PIN_VERSION, pin_asides);
     const char *invoices = run_pinned(run, PIN_VERSION, pin_invoices);
-    bool is_different = invoices != NULL && strstr(invoices, " 0 different") == NULL;
-    if (asides != NULL && strstr(asides, " unknown") != NULL) {
+    static const char lasting[] = " unknown for good";
+    const char *unknown = asides != NULL ? strstr(asides, " unknown") : NULL;
+    /* What is unknown for good is noted last. */
+    bool is_lasting = unknown != NULL && strncmp(unknown, lasting, strlen(lasting)) == 0;
+    if ((unknown != NULL && !is_lasting) || has_invoices(invoices, " 0 unknown")) {
         cli_next(cli, "periodclose run --run-dir %s", path);
+    } else if (is_lasting) {
+        cli_next(cli, "periodclose reconcile %s", path); /* the run would only say the same */
     } else if (asides != NULL && strstr(asides, " refused") != NULL) {
         cli_next(cli, "less %s/reports/invoice_items.csv", path);
-    } else if (is_different) {
+    } else if (has_invoices(invoices, " 0 refused") || has_invoices(invoices, " 0 different")) {
         cli_next(cli, "less %s/reports/invoices.csv", path);
     } else if (asides == NULL) {
         cli_next(cli, "periodclose verify %s", path);

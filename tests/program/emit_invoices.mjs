@@ -38,6 +38,12 @@ async function assertBilled(runDir) {
 }
 const invoices = (runDir) => readReport(runDir, 'invoices.csv')
   .map((row) => `${row.stripe_customer_id} ${row.items} ${row.amount} ${row.state} ${row.status} ${row.reason}`.trim()).sort();
+// Said by the command itself, and by status after it.
+async function assertNext(result, runDir, words) {
+  for (const told of [result, await run(['status', runDir])]) {
+    assert.equal(told.out.match(/^next: (.*)$/m)[1], words, told.out);
+  }
+}
 
 // d shares the customer of c; e is billed by quantity, which no line can be.
 const orgs = [{ id: 'a', customer: 'cus_a', metrics: 12 }, { id: 'b', customer: 'cus_b' },
@@ -133,9 +139,43 @@ await check('what differs at Stripe is not finalised', orgs, async (dataset, run
   assert.match(result.out, /2 finalised, 0 drafts, 2 different at Stripe/);
   assert.deepEqual(invoices(runDir), ['cus_a 12 780.00 draft different lines_not_ours', 'cus_b 1 10.00 open finalised',
     'cus_c 5 80.00 draft different lines_missing', 'cus_e 2 30.00 open finalised']);
-  for (const told of [result, await run(['status', runDir])]) {
-    assert.equal(told.out.match(/^next: (.*)$/m)[1], `less ${runDir}/reports/invoices.csv`);
-  }
+  await assertNext(result, runDir, `less ${runDir}/reports/invoices.csv`);
+});
+
+await check('an invoice that is refused or unknown is the next thing to see to', orgs, async (dataset, runDir) => {
+  const finalize = { path: '/v1/invoices/', ends: '/finalize', nth: 1, times: 400 };
+  await script({ ...finalize, kind: '402' });
+  let result = await run(closeWords(dataset, runDir, [...attach, '--finalize']));
+  assert.equal(result.status, 21, result.out);
+  assert.match(result.out, /0 finalised, 0 drafts, 0 different at Stripe, 4 refused, 0 unknown/);
+  assert.ok(readReport(runDir, 'invoice_items.csv').every((row) => row.status === 'sent'));
+  await assertNext(result, runDir, `less ${runDir}/reports/invoices.csv`);
+  await script({ ...finalize, kind: '500_before' });
+  result = await run(['emit', runDir, ...quick]);
+  assert.equal(result.status, 22, result.out);
+  assert.match(result.out, /0 refused, 4 unknown/);
+  assert.ok(readReport(runDir, 'invoice_items.csv').every((row) => row.status === 'sent'));
+  await assertNext(result, runDir, `periodclose run --run-dir ${runDir}`);
+  await script();
+  result = await run(['run', '--run-dir', runDir, ...quick]);
+  assert.equal(result.status, 0, result.out);
+  await assertNext(result, runDir, `periodclose verify ${runDir}`);
+  assert.deepEqual(invoices(runDir), ended('open', 'finalised'));
+});
+
+await check('a refused invoice is told before orgs that are held, an item before it', [...orgs.slice(0, 3),
+  { ...orgs[3], status: 'suspended' }, { id: 'f', customer: 'cus_f' }], async (dataset, runDir) => {
+  await script({ path: '/v1/invoices/', ends: '/finalize', nth: 1, times: 400, kind: '402' });
+  let result = await run(closeWords(dataset, runDir, [...attach, '--finalize']));
+  assert.equal(result.status, 21, result.out);
+  await assertNext(result, runDir, `less ${runDir}/reports/invoices.csv`);
+  fs.rmSync(runDir, { recursive: true });
+  await openAccount(simulator, [...orgs.slice(0, 4), { id: 'f', customer: 'cus_f' }]);
+  await simulator.ask({ do: 'refuse', metric: 'm1' });
+  await script({ path: '/v1/invoices/', ends: '/finalize', nth: 1, times: 400, kind: '402' });
+  result = await run(closeWords(dataset, runDir, [...attach, '--finalize']));
+  assert.equal(result.status, 21, result.out);
+  await assertNext(result, runDir, `less ${runDir}/reports/invoice_items.csv`);
 });
 
 await check('a draft of before, and an invoice that somebody finalised or made void', orgs, async (dataset, runDir) => {

@@ -154,6 +154,9 @@ for (const hours of [23, 50]) {
   assert.equal(result.status, 22, result.out);
   assert.equal(nextOf(result), `reconcile ${late}`);
   assert.equal((await events(simulator)).length, 0);
+  result = await run(simulator, ['status', late]);
+  assert.match(result.out, new RegExp(`^to check {2}2 items held, ${EXPECTED} items unknown for good$`, 'm'));
+  assert.equal(nextOf(result), `reconcile ${late}`);
 }
 const unknowns = readItems(late).filter((row) => row.status === 'unknown');
 assert.match(unknowns[0].detail, /not sent again/);
@@ -175,6 +178,20 @@ assert.equal(readItems(late).find((row) => row.item_key === unknowns[3].item_key
 result = await run(simulator, ['reconcile', late, '--resend', unknowns[3].item_key, ...FAST], after);
 assert.equal(result.status, 13, result.out);
 assert.equal((await events(simulator)).length, 1);
+
+// one that is sent anew and gets no answer is settled by the run, whatever the others are
+await simulator.ask({ do: 'faults', plan: { script: LOST } });
+result = await run(simulator, ['reconcile', late, '--resend', unknowns[0].item_key, ...FAST], after);
+assert.equal(result.status, 22, result.out);
+result = await run(simulator, ['status', late]);
+assert.match(result.out, new RegExp(`^to check {2}2 items held, 1 item unknown, ${EXPECTED - 2} items unknown for good$`, 'm'));
+assert.equal(nextOf(result), `run --run-dir ${late}`);
+await simulator.ask({ do: 'faults' });
+result = await run(simulator, ['run', '--run-dir', late, ...FAST], after);
+assert.equal(result.status, 22, result.out);
+assert.equal(nextOf(result), `reconcile ${late}`);
+assert.deepEqual((await events(simulator)).map((event) => event.identifier).sort(),
+  [unknowns[0].item_key, unknowns[3].item_key].sort());
 
 // whatever goes wrong on the way, seed by seed; started again until it is done
 for (let seed = Number(process.env.SEED ?? 1); seed <= SEEDS; seed += 1) {
