@@ -192,8 +192,17 @@ bool run_execute(struct run *run, const struct run_options *options, struct stag
     }
     run->options = options;
     run->has_told_computed = false;
+    err_release(&run->unleft);
+    run->unleft_stage = NULL;
     run->sealed_us = clock_monotonic_us(run->sys);
     bool is_fine = execute_stages(run, session, err);
+    if (!is_fine && run->unleft_stage != NULL) {
+        /* Whatever it led to, and whoever met it first. */
+        err_release(err);
+        *err = run->unleft;
+        run->unleft = (struct err){0};
+        run->unleft_stage = NULL;
+    }
     progress_end(run);
     run->options = NULL;
     return is_fine;

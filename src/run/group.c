@@ -153,7 +153,7 @@ static void group_compute(struct group *group, struct group_stage *stage, size_t
         return;
     }
     stage->totals[shard_index] = totals_create(&err);
-    if (interrupt_check(&err) && stage->totals[shard_index] != NULL &&
+    if (stage->totals[shard_index] != NULL && interrupt_check(&err) &&
         compute_shard(group->run, stage->stage, shard_index, stage->totals[shard_index], &err)) {
         group_tell_computed(group, stage, shard_index);
     } else {

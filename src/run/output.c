@@ -129,16 +129,34 @@ bool outputs_finish(struct run *run, const struct stage *stage, struct err *err)
 /* --- left ---------------------------------------------------------------------------------------
  */
 
-/* Waits until a listed table is durable. The writer is gone afterwards. */
-static bool leave_output(struct run *run, struct table_writer *writer, struct err *err) {
+/* The same to whoever asks. */
+static bool tell_unleft(const struct run *run, struct err *err) {
+    (void)err_set(err, run->unleft.code, "%s", run->unleft.message);
+    return err_hint(err, "%s", run->unleft.hint);
+}
+
+/* Waits until a listed table is durable. The writer is gone afterwards: that it is not stays known,
+ * as its stage must not be sealed, nor any after it. */
+static bool leave_output(struct run *run, const struct ended_output *ended, struct err *err) {
+    struct err failure = {0};
     (void)pthread_mutex_lock(&run->outputs_mutex);
-    struct ended_output *removed = find_ended(run, writer);
+    struct ended_output *removed = find_ended(run, ended->writer);
     assert(removed->is_listed);
     run->ended_count--;
     memmove(removed, removed + 1,
             (size_t)(run->ended + run->ended_count - removed) * sizeof *removed);
     (void)pthread_mutex_unlock(&run->outputs_mutex);
-    return table_writer_leave(writer, err);
+    if (table_writer_leave(ended->writer, &failure)) {
+        return true;
+    }
+    (void)err_wrap(&failure, "stage '%s'", ended->stage->name);
+    if (run->unleft_stage == NULL) {
+        run->unleft = failure;
+        run->unleft_stage = ended->stage;
+    } else {
+        err_release(&failure);
+    }
+    return tell_unleft(run, err);
 }
 
 /* False: there are too many already. */
@@ -173,8 +191,8 @@ static bool make_room(struct run *run, struct err *err) {
     struct ended_output ended;
     (void)pthread_mutex_lock(&run->leaving_mutex);
     bool is_fine =
-        !find_leaving(run, &ended) || (outputs_list(run, ended.schema, ended.shard_index, err) &&
-                                       leave_output(run, ended.writer, err));
+        !find_leaving(run, &ended) ||
+        (outputs_list(run, ended.schema, ended.shard_index, err) && leave_output(run, &ended, err));
     (void)pthread_mutex_unlock(&run->leaving_mutex);
     return is_fine;
 }
@@ -213,10 +231,11 @@ static bool find_unsettled(struct run *run, const struct stage *stage, struct en
 
 bool outputs_settle(struct run *run, const struct stage *stage, struct err *err) {
     struct ended_output ended;
-    bool is_fine = true;
     (void)pthread_mutex_lock(&run->leaving_mutex);
+    bool is_fine = run->unleft_stage == NULL || run->unleft_stage->number > stage->number ||
+                   tell_unleft(run, err);
     while (is_fine && find_unsettled(run, stage, &ended)) {
-        is_fine = leave_output(run, ended.writer, err);
+        is_fine = leave_output(run, &ended, err);
     }
     (void)pthread_mutex_unlock(&run->leaving_mutex);
     return is_fine;
@@ -329,15 +348,17 @@ static void remember_checked(struct run *run, struct sealed_stage *sealed, const
  * A table that is not there, or is not as this program knows it, may be of another version of its
  * stage: that is no damage, and going on with the run would not mend it.
  */
-static bool tell_version(const struct run *run, const struct stage *stage, struct err *err) {
+static bool tell_version(struct run *run, const struct stage *stage, struct err *err) {
+    (void)pthread_mutex_lock(&run->outputs_mutex);
     const struct sealed_stage *sealed = manifest_find(&run->manifest, stage);
-    bool is_other = sealed != NULL && sealed->version != stage->version;
-    if (!is_other || (err->code != ERR_DAMAGED && err->code != ERR_MISMATCH)) {
+    int version = sealed != NULL ? sealed->version : stage->version;
+    (void)pthread_mutex_unlock(&run->outputs_mutex);
+    if (version == stage->version || (err->code != ERR_DAMAGED && err->code != ERR_MISMATCH)) {
         return false;
     }
     err->code = ERR_MISMATCH;
     (void)err_wrap(err, "stage '%s' was sealed by version %d of it, this program has version %d",
-                   stage->name, sealed->version, stage->version);
+                   stage->name, version, stage->version);
     return err_hint(err,
                     "use the program version that closed it; its reports are whole, and status "
                     "and inspect of its other tables work as ever");
@@ -375,7 +396,7 @@ static bool open_sealed(struct run *run, struct sealed_stage *sealed, const char
     return true;
 }
 
-static bool tell_missing(const char *relative, const struct run *run, const struct stage *stage,
+static bool tell_missing(const char *relative, struct run *run, const struct stage *stage,
                          struct err *err) {
     char path[FILE_PATH_MAX];
     if (!run_path_format(run, path, relative, err)) {

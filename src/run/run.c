@@ -77,6 +77,7 @@ void run_close(struct run *run) {
     replay_release(run);
     manifest_release(&run->manifest);
     file_abandon(&run->lock);
+    err_release(&run->unleft);
     (void)pthread_mutex_destroy(&run->leaving_mutex);
     (void)pthread_mutex_destroy(&run->listing_mutex);
     (void)pthread_mutex_destroy(&run->outputs_mutex);

@@ -210,6 +210,8 @@ struct run {
     pthread_mutex_t leaving_mutex;
     pthread_mutex_t listing_mutex;
     pthread_mutex_t outputs_mutex;
+    struct err unleft; /* under leaving_mutex: the first table that did not become durable */
+    const struct stage *unleft_stage; /* that left it; NULL: all did */
     struct progress progress;
     /* a replay that is being made, see replay.c */
     struct sealed_stage *carried;

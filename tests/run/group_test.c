@@ -18,7 +18,7 @@
 #include "support/fault_sys.h"
 #include "support/scratch.h"
 
-enum { SHARDS = 4, WAIT_S = 20 };
+enum { SHARDS = 4, SHARDS_MANY = 32, WAIT_S = 20 };
 
 static const struct table_column columns[] = {{.name = "key", .type = TABLE_UTF8},
                                               {.name = "amount", .type = TABLE_DECIMAL}};
@@ -51,11 +51,14 @@ static struct {
     pthread_cond_t changed;
     const struct order *orders;
     size_t orders_count;
-    bool is_reached[64][SHARDS]; /* by number of the stage */
-    bool is_late;                /* something was waited for that did not come */
+    bool is_reached[64][SHARDS_MANY]; /* by number of the stage */
+    bool is_late;                     /* something was waited for that did not come */
     const char *unequal_stage;
     int performed_count;
-} plan = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    size_t shards_count;
+} plan = {.shards_count = SHARDS,
+          .mutex = PTHREAD_MUTEX_INITIALIZER,
+          .changed = PTHREAD_COND_INITIALIZER};
 
 static const struct stage *stage_named(const char *name);
 
@@ -108,8 +111,8 @@ static bool gather(struct run *run, const struct stage *stage, struct stage_sess
                    struct err *err) {
     (void)stage;
     (void)session;
-    run_set_shards_count(run, SHARDS);
-    for (size_t shard_index = 0; shard_index < SHARDS; shard_index++) {
+    run_set_shards_count(run, plan.shards_count);
+    for (size_t shard_index = 0; shard_index < plan.shards_count; shard_index++) {
         struct table_writer *writer;
         if (!run_output_create(run, &seeds, shard_index, &writer, err)) {
             return false;
@@ -166,7 +169,7 @@ static bool perform_last(struct run *run, const struct stage *stage, struct stag
     (void)stage;
     (void)session;
     plan.performed_count++;
-    for (size_t shard_index = 0; shard_index < SHARDS; shard_index++) {
+    for (size_t shard_index = 0; shard_index < plan.shards_count; shard_index++) {
         struct table_writer *writer;
         if (!run_output_create(run, &fours, shard_index, &writer, err) ||
             !run_output_commit(run, &fours, shard_index, writer, err)) {
@@ -436,6 +439,32 @@ static void a_file_that_cannot_be_written_is_a_failure_of_the_stage_that_left_it
     }
 }
 
+static int fsync_refusing(void *self, int fd) {
+    return fd == atomic_load(&unwritable_fd) ? -EIO : sys_real()->fsync(self, fd);
+}
+
+/* With more tables at once than there is room for, somebody else waits for it. */
+static void a_file_that_is_not_durable_is_told_whoever_meets_it(void **state) {
+    (void)state;
+    struct sys sys = *sys_real();
+    sys.open = open_noting;
+    sys.fsync = fsync_refusing;
+    sys.close = close_noting;
+    plan.shards_count = SHARDS_MANY;
+    for (size_t time = 0; time < 3; time++) {
+        struct err err = {0};
+        bool is_first = time == 2;
+        unwritable = is_first ? "20-first/ones.30" : "10-gather/seeds.2.";
+        set_orders(NULL, 0);
+        bool is_fine = go_jobs(&sys, "run", 1 + (time > 0), &err);
+        unwritable = NULL;
+        assert_fails(is_fine, &err, ERR_FILE,
+                     is_first ? "stage 'first': cannot flush" : "stage 'gather': cannot flush");
+        assert_goes_on_from("gather"); /* which was not sealed when the disk was met with */
+    }
+    plan.shards_count = SHARDS;
+}
+
 static bool run_body(const struct sys *sys, void *context) {
     struct err err = {0};
     bool is_fine = go_jobs(sys, context, 2, &err);
@@ -545,6 +574,7 @@ int main(void) {
         TEST(a_stage_before_the_one_that_fails_is_sealed),
         TEST(totals_of_an_earlier_stage_are_told_before_a_later_failure),
         TEST(a_file_that_cannot_be_written_is_a_failure_of_the_stage_that_left_it),
+        TEST(a_file_that_is_not_durable_is_told_whoever_meets_it),
         TEST(a_run_of_two_jobs_that_dies_goes_on),
         TEST(stages_are_told_one_after_the_other_and_their_times_add_up),
         TEST(a_stage_with_both_functions_computes_when_it_says_so),

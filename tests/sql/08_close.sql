@@ -118,7 +118,7 @@ begin
     perform set_config('periodclose.period', p_period::text, true);
     return concat_ws(' ',
         'misfits ' || pg_temp.asked(format('execute misfits(%L)', p_period), 8000),
-        'history ' || pg_temp.asked(p_history, 8000),
+        'history ' || pg_temp.asked(replace(p_history, '$1', quote_literal(p_period)), 8000),
         'records ' || pg_temp.asked(format('execute records(%L, ''o2'', 100, 0)', p_period), 100));
 end
 $$;
