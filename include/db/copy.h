@@ -3,9 +3,8 @@
  *
  * Out: rows of a statement "copy (select …) to stdout (format binary)", one at a time, their fields
  * where libpq has them (no copy per field). COPY takes no parameters: its statements read them with
- * current_setting, and the caller sets them before (sql/session/set_config.sql); or they have them
- * as others do, and their values are written in as literals (db_copy_out_begin_with), for the
- * planner to see.
+ * current_setting, and a statement before has set them; or they have them as others do, and their
+ * values are written in as literals (db_copy_out_begin_with), for the planner to see.
  *
  *     db_copy_out_begin(db, "extract/orgs.sql", columns_count, &copy, err)
  *     while (db_copy_out_next(&copy, &row, err) && row.fields != NULL) …

@@ -30,7 +30,7 @@ bool source_database_open(const struct sys *sys, const struct source_database_op
 void source_database_close(struct source_database *database); /* NULL is fine */
 
 /*
- * Asks for the seats over the last connection, where there are several: the server pairs their
+ * Asks for the seats over the last connection, where there are several: the server packs their
  * events while the catalog is loaded over the first. usage_read_database reads them.
  */
 bool source_database_ask_seats(struct source_database *database, struct err *err);

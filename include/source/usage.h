@@ -13,7 +13,9 @@
  * Memory: memory_bytes, shared by the jobs, whatever the number of events; on top of it some 110
  * bytes an org, 300 a metric and job, and the table writers'. Spill files take 8 bytes a common
  * row and 64 a row with an event_id. What needs more memory than there is goes through the spill in
- * several turns: slower, never larger. Only a single user's seat assignments are held at once.
+ * several turns: slower, never larger. Held at once are a single user's seat assignments, and while
+ * events of a database's seats are paired, the ends of as many seats as fit: each further part of a
+ * bucket reads its spill once more.
  */
 #ifndef PERIODCLOSE_SOURCE_USAGE_H
 #define PERIODCLOSE_SOURCE_USAGE_H

@@ -1,7 +1,8 @@
--- Settings that sql/extract/usage_recorded.sql reads beside those of sql/extract/scope.sql: from where
--- on what was written there may be what a run had not seen, that recorded this period or the one
--- before: the first transaction that one of them may not have seen, and the earliest cutoff. Few rows
--- are that new: of those alone is asked what their org's run had seen, which is found by index.
+-- Settings that sql/extract/usage_recorded.sql reads, and of which sql/extract/seats_recorded.sql reads
+-- own_written: from where on what was written there may be what a run had not seen, that recorded this
+-- period or the one before: the first transaction that one of them may not have seen, and the earliest
+-- cutoff. Few rows are that new: of those alone is asked what their org's run had seen, which is found
+-- by index.
 -- $1: the period; $2: orgs of which it is recorded keep the cutoff and the snapshot of that run.
 with runs as (
     select

@@ -2,9 +2,10 @@
  * Seats out of PostgreSQL: the events of the seat book, many in one row (sql/extract/seats.sql).
  *
  * The event that ends a seat may lie anywhere behind the one that began it, so both are spilled by
- * bucket of orgs first. Then, bucket by bucket, those that ended are held in a hash table, as many
- * at a time as there is memory for, and those that began meet them. What comes of it is judged and
- * taken as a row of a file is.
+ * bucket of orgs first. Then, bucket by bucket, those that ended are held in a hash table, and
+ * those that began meet them. Where there is memory for a part of a bucket's ends only, it is
+ * paired in parts, and both its streams are read from the beginning once for each. What comes of it
+ * is judged and taken as a row of a file is.
  */
 #include <assert.h>
 
@@ -15,8 +16,6 @@
 static const char seat_book[] = "billing.seat_intervals";
 
 enum { TIME_BYTES = 8, SEAT_BYTES = 8, ROLE_MARK = 1, ROLE_HEAD_BYTES = 1 + 2 * TIME_BYTES };
-
-#define TIME_OF_NEVER UINT64_C(0x7FFFFFFFFFFFFFFF) /* infinity */
 
 struct seat_end {
     int64_t seat_id;
@@ -84,6 +83,19 @@ static bool append_hex(struct text digits, struct buffer *bytes, struct err *err
     return true;
 }
 
+/*
+ * When a seat ends. No period lies beyond year 9999, so that what ends there, as an expiry in the
+ * last hours of that year of another time zone, never ends. Before year 1 nothing is assigned: such
+ * an end is before it.
+ */
+static int64_t take_end_us(const unsigned char *bytes) {
+    struct instant instant;
+    if (wire_instant(bytes, &instant) == NULL) {
+        return instant.us;
+    }
+    return (int64_t)wire_uint64(bytes) > 0 ? INT64_MAX : INT64_MIN;
+}
+
 /* A role that is more than one: when the seat ends by itself, and the role. bytes keeps them. */
 static bool unfold_role(struct seat_event *event, struct buffer *bytes, struct err *err) {
     struct text *role = &event->line.fields[SEATS_COLUMN_ROLE];
@@ -94,14 +106,7 @@ static bool unfold_role(struct seat_event *event, struct buffer *bytes, struct e
     if (!append_hex((struct text){role->bytes + 1, role->size_bytes - 1}, bytes, err)) {
         return false;
     }
-    const unsigned char *expires_at = (const unsigned char *)bytes->bytes;
-    struct instant instant;
-    if (wire_uint64(expires_at) != TIME_OF_NEVER) {
-        if (wire_instant(expires_at, &instant) != NULL) {
-            return fail_form(err);
-        }
-        event->expires_at_us = instant.us;
-    }
+    event->expires_at_us = take_end_us((const unsigned char *)bytes->bytes);
     *role = (struct text){bytes->bytes + TIME_BYTES, bytes->size_bytes - TIME_BYTES};
     return true;
 }
@@ -170,12 +175,15 @@ static bool take_event(struct usage_feed *feed, struct text columns[SEATS_PACK_C
     }
     event.seat_id = (int64_t)wire_uint64(numbers.bytes);
     feed_find_orgs(feed, line, 1);
-    const char *reason = wire_instant(numbers.bytes + SEAT_BYTES, &event.at);
-    if (reason != NULL) {
-        return refuse(feed, line, is_end ? SEATS_COLUMN_REVOKED_AT : SEATS_COLUMN_ASSIGNED_AT,
-                      reason, err);
+    if (is_end) {
+        event.at.us = take_end_us(numbers.bytes + SEAT_BYTES);
+        return take_end(feed, &event, err);
     }
-    return is_end ? take_end(feed, &event, err) : take_begin(feed, &event, err);
+    const char *reason = wire_instant(numbers.bytes + SEAT_BYTES, &event.at);
+    /* The book is never corrected: the other orgs must close with --org meanwhile. */
+    return reason == NULL || line->rank == CATALOG_NOT_SELECTED
+               ? take_begin(feed, &event, err)
+               : refuse(feed, line, SEATS_COLUMN_ASSIGNED_AT, reason, err);
 }
 
 bool feed_database_seats(struct usage_feed *feed, const struct db_field *fields,

@@ -21,12 +21,12 @@ static void sql_finds_each_file_by_its_name(void **state) {
 
 static void sql_files_of_a_folder_stand_together_in_order(void **state) {
     size_t count;
-    const struct sql_file *files = sql_find_all("session/", &count);
+    const struct sql_file *files = sql_find_all("extract/", &count);
     (void)state;
     assert_non_null(files);
     assert_in_range(count, 2, 1000);
     for (size_t index = 0; index < count; index++) {
-        assert_int_equal(strncmp(files[index].name, "session/", 8), 0);
+        assert_int_equal(strncmp(files[index].name, "extract/", 8), 0);
         assert_true(index == 0 || strcmp(files[index - 1].name, files[index].name) < 0);
         assert_ptr_equal(sql_find(files[index].name), &files[index]);
     }

@@ -164,7 +164,12 @@ odd_seats() {
                 ('eli', E'\x01odd', '2025-03-02Z', '2025-03-20Z', null),
                 ('flo', null, '2025-03-03Z', '2025-03-30Z', '2025-03-10Z'),
                 ('gus', 'member', '2025-03-03Z', '2025-03-10Z', '2025-03-30Z'),
-                ('flo', 'bookkeeper', '2025-03-20Z', null, '2025-03-20Z')
+                ('flo', 'bookkeeper', '2025-03-20Z', null, '2025-03-20Z'),
+                ('hal', 'member', '2025-03-02Z', '9999-12-31 23:59:59 America/New_York', null),
+                ('ida', 'member', '2025-03-02Z', '12000-01-01Z', '2025-03-10Z'),
+                ('jon', 'member', '2025-03-02Z', null, '10000-01-01Z'),
+                ('kim', 'member', '2025-03-02Z', '2025-03-11Z', '12000-01-01Z'),
+                ('lea', 'member', '2025-03-02Z', '9999-12-31 23:59:59Z', null)
             ) as seats (user_id, role, assigned_at, expires_at, revoked_at);
         insert into billing.seat_events (org_id, seat_id, kind, user_id, occurred_at, role, expires_at)
         select 'alder', 1000 + seat, 'assigned', user_id, assigned_at, role, expires_at
@@ -175,9 +180,9 @@ odd_seats() {
         where revoked_at is not null
         order by seat desc" || return 1
     sql --csv -c "select org_id, user_id, role, to_char(assigned_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as assigned_at,
-            to_char(revoked_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as revoked_at
+            case when revoked_at < '10000-01-01Z' then to_char(revoked_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') end as revoked_at
         from billing.seat_intervals order by user_id, assigned_at" >"$scratch/expected"
-    [ "$(sql -c "select count(*) from billing.seat_intervals")" = 8 ] || return 1
+    [ "$(sql -c "select count(*) from billing.seat_intervals")" = 13 ] || return 1
     local jobs
     for jobs in 1 2; do
         expect 0 run --database "" --period 2025-03 --cutoff 2025-04-05T00:00:00Z --until project --jobs "$jobs" \
@@ -186,7 +191,15 @@ odd_seats() {
             sed 1d >"$scratch/seats" && diff "$scratch/expected" "$scratch/seats" || return 1
     done
 }
+# An end beyond year 9999 is none; a beginning there is told.
+far_seat() {
+    sql -c "insert into billing.seat_events (org_id, seat_id, kind, user_id, occurred_at) values ('alder', 2001, 'assigned', 'max', '10000-01-01Z')" &&
+        expect 10 run --database "" --period 2025-03 --cutoff 2025-04-05T00:00:00Z --until project --run-dir "$scratch/far-seat" &&
+        error_says "billing.seat_intervals: assigned_at" "is out of range (years 0001 to 9999) (org_id alder, user_id max)" "close the other orgs with --org meanwhile" &&
+        expect 0 run --database "" --period 2025-03 --cutoff 2025-04-05T00:00:00Z --until project --org birch --run-dir "$scratch/no-far-seat"
+}
 check "seats come as the seat book has them, whatever their roles and however they ended" odd_seats
+check "a seat assigned beyond year 9999 is told with its org and user, and keeps no other org from closing" far_seat
 
 other_encoding() { # ENCODING
     PGDATABASE=postgres createdb --template template0 --locale C --encoding "$1" "in_${1,,}" && export PGDATABASE="in_${1,,}"

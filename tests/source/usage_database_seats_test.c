@@ -6,6 +6,9 @@
 
 enum { PACKS_MAX = 64, SEATS_MAX = 400 };
 
+#define YEAR_0001_US INT64_C(-62135596800000000)
+#define YEAR_10000_US INT64_C(253402300800000000)
+
 static struct test_folder folder;
 
 static int setup(void **state) {
@@ -52,7 +55,7 @@ struct seats_packs {
 static void put_time(struct buffer *out, int64_t at_us) {
     unsigned char bytes[8] = {0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
     if (at_us != INT64_MAX) {
-        wire_put_instant((struct instant){at_us}, bytes);
+        wire_put_uint64((uint64_t)(at_us - WIRE_EPOCH_US), bytes);
     }
     put(out, bytes, sizeof bytes);
 }
@@ -140,6 +143,16 @@ static int64_t draw_time(uint64_t *random, int64_t from_us) {
            (int64_t)(random_next(random) % 1000000);
 }
 
+/* The end of a seat: never, some time, or beyond the years that periods lie in. */
+static int64_t draw_end(uint64_t *random, unsigned one_in, int64_t from_us) {
+    if (random_next(random) % one_in != 0) {
+        return INT64_MAX;
+    }
+    return random_next(random) % 8 != 0 ? draw_time(random, from_us)
+           : random_next(random) % 2    ? YEAR_10000_US
+                                        : draw_time(random, YEAR_10000_US);
+}
+
 static void draw_seat(uint64_t *random, struct seat *seat) {
     static const char *const orgs[] = {"a", "b", "c", "d"};
     static const char *const roles[] = {"member", "owner", "two\nlines", "bookkeeper, at night"};
@@ -149,10 +162,8 @@ static void draw_seat(uint64_t *random, struct seat *seat) {
     seat->user = (unsigned)(random_next(random) % 30);
     seat->role = random_next(random) % 5 == 0 ? NULL : roles[random_next(random) % 4];
     seat->assigned_at_us = draw_time(random, from.us);
-    seat->revoked_at_us =
-        random_next(random) % 2 == 0 ? INT64_MAX : draw_time(random, seat->assigned_at_us);
-    seat->expires_at_us =
-        random_next(random) % 4 != 0 ? INT64_MAX : draw_time(random, seat->assigned_at_us);
+    seat->revoked_at_us = draw_end(random, 2, seat->assigned_at_us);
+    seat->expires_at_us = draw_end(random, 4, seat->assigned_at_us);
 }
 
 static void put_csv_seat(struct buffer *csv, const struct seat *seat) {
@@ -162,7 +173,7 @@ static void put_csv_seat(struct buffer *csv, const struct seat *seat) {
     int64_t until_us =
         seat->revoked_at_us < seat->expires_at_us ? seat->revoked_at_us : seat->expires_at_us;
     (void)instant_format((struct instant){seat->assigned_at_us}, assigned_at);
-    if (until_us != INT64_MAX) {
+    if (until_us < YEAR_10000_US) {
         (void)instant_format((struct instant){until_us}, revoked_at);
     }
     assert_true(buffer_append_format(csv, &err, "%s,user %u,\"%s\",%s,%s\n", seat->org_id,
@@ -276,6 +287,48 @@ static void a_seat_revoked_before_it_was_assigned_is_refused(void **state) {
     seats_packs_release(&packs);
 }
 
+static char *read_one_seat(const struct seat *seat) {
+    static struct seats_packs packs;
+    packs = (struct seats_packs){.count = 1};
+    pack_seat(packs.columns[0], seat, 7, false);
+    if (seat->revoked_at_us != INT64_MAX) {
+        pack_seat(packs.columns[0], seat, 7, true);
+    }
+    char *text = read_seats_packs(&packs, 0);
+    seats_packs_release(&packs);
+    return text;
+}
+
+static void a_seat_assigned_out_of_range_is_refused(void **state) {
+    static const struct seat seats[] = {
+        {"a", 1, "member", YEAR_10000_US, INT64_MAX, INT64_MAX},
+        {"a", 1, "member", YEAR_10000_US, YEAR_10000_US + 1, YEAR_10000_US + 2},
+        {"a", 1, "member", YEAR_0001_US - 1, 1790000000000000, INT64_MAX},
+        {"a", 1, "member", YEAR_0001_US - 3, YEAR_0001_US - 2, YEAR_0001_US - 1},
+    };
+    (void)state;
+    for (size_t index = 0; index < sizeof seats / sizeof seats[0]; index++) {
+        char *text = read_one_seat(&seats[index]);
+        assert_non_null(strstr(text, "assigned_at: is out of range (years 0001 to 9999) "
+                                     "(org_id a, user_id user 1)"));
+        assert_null(strstr(text, "revoked_at"));
+        mem_free(text);
+    }
+}
+
+static void a_seat_that_ends_before_year_1_is_refused(void **state) {
+    static const struct seat seats[] = {
+        {"a", 1, "member", 1790000000000000, YEAR_0001_US - 1, INT64_MAX},
+        {"a", 1, "member", 1790000000000000, INT64_MAX, YEAR_0001_US - 1},
+    };
+    (void)state;
+    for (size_t index = 0; index < sizeof seats / sizeof seats[0]; index++) {
+        char *text = read_one_seat(&seats[index]);
+        assert_non_null(strstr(text, "is before assigned_at (org_id a, user_id user 1)"));
+        mem_free(text);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -283,6 +336,8 @@ int main(void) {
         TEST(packed_seats_give_what_a_file_gives),
         TEST(packed_seats_that_are_cut_or_too_many_are_refused),
         TEST(a_seat_revoked_before_it_was_assigned_is_refused),
+        TEST(a_seat_assigned_out_of_range_is_refused),
+        TEST(a_seat_that_ends_before_year_1_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
