@@ -231,7 +231,8 @@ static void packed_seats_give_what_a_file_gives(void **state) {
         assert_string_equal(packed, in_parts);
         test_folder_write(&folder, "seats.csv", text_from(csv.bytes));
         usage_run_expect(&(struct usage_run){.folder = folder.path}, packed);
-        assert_non_null(strstr(packed, "E a user "));
+        /* Few seats may all be of other orgs. */
+        assert_true(count < 100 || strstr(packed, "E a user ") != NULL);
         mem_free(packed);
         mem_free(in_parts);
         buffer_release(&csv);
